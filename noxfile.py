@@ -1,0 +1,75 @@
+"""Checks, each in a virtual environment of its own with the built wheel installed
+
+`nox` runs the usual ones, `nox -s tests-3.12 -- -k sqlite` some tests on one interpreter. Interpreters that are
+missing are skipped.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nox
+
+PYTHONS = ['3.10', '3.11', '3.12', '3.13']
+PUBLISHED = ('requests-cache==1.3.3', 'url-normalize==3.0.0')
+PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
+
+nox.needs_version = '>=2024.3.2'
+nox.options.default_venv_backend = 'virtualenv'
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ['lint', 'types', 'tests', 'docs']
+
+if PYENV_VERSIONS.is_dir():
+    # Without this, pyenv answers only for the versions that happen to be activated.
+    os.environ['PYENV_VERSION'] = ':'.join(sorted(p.name for p in PYENV_VERSIONS.iterdir()))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, likely bugs, formatting"""
+    session.install('.[lint]')
+    session.run('ruff', 'check', '.')
+    session.run('ruff', 'format', '--check', '.')
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy, strict, over the package and its typical uses"""
+    session.install('.[all,lint]')
+    session.run('mypy')
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """All tests, with branch coverage"""
+    session.install('.[test]')
+    env = {'COVERAGE_FILE': str(Path(session.create_tmp()) / 'coverage'), 'PYTHONDEVMODE': '1'}
+    session.run('pytest', '--cov', '--cov-report=term', *session.posargs, env=env)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Snippets, links and examples"""
+    session.install('.[docs]')
+    session.run('pytest', 'tests/docs', *session.posargs)
+
+
+@nox.session
+def differential(session: nox.Session) -> None:
+    """The same requests through this package and through the published one, side by side"""
+    session.install('.[test]')
+    published = Path(session.create_tmp(), 'published')
+    session.run('python', '-m', 'venv', str(published))
+    python = str(published / ('Scripts' if os.name == 'nt' else 'bin') / 'python')
+    session.run(python, '-m', 'pip', 'install', '-q', *PUBLISHED, external=True)
+    session.run('pytest', '-m', 'differential', *session.posargs, env={'PUBLISHED_PYTHON': python})
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Every script in `benchmarks/`"""
+    session.install('.[all]')
+    for script in sorted(Path('benchmarks').glob('[!_]*.py')):
+        session.run('python', str(script), *session.posargs)
