@@ -1,0 +1,72 @@
+"""Small helpers without knowledge of HTTP or storage"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from inspect import Parameter, signature
+from itertools import islice
+from logging import getLogger
+from typing import Any, Callable, NoReturn, TypeVar
+
+from .exceptions import MissingDependencyError
+
+T = TypeVar('T')
+logger = getLogger('requests_cache')
+
+
+def chunkify(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield lists of at most `size` items, reading no further ahead than one list"""
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def coalesce(*values: Any, default: Any = None) -> Any:
+    """The first of `values` that is not None"""
+    return next((v for v in values if v is not None), default)
+
+
+def accepted_keywords(func: Callable[..., Any]) -> frozenset[str] | None:
+    """Names that may be passed to `func` by keyword; None if it takes any name"""
+    try:
+        parameters = signature(func).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    by_name = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    return frozenset(p.name for p in parameters if p.kind in by_name and p.name not in ('self', 'cls'))
+
+
+def get_valid_kwargs(func: Callable[..., Any], kwargs: dict[str, Any], extras: Iterable[str] = ()) -> dict[str, Any]:
+    """The members of `kwargs` that `func` takes by name and that are not None"""
+    names = (accepted_keywords(func) or frozenset()) | set(extras)
+    return {k: v for k, v in kwargs.items() if k in names and v is not None}
+
+
+def get_placeholder_class(original_exception: ImportError | None = None) -> type:
+    """A class that can be named and passed around, and raises `original_exception` when it is instantiated"""
+    error = original_exception or MissingDependencyError('This class', 'a library that is not installed')
+
+    class Placeholder:
+        def __init__(self, *args: Any, **kwargs: Any):
+            logger.error('Optional dependency is not installed', exc_info=error)
+            raise error
+
+    return Placeholder
+
+
+def format_file_size(n_bytes: float) -> str:
+    """A size in bytes as text: plain bytes below 1024, then two decimals in KiB, MiB or GiB"""
+    if n_bytes < 1024:
+        return f'{n_bytes} bytes'
+    for unit in ('KiB', 'MiB', 'GiB'):
+        n_bytes /= 1024
+        if n_bytes < 1024 or unit == 'GiB':
+            break
+    return f'{n_bytes:.2f} {unit}'
+
+
+def assert_never(value: NoReturn) -> NoReturn:
+    """Marks what type checkers have shown to be out of reach"""
+    raise AssertionError(f'Unexpected value: {value!r}')

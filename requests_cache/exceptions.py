@@ -1,0 +1,40 @@
+"""Exceptions raised by this package.
+
+    Exception
+    └── CacheError
+        ├── BackendError                  a storage could not do what was asked; `__cause__` is the driver's exception
+        │   └── BackendUnavailableError   it could not be reached, opened or locked within its time limit
+        ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
+        └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
+
+Requests never see a `BackendError`: a fault while reading is a miss and a fault while writing is logged. Maintenance calls
+(`clear`, `delete`, `update`, iteration, …) raise it.
+"""
+
+from __future__ import annotations
+
+
+class CacheError(Exception):
+    """Base of all exceptions of this package"""
+
+
+class BackendError(CacheError):
+    """A storage could not do what was asked; the driver's own exception is the `__cause__`"""
+
+
+class BackendUnavailableError(BackendError):
+    """A storage could not be reached, opened or locked within its time limit"""
+
+
+class InvalidEntryError(CacheError, ValueError):
+    """A stored value cannot be turned into a response"""
+
+
+class MissingDependencyError(CacheError, ModuleNotFoundError):
+    """An optional library is needed and not installed; the message names the extra that brings it"""
+
+    def __init__(self, feature: str, library: str, extra: str | None = None):
+        wanted = f"'requests-cache[{extra}]'" if extra else f"'{library}'"
+        super().__init__(f'{feature} needs the library {library!r}; install it with: pip install {wanted}', name=library)
+        self.library = library
+        self.extra = extra
