@@ -1,0 +1,63 @@
+"""What all models share: a short `repr`, and fields that are built when they are first looked at"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Callable, ClassVar, Mapping
+
+import attrs
+
+
+class RichMixin:
+    """Shows the fields of an attrs class that differ from their defaults, by `repr()` and in the `rich` library"""
+
+    def _repr_fields(self) -> Iterator[tuple[str, Any]]:
+        for attribute in sorted(attrs.fields(type(self)), key=lambda a: a.name):
+            value = getattr(self, attribute.name)
+            if not _is_default(value, attribute.default):
+                yield attribute.name, value
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({", ".join(f"{k}={_show(v)}" for k, v in self._repr_fields())})'
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        for name, value in self._repr_fields():
+            yield name, str(value) if isinstance(value, datetime) else value
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        default = None if default.takes_self else default.factory()
+    try:
+        return bool(value == default)
+    except Exception:  # a comparison of foreign objects may do anything
+        return False
+
+
+def _show(value: Any) -> str:
+    return repr(str(value)) if isinstance(value, datetime) else repr(value)
+
+
+class LazyFields:
+    """Fields that are built from a stored record when they are first looked at
+
+    A hit usually needs a few fields only; building headers, cookies, history and the request for each one would cost
+    more than reading the entry. A name that is not in the instance's `__dict__` is built by its builder, then kept.
+    """
+
+    _builders: ClassVar[Mapping[str, Callable[[Any, dict[str, Any]], Any]]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        builder = type(self)._builders.get(name)
+        if builder is None:
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+        value = builder(self, self.__dict__.get('_record') or {})
+        self.__dict__[name] = value
+        return value
+
+    def _materialize(self) -> None:
+        """Build all fields that have not been looked at, and let go of the record"""
+        for name in type(self)._builders:
+            getattr(self, name)
+        self.__dict__.pop('_record', None)

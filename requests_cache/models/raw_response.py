@@ -1,0 +1,130 @@
+"""The `raw` of a cached response"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from logging import getLogger
+from typing import TYPE_CHECKING, Any
+
+from requests import Response
+from urllib3 import __version__ as urllib3_version
+from urllib3._collections import HTTPHeaderDict
+from urllib3.response import HTTPResponse
+
+from .base import RichMixin
+
+if TYPE_CHECKING:
+    from .response import CachedResponse
+
+logger = getLogger(__name__)
+URLLIB3_1 = urllib3_version.startswith('1.')
+
+
+class CachedHTTPResponse(RichMixin, HTTPResponse):
+    """A urllib3 response over a body in memory, whose content coding has been undone already
+
+    Args:
+        body: The decoded body
+        kwargs: Arguments of `urllib3.response.HTTPResponse`, and `request_url`
+    """
+
+    def __init__(self, body: bytes | None = None, **kwargs: Any):
+        self._cached_body = body or b''
+        self._cached_url = kwargs.pop('request_url', None)
+        if not URLLIB3_1:
+            kwargs['request_url'] = self._cached_url
+        kwargs = {k: v for k, v in kwargs.items() if v is not None}
+        super().__init__(body=BytesIO(self._cached_body), preload_content=False, **kwargs)
+        self._request_url = self._cached_url
+
+    @classmethod
+    def from_response(cls, response: Response) -> CachedHTTPResponse:
+        """Copy the raw part of a response, with the body it has in `content`"""
+        raw: Any = response.raw
+        return cls(
+            body=response.content,
+            headers=getattr(raw, 'headers', None) or response.headers,
+            reason=response.reason,
+            request_url=response.request.url if response.request is not None else response.url,
+            status=response.status_code,
+            version=getattr(raw, 'version', 0),
+        )
+
+    @classmethod
+    def from_cached_response(cls, response: CachedResponse) -> CachedHTTPResponse:
+        """Make the raw part of a response that was read from the cache"""
+        headers: Any = response._header_fields or response.headers
+        return cls(
+            body=response.content,
+            headers=HTTPHeaderDict(headers),
+            reason=response.reason,
+            request_url=(response.request.url if response.request is not None else None) or response.url,
+            status=response.status_code,
+            version=response._http_version,
+        )
+
+    @property
+    def data(self) -> bytes:
+        """The whole body, whatever has been read"""
+        return self._cached_body
+
+    @property
+    def request_url(self) -> str | None:
+        return self._cached_url
+
+    def release_conn(self) -> None:
+        """There is no connection to release"""
+
+    def drain_conn(self) -> None:
+        """There is no connection to drain"""
+
+    def readable(self) -> bool:
+        return True
+
+    def supports_chunked_reads(self) -> bool:
+        return False
+
+    def read(  # type: ignore[override]
+        self, amt: int | None = None, decode_content: bool | None = None, **kwargs: Any
+    ) -> bytes:
+        """Read up to `amt` bytes, or all; `b''` at the end. The coding cannot be redone: `decode_content` has no effect."""
+        if decode_content is False and 'Content-Encoding' in self.headers:
+            logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
+        if self._fp.closed:
+            return b''
+        data: bytes = self._fp.read(amt)
+        self._fp_bytes_read += len(data)
+        if self.length_remaining is not None:
+            self.length_remaining -= len(data)
+        if not data or amt is None or amt < 0:
+            self._fp.close()
+        return data
+
+    def read1(  # type: ignore[override]
+        self, amt: int | None = None, decode_content: bool | None = None
+    ) -> bytes:
+        return self.read(amt, decode_content)
+
+    def readinto(self, b: Any) -> int:  # type: ignore[override]
+        data = self.read(len(b))
+        b[: len(data)] = data
+        return len(data)
+
+    def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
+        """Yield the body in pieces of up to `amt` bytes, and an empty one at its end"""
+        while not self._fp.closed:
+            yield self.read(amt=amt, **kwargs)
+
+    def reset(self, body: bytes | None = None) -> None:
+        """Start again from the first byte, or with another body"""
+        if body is not None:
+            self._cached_body = body
+        self._fp = BytesIO(self._cached_body)
+        self._fp_bytes_read = 0
+
+    def _repr_fields(self) -> Iterator[tuple[str, Any]]:
+        shown = {
+            'headers': self.headers, 'reason': self.reason, 'request_url': self._cached_url, 'status': self.status or None
+        }
+        return ((k, v) for k, v in shown.items() if v)

@@ -1,0 +1,95 @@
+"""The request that a stored response answers"""
+
+from __future__ import annotations
+
+from typing import Any, Union
+from urllib.parse import urlsplit
+
+from attrs import define, field, setters
+from requests import PreparedRequest, Request
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict
+from requests.structures import CaseInsensitiveDict
+
+from .base import LazyFields, RichMixin
+
+
+def encode_body(value: Any) -> bytes:
+    """A request body as bytes: nothing becomes `b''`, and what is neither text nor bytes the text of its `str()`"""
+    if not value:
+        return b''
+    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode('utf-8')
+
+
+@define(slots=False, repr=False, eq=True, auto_attribs=False, on_setattr=setters.NO_OP)
+class CachedRequest(LazyFields, RichMixin):
+    """A request in a form that can be stored. `body` is always bytes, whatever is assigned to it."""
+
+    body: bytes = field(default=None, converter=encode_body, on_setattr=setters.convert)
+    cookies: RequestsCookieJar = field(factory=RequestsCookieJar)
+    headers: CaseInsensitiveDict[str] = field(factory=CaseInsensitiveDict)
+    method: str = field(default=None)
+    url: str = field(default=None)
+
+    @classmethod
+    def from_request(cls, original_request: PreparedRequest | CachedRequest) -> CachedRequest:
+        """Copy a request that was sent, or a stored one"""
+        headers = original_request.headers
+        cookies: Any = getattr(original_request, '_cookies', None)
+        return cls(
+            body=original_request.body,
+            cookies=cookies.copy() if cookies is not None else RequestsCookieJar(),
+            headers=headers.copy() if headers is not None else CaseInsensitiveDict(),
+            method=original_request.method,
+            url=original_request.url,
+        )
+
+    @classmethod
+    def _from_record(cls, record: dict[str, Any]) -> CachedRequest:
+        self = cls.__new__(cls)
+        self.__dict__['_record'] = record
+        return self
+
+    @property
+    def _cookies(self) -> RequestsCookieJar:
+        return self.cookies
+
+    @property
+    def path_url(self) -> str:
+        """Path and query, as they stand in a request line"""
+        parts = urlsplit(self.url or '')
+        return (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
+
+    def copy(self) -> CachedRequest:
+        """A copy that shares no container with this request"""
+        return self.from_request(self)
+
+    def prepare(self) -> PreparedRequest:
+        """The request in a form that a session can send"""
+        prepared = PreparedRequest()
+        prepared.method = self.method
+        prepared.url = self.url
+        prepared.headers = self.headers.copy()
+        prepared.body = self.body or None
+        prepared._cookies = self.cookies.copy()  # type: ignore[attr-defined]
+        return prepared
+
+    def __str__(self) -> str:
+        return f'{self.method} {self.url}'
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _build_cookies(request: CachedRequest, record: dict[str, Any]) -> RequestsCookieJar:
+    return cookiejar_from_dict(record.get('cookies') or {})  # type: ignore[return-value]
+
+
+CachedRequest._builders = {  # type: ignore[misc]
+    'body': lambda self, record: encode_body(record.get('body')),
+    'cookies': _build_cookies,
+    'headers': lambda self, record: CaseInsensitiveDict(record.get('headers') or {}),
+    'method': lambda self, record: record.get('method'),
+    'url': lambda self, record: record.get('url'),
+}
+
+AnyRequest = Union[Request, PreparedRequest, CachedRequest]
+AnyPreparedRequest = Union[PreparedRequest, CachedRequest]

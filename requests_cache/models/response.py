@@ -1,0 +1,287 @@
+"""Responses: as they come from the origin, and as they come from the cache"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.cookiejar import Cookie
+from time import time
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+import attrs
+from attrs import define, field
+from requests import PreparedRequest, Response
+from requests.cookies import RequestsCookieJar, cookiejar_from_dict
+from requests.structures import CaseInsensitiveDict
+
+from .._utils import format_file_size
+from .base import LazyFields, RichMixin
+from .raw_response import CachedHTTPResponse
+from .request import CachedRequest
+
+DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
+DecodedContent = Union[Dict, List, str, bool, int, float, None]  # type: ignore[type-arg]
+HeaderFields = Tuple[Tuple[str, str], ...]
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+@define(slots=False, repr=False, eq=False, auto_attribs=False, on_setattr=attrs.setters.NO_OP)
+class BaseResponse(Response):
+    """What responses have beyond those of `requests`, whether they come from the cache or not
+
+    `created_at` is the time (UTC) at which the response was received, `expires` the time (UTC) from which it is stale, or
+    None if it never is.
+    """
+
+    created_at: datetime = field(factory=_now)
+    expires: Optional[datetime] = field(default=None)
+    cache_key = ''
+    revalidated = False
+
+    @property
+    def from_cache(self) -> bool:
+        return False
+
+    @property
+    def is_expired(self) -> bool:
+        return False
+
+
+@define(slots=False, repr=False, eq=False, init=False)
+class OriginalResponse(BaseResponse):
+    """A response that was received from the origin"""
+
+    cache_key: Optional[str] = None  # type: ignore[assignment]
+
+    def __init__(self, **kwargs: Any):
+        Response.__init__(self)
+        self.created_at = kwargs.get('created_at') or _now()
+        self.expires = kwargs.get('expires')
+
+    @classmethod
+    def wrap_response(cls, response: Response, actions: Any) -> OriginalResponse:
+        """Give a response of `requests` the attributes of this class, in place
+
+        Args:
+            response: The response; its own class is replaced
+            actions: Anything with the attributes `cache_key` (None if the response was not stored) and `expires`
+        """
+        response.__class__ = cls
+        wrapped: OriginalResponse = response  # type: ignore[assignment]
+        if 'created_at' not in wrapped.__dict__:
+            wrapped.created_at = _now()
+        wrapped.expires = actions.expires
+        wrapped.cache_key = actions.cache_key
+        return wrapped
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ('created_at', 'expires', 'cache_key')
+        return {**super().__getstate__(), **{k: self.__dict__[k] for k in kept if k in self.__dict__}}  # type: ignore[misc]
+
+
+@define(slots=False, repr=False, eq=True, auto_attribs=False, on_setattr=attrs.setters.NO_OP)
+class CachedResponse(LazyFields, RichMixin, BaseResponse):
+    """A response that can be stored, or that was read from the cache
+
+    Works as a `requests.Response` whose body has been read. The body is kept decoded (without content coding).
+    """
+
+    _content: Optional[bytes] = field(default=None)  # type: ignore[assignment]
+    _decoded_content: DecodedContent = field(default=None)
+    _next: Optional[CachedRequest] = field(default=None)
+    cookies: RequestsCookieJar = field(factory=RequestsCookieJar)
+    created_at: datetime = field(default=None)
+    elapsed: timedelta = field(factory=timedelta)
+    encoding: Optional[str] = field(default=None)
+    expires: Optional[datetime] = field(default=None)
+    headers: CaseInsensitiveDict[str] = field(factory=CaseInsensitiveDict)
+    history: List[CachedResponse] = field(factory=list)  # type: ignore[assignment]
+    reason: Optional[str] = field(default=None)  # type: ignore[assignment]
+    request: CachedRequest = field(factory=CachedRequest)  # type: ignore[assignment]
+    status_code: int = field(default=0)
+    url: Optional[str] = field(default=None)  # type: ignore[assignment]
+
+    # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are repeated
+    _http_version = 0
+    _header_fields: Optional[HeaderFields] = None
+
+    def __attrs_post_init__(self) -> None:
+        self.created_at = self.created_at or _now()
+        if self.expires is not None and self.expires.tzinfo is None:
+            self.expires = self.expires.replace(tzinfo=timezone.utc)
+
+    @classmethod
+    def from_response(cls, response: Response, **kwargs: Any) -> CachedResponse:
+        """Copy a response, reading its body if that has not been done; `kwargs` replace fields of the copy"""
+        if isinstance(response, CachedResponse):
+            return response._copy(**kwargs)
+        self = cls(**kwargs)
+        raw: Any = response.raw
+        body = response.content
+        self._content = body if body is not None else b''
+        self._header_fields = repeated_fields(getattr(raw, 'headers', None))
+        self._http_version = getattr(raw, 'version', 0) or 0
+        for name in ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url'):
+            if name not in kwargs:
+                setattr(self, name, getattr(response, name))
+        if 'request' not in kwargs and response.request is not None:
+            self.request = CachedRequest.from_request(response.request)
+        if 'next' not in kwargs and response.next is not None:
+            self._next = CachedRequest.from_request(response.next)
+        if 'history' not in kwargs:
+            self.history = [cls.from_response(r, history=[]) for r in response.history]
+        return self
+
+    def _copy(self, **kwargs: Any) -> CachedResponse:
+        self._materialize()
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        copy.__dict__.pop('raw', None)
+        copy.headers = self.headers.copy() if self.headers is not None else CaseInsensitiveDict()
+        copy.cookies = self.cookies.copy()
+        copy.history = [CachedResponse.from_response(r, history=[]) for r in self.history]
+        for field_ in attrs.fields(type(self)):
+            if field_.alias in kwargs:
+                copy.__dict__[field_.name] = kwargs[field_.alias]
+        return copy
+
+    @property
+    def from_cache(self) -> bool:
+        return True
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the response is stale; also True if that cannot be told"""
+        try:
+            return self.expires is not None and _now() >= self.expires
+        except (AttributeError, TypeError):
+            return True
+
+    @property
+    def expires_unix(self) -> Optional[int]:
+        """Expiration as Unix time in seconds; None if it never expires"""
+        return round(self.expires.timestamp()) if self.expires is not None else None
+
+    @property
+    def expires_delta(self) -> Optional[int]:
+        """Seconds from now until expiration; None if it never expires"""
+        return round(self.expires.timestamp() - time()) if self.expires is not None else None
+
+    @property
+    def next(self) -> Optional[PreparedRequest]:
+        """The request that follows a redirect that was not followed"""
+        return self._next.prepare() if self._next is not None else None
+
+    @property
+    def size(self) -> int:
+        """Length of the body, in bytes"""
+        return len(self.content) if self.content else 0
+
+    @property
+    def _content_consumed(self) -> bool:
+        return True
+
+    @_content_consumed.setter
+    def _content_consumed(self, value: bool) -> None:
+        """Assigned by `requests`; the body is always there"""
+
+    @property
+    def apparent_encoding(self) -> Optional[str]:  # type: ignore[override]
+        return super().apparent_encoding if self.content else 'utf-8'
+
+    def iter_content(self, chunk_size: Optional[int] = 1, decode_unicode: bool = False) -> Iterator[Any]:
+        if self._content is None:
+            return iter(())
+        return super().iter_content(chunk_size, decode_unicode)
+
+    def is_older_than(self, older_than: Any) -> bool:
+        """Whether the response was received before a time, or longer ago than a number of seconds or timedelta"""
+        from ..policy.expiration import add_tzinfo, get_expiration_datetime
+
+        limit = get_expiration_datetime(older_than, negative_delta=True)
+        return limit is not None and add_tzinfo(self.created_at) < limit
+
+    def reset_expiration(self, expire_after: Any) -> bool:
+        """Set a new expiration, counted from now; returns whether the response is expired by it"""
+        from ..policy.expiration import get_expiration_datetime
+
+        self.expires = get_expiration_datetime(expire_after)
+        return self.is_expired
+
+    def close(self) -> None:
+        """There is no connection to close"""
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._materialize()
+        return {k: v for k, v in self.__dict__.items() if k != 'raw'}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({k: v for k, v in state.items() if k != '_content_consumed'})
+
+    def __str__(self) -> str:
+        created, expires = format_datetime(self.created_at), format_datetime(self.expires)
+        return (
+            f'<CachedResponse [{self.status_code}]: "created: {created}, expires: {expires} '
+            f'({"stale" if self.is_expired else "fresh"}), size: {format_file_size(self.size)}, request: {self.request}>'
+        )
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.status_code, self.url))
+
+
+def format_datetime(value: Optional[datetime]) -> str:
+    """A time as local time, to the second; `N/A` if there is none"""
+    return value.astimezone().strftime(DATETIME_FORMAT) if value else 'N/A'
+
+
+def repeated_fields(headers: Any) -> Optional[HeaderFields]:
+    """The fields of a urllib3 header dict one by one, in order; None if none is repeated"""
+    if not hasattr(headers, 'iteritems') and not hasattr(headers, 'getlist'):
+        return None
+    fields = tuple(headers.iteritems()) if hasattr(headers, 'iteritems') else tuple(headers.items())
+    return fields if len(fields) != len(headers) else None
+
+
+COOKIE_ATTRIBUTES = (
+    'version', 'name', 'value', 'port', 'port_specified', 'domain', 'domain_specified', 'domain_initial_dot',
+    'path', 'path_specified', 'secure', 'expires', 'discard', 'comment', 'comment_url', 'rfc2109',
+)  # fmt: skip
+
+
+def cookie_to_dict(cookie: Cookie) -> dict[str, Any]:
+    """All attributes of a cookie, as plain values"""
+    return {**{k: getattr(cookie, k) for k in COOKIE_ATTRIBUTES}, 'rest': dict(getattr(cookie, '_rest', None) or {})}
+
+
+def cookies_from_record(record: dict[str, Any]) -> RequestsCookieJar:
+    """The cookies of a stored response: with all attributes where they were stored, else by name and value"""
+    if not record.get('cookie_attributes'):
+        return cookiejar_from_dict(record.get('cookies') or {})  # type: ignore[return-value]
+    jar = RequestsCookieJar()
+    for attributes in record['cookie_attributes']:
+        jar.set_cookie(Cookie(**attributes))
+    return jar
+
+
+def _build_request(response: CachedResponse, record: dict[str, Any]) -> CachedRequest:
+    return CachedRequest._from_record(record.get('request') or {})
+
+
+def _build_next(response: CachedResponse, record: dict[str, Any]) -> Optional[CachedRequest]:
+    return CachedRequest._from_record(record['_next']) if record.get('_next') else None
+
+
+CachedResponse._builders = {  # type: ignore[misc]
+    '_next': _build_next,
+    'cookies': lambda self, record: cookies_from_record(record),
+    'elapsed': lambda self, record: timedelta(seconds=float(record.get('elapsed') or 0)),
+    'headers': lambda self, record: CaseInsensitiveDict(record.get('headers') or {}),
+    'history': lambda self, record: [],
+    'raw': lambda self, record: CachedHTTPResponse.from_cached_response(self),
+    'request': _build_request,
+}
+
+AnyResponse = Union[OriginalResponse, CachedResponse]
