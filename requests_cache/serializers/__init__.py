@@ -1,0 +1,40 @@
+"""Serializers: how responses are turned into what a backend stores"""
+
+from .cattrs import CattrStage
+from .pipeline import SerializerPipeline, SerializerType, Stage
+from .preconf import (
+    bson_document_serializer,
+    bson_serializer,
+    dict_serializer,
+    dynamodb_document_serializer,
+    json_serializer,
+    orjson_serializer,
+    pickle_serializer,
+    safe_pickle_serializer,
+    ujson_serializer,
+    utf8_encoder,
+    utf8_serializer,
+    yaml_serializer,
+)
+from .registry import SERIALIZERS, init_serializer
+
+__all__ = [
+    'SERIALIZERS',
+    'CattrStage',
+    'SerializerPipeline',
+    'SerializerType',
+    'Stage',
+    'bson_document_serializer',
+    'bson_serializer',
+    'dict_serializer',
+    'dynamodb_document_serializer',
+    'init_serializer',
+    'json_serializer',
+    'orjson_serializer',
+    'pickle_serializer',
+    'safe_pickle_serializer',
+    'ujson_serializer',
+    'utf8_encoder',
+    'utf8_serializer',
+    'yaml_serializer',
+]

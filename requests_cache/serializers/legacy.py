@@ -1,0 +1,146 @@
+"""Reading what earlier versions wrote: bodies kept as text only, and binary data as base64 or base85 text"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b85decode
+from json import dumps as json_dumps
+from re import compile as re_compile
+from typing import Any, Iterator
+
+from ..exceptions import InvalidEntryError
+
+_BASE64 = re_compile(r'(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')
+UNKNOWN_CHARACTER = '\ufffd'
+
+
+def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with binary data as bytes, where a text format holds it as text
+
+    1.3 writes base64, earlier versions base85, and neither says so; all fields of one record are in the same code.
+    """
+    texts = list(_text_fields(record))
+    if not texts:
+        return record
+    decode = b85decode if _is_base85(record, texts) else _strict_b64decode
+    try:
+        record = _decode_response(record, decode)
+        if record.get('history'):
+            record['history'] = [_decode_response(r, decode) for r in record['history']]
+    except ValueError as e:
+        raise InvalidEntryError(f'the stored body is damaged: {e}') from e
+    return record
+
+
+def _strict_b64decode(text: str) -> bytes:
+    return b64decode(text, validate=True)
+
+
+def _requests(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for response in (record, *(record.get('history') or ())):
+        if isinstance(response, dict):
+            yield from (r for r in (response.get('request'), response.get('_next')) if isinstance(r, dict))
+
+
+def _text_fields(record: dict[str, Any]) -> Iterator[str]:
+    for response in (record, *(record.get('history') or ())):
+        if isinstance(response, dict) and isinstance(response.get('_content'), str):
+            yield response['_content']
+    for request in _requests(record):
+        if isinstance(request.get('body'), str):
+            yield request['body']
+
+
+def _decode_response(record: dict[str, Any], decode: Any) -> dict[str, Any]:
+    record = dict(record)
+    if isinstance(record.get('_content'), str):
+        record['_content'] = decode(record['_content'])
+    elif record.get('_content', b'') is None:
+        record['_content'] = b''  # how 1.3 writes an empty body
+    for name in ('request', '_next'):
+        request = record.get(name)
+        if isinstance(request, dict) and isinstance(request.get('body'), str):
+            record[name] = {**request, 'body': decode(request['body'])}
+    return record
+
+
+def _is_base85(record: dict[str, Any], texts: list[str]) -> bool:
+    if 'checksum' in record or any('/' in t for t in texts):
+        return False
+    if any(not _BASE64.fullmatch(t) for t in texts):
+        return True
+    # From here on the text would pass for either. Only versions that write base85 write an empty request body, and
+    # times without a zone.
+    if any(r.get('body') == '' for r in _requests(record)) or _is_naive(record.get('created_at')):
+        return True
+    content, length = record.get('_content'), _declared_length(record)
+    if not isinstance(content, str) or length is None:
+        return False
+    return length != len(b64decode(content)) and -(-5 * length // 4) == len(content)
+
+
+def _is_naive(created_at: Any) -> bool:
+    return isinstance(created_at, str) and not (created_at.endswith('Z') or '+' in created_at or created_at.count('-') > 2)
+
+
+def _declared_length(record: dict[str, Any]) -> int | None:
+    headers = record.get('headers')
+    names = {str(k).lower(): v for k, v in headers.items()} if isinstance(headers, dict) else {}
+    if 'content-encoding' in names or not str(names.get('content-length', '')).isdigit():
+        return None
+    return int(names['content-length'])
+
+
+def restore_content(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with a body made from its decoded form, which is all that 1.0 to 1.3 kept of JSON and text bodies
+
+    Text is encoded as it had been decoded, which gives the original bytes unless some of them could not be decoded. JSON
+    is written anew: the document is the same, its spelling may not be.
+    """
+    decoded = record.get('_decoded_content')
+    if decoded is None and _is_json(record):
+        decoded, text = None, 'null'
+    elif decoded is None:
+        return record
+    else:
+        text = decoded if isinstance(decoded, str) and not _is_json(record) else None
+    record = dict(record)
+    if text is not None and decoded is not None:
+        record['_content'], record['encoding'] = _encode_text(text, record.get('encoding'))
+    else:
+        record['_content'], record['encoding'] = (text or json_dumps(decoded)).encode('utf-8', 'surrogatepass'), 'utf-8'
+    if _declared_length({**record, 'headers': _without_coding(record)}) is not None and not _is_head(record):
+        _set_content_length(record)
+    return record
+
+
+def _encode_text(text: str, encoding: Any) -> tuple[bytes, str]:
+    as_utf8 = text.encode('utf-8', 'surrogatepass')
+    if isinstance(encoding, str) and UNKNOWN_CHARACTER not in text:
+        try:
+            content = text.encode(encoding)
+            # Where either gives the same bytes, the encoding is what the writing version reports for them
+            return (content, encoding) if content != as_utf8 else (as_utf8, 'utf-8')
+        except (LookupError, UnicodeEncodeError):
+            pass
+    return as_utf8, 'utf-8'
+
+
+def _is_json(record: dict[str, Any]) -> bool:
+    headers = record.get('headers')
+    names = {str(k).lower(): str(v).lower() for k, v in headers.items()} if isinstance(headers, dict) else {}
+    content_type = names.get('content-type', '')
+    return content_type.startswith('application/') and 'json' in content_type
+
+
+def _is_head(record: dict[str, Any]) -> bool:
+    request = record.get('request')
+    return isinstance(request, dict) and request.get('method') == 'HEAD'
+
+
+def _without_coding(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in (record.get('headers') or {}).items() if str(k).lower() != 'content-encoding'}
+
+
+def _set_content_length(record: dict[str, Any]) -> None:
+    length = str(len(record['_content']))
+    record['headers'] = {k: length if k.lower() == 'content-length' else v for k, v in record['headers'].items()}

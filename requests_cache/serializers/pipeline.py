@@ -1,0 +1,120 @@
+"""Serializers as chains of stages"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from importlib.util import find_spec
+from typing import Any, Callable, Union
+
+from ..exceptions import MissingDependencyError
+
+
+class Stage:
+    """One step of a serializer
+
+    Args:
+        obj: An object (or module) with the methods that `dumps` and `loads` name
+        dumps: Function that turns a value into its serialized form, or the name of such an attribute of `obj`
+        loads: Function that undoes it, or the name of such an attribute of `obj`
+    """
+
+    dumps: Callable[[Any], Any]
+    loads: Callable[[Any], Any]
+
+    def __init__(
+        self,
+        obj: Any = None,
+        dumps: str | Callable[[Any], Any] = 'dumps',
+        loads: str | Callable[[Any], Any] = 'loads',
+    ):
+        self.obj = obj
+        self.dumps = getattr(obj, dumps) if isinstance(dumps, str) else dumps
+        self.loads = getattr(obj, loads) if isinstance(loads, str) else loads
+
+    def copy(self) -> Stage:
+        return copy(self)
+
+
+class SerializerPipeline:
+    """A chain of stages: `dumps` runs them first to last, `loads` last to first
+
+    Args:
+        stages: Stages, pipelines, or any objects with `dumps(value)` and `loads(value)`
+        name: Short name; part of the keys of all that is stored with this serializer
+        is_binary: Whether the serialized form is bytes
+        requires: Libraries that the stages need, as `(library, extra)` pairs
+    """
+
+    def __init__(
+        self,
+        stages: Iterable[Any],
+        name: str | None = None,
+        is_binary: bool = False,
+        requires: Iterable[tuple[str, str]] = (),
+    ):
+        self.stages = list(stages)
+        self.name = name
+        self.is_binary = is_binary
+        self.requires = tuple(requires)
+
+    @property
+    def dump_stages(self) -> list[Callable[[Any], Any]]:
+        return [stage.dumps for stage in self.stages]
+
+    @property
+    def load_stages(self) -> list[Callable[[Any], Any]]:
+        return [stage.loads for stage in reversed(self.stages)]
+
+    def dumps(self, value: Any) -> Any:
+        """Run the value through all stages"""
+        try:
+            return self._dumps(value)
+        except Exception:
+            if not self._decodes_content:
+                raise
+            # A readable copy may hold what a format cannot, such as an integer of more than 64 bits
+            plain = self.copy()
+            plain.set_decode_content(False)
+            return plain._dumps(value)
+
+    def _dumps(self, value: Any) -> Any:
+        for stage in self.stages:
+            value = stage.dumps(value)
+        return value
+
+    def loads(self, value: Any) -> Any:
+        """Run the value through all stages, backwards"""
+        for stage in reversed(self.stages):
+            value = stage.loads(value)
+        return value
+
+    def copy(self) -> SerializerPipeline:
+        """A copy with stages of its own, so that settings of one do not change the other"""
+        other = copy(self)
+        other.stages = [copy(stage) if hasattr(stage, 'decode_content') else stage for stage in self.stages]
+        return other
+
+    @property
+    def _decodes_content(self) -> bool:
+        return any(getattr(stage, 'decode_content', False) for stage in self.stages)
+
+    def set_decode_content(self, decode_content: bool) -> None:
+        """Set on all stages that have that option whether to add a readable copy of JSON and text bodies"""
+        for stage in self.stages:
+            if hasattr(stage, 'decode_content'):
+                stage.decode_content = decode_content
+
+    def check_requirements(self) -> None:
+        """Raise MissingDependencyError if a library that this serializer needs is not installed"""
+        for library, extra in self.requires:
+            if find_spec(library) is None:
+                raise MissingDependencyError(f'The serializer {self.name!r}', library, extra)
+
+    def __str__(self) -> str:
+        return f'SerializerPipeline(name={self.name}, n_stages={len(self.stages)})'
+
+    __repr__ = __str__
+
+
+SerializerType = Union[str, SerializerPipeline, Stage]

@@ -1,0 +1,146 @@
+"""Ready-made serializers
+
+Libraries beyond the standard library are imported when a serializer is first used.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from decimal import Decimal
+from typing import Any
+
+from .cattrs import CattrStage
+from .pipeline import SerializerPipeline, Stage
+from .record import map_values
+from .unpickling import loads as plain_pickle_loads
+
+base_stage = CattrStage()
+utf8_encoder = Stage(dumps=lambda value: value.encode('utf-8'), loads=lambda value: value.decode('utf-8'))
+
+bson_preconf_stage = CattrStage(convert_datetime=False)
+dynamodb_preconf_stage = CattrStage()
+json_preconf_stage = CattrStage(encode_bytes=True)
+msgpack_preconf_stage = CattrStage()
+orjson_preconf_stage = CattrStage(encode_bytes=True)
+ujson_preconf_stage = CattrStage(encode_bytes=True)
+yaml_preconf_stage = CattrStage()
+
+
+def _bson_dumps(value: Any) -> bytes:
+    import bson
+
+    return bson.encode(value)
+
+
+def _bson_loads(value: bytes) -> Any:
+    import bson
+
+    return bson.decode(value)
+
+
+def _orjson_dumps(value: Any) -> bytes:
+    import orjson
+
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+
+
+def _orjson_loads(value: bytes | str) -> Any:
+    import orjson
+
+    return orjson.loads(value)
+
+
+def _ujson_dumps(value: Any) -> str:
+    import ujson
+
+    text: str = ujson.dumps(value, indent=2)
+    return text
+
+
+def _ujson_loads(value: bytes | str) -> Any:
+    import ujson
+
+    return ujson.loads(value)
+
+
+def _yaml_dumps(value: Any) -> str:
+    import yaml
+
+    text: str = yaml.dump(value, Dumper=getattr(yaml, 'CSafeDumper', yaml.SafeDumper))
+    return text
+
+
+def _yaml_loads(value: bytes | str) -> Any:
+    import yaml
+
+    return yaml.load(value, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+
+
+def _to_decimals(value: Any) -> Any:
+    return map_values(value, {float: lambda v: Decimal(repr(v))})
+
+
+def _from_decimals(value: Any) -> Any:
+    return map_values(value, {Decimal: lambda v: int(v) if v == v.to_integral_value() else float(v)})
+
+
+_pickle_stage = Stage(dumps=pickle.dumps, loads=plain_pickle_loads)
+
+pickle_serializer = SerializerPipeline([base_stage, _pickle_stage], name='pickle', is_binary=True)
+json_serializer = SerializerPipeline(
+    [json_preconf_stage, Stage(dumps=lambda value: json.dumps(value, indent=2), loads=json.loads)], name='json'
+)
+ujson_serializer = SerializerPipeline(
+    [ujson_preconf_stage, Stage(dumps=_ujson_dumps, loads=_ujson_loads)], name='ujson', requires=[('ujson', 'json')]
+)
+orjson_serializer = SerializerPipeline(
+    [orjson_preconf_stage, Stage(dumps=_orjson_dumps, loads=_orjson_loads)],
+    name='orjson',
+    is_binary=True,
+    requires=[('orjson', 'json')],
+)
+yaml_serializer = SerializerPipeline(
+    [yaml_preconf_stage, Stage(dumps=_yaml_dumps, loads=_yaml_loads)], name='yaml', requires=[('yaml', 'yaml')]
+)
+bson_serializer = SerializerPipeline(
+    [bson_preconf_stage, Stage(dumps=_bson_dumps, loads=_bson_loads)],
+    name='bson',
+    is_binary=True,
+    requires=[('bson', 'bson')],
+)
+bson_document_serializer = SerializerPipeline([bson_preconf_stage], name='bson_document')
+dynamodb_document_serializer = SerializerPipeline(
+    [dynamodb_preconf_stage, Stage(dumps=_to_decimals, loads=_from_decimals)], name='dynamodb_document'
+)
+dict_serializer = SerializerPipeline([base_stage], name='dict')
+utf8_serializer = SerializerPipeline([utf8_encoder], name='utf8', is_binary=True)
+
+
+def signer_stage(secret_key: Any = None, salt: str | bytes = 'requests-cache') -> Stage:
+    """A stage that signs bytes, and refuses what is not signed with the key
+
+    Args:
+        secret_key: The key, or keys of which the last one signs and any one is accepted
+        salt: Tells signatures made for this purpose from others with the same key
+    """
+    from itsdangerous import Signer
+
+    return Stage(Signer(secret_key=secret_key, salt=salt), dumps='sign', loads='unsign')
+
+
+def safe_pickle_serializer(
+    secret_key: Any = None, salt: str | bytes = 'requests-cache', **kwargs: Any
+) -> SerializerPipeline:
+    """A pickle serializer whose entries are signed; reading one with another key raises `itsdangerous.BadSignature`
+
+    Args:
+        secret_key: The key, or keys of which the last one signs and any one is accepted
+        salt: Tells signatures made for this purpose from others with the same key
+    """
+    pipeline = SerializerPipeline(
+        [base_stage, _pickle_stage], name='safe_pickle', is_binary=True, requires=[('itsdangerous', 'security')]
+    )
+    pipeline.check_requirements()
+    pipeline.stages.append(signer_stage(secret_key, salt))
+    return pipeline

@@ -1,0 +1,233 @@
+"""The stored form of a response: a dict of plain values, as 1.x writes and reads it
+
+What a record holds, and in which order, is what 1.3.x writes, so that either version reads what the other wrote. Fields that
+only this version knows stand beside the old ones, where 1.3.x passes over them:
+
+    checksum            CRC-32 of the body as stored in `_content`
+    http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1)
+    header_fields       [name, value] of each header field in order, if a name is repeated
+    cookie_attributes   all attributes of the response's cookies
+    _decoded_content    a readable copy of the body; the bytes in `_content` are what is served
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from json import loads as json_loads
+from typing import Any, Callable, Mapping
+from zlib import crc32
+
+from attrs import frozen
+
+from ..exceptions import InvalidEntryError
+from ..models.request import CachedRequest
+from ..models.response import CachedResponse, cookie_to_dict
+from .legacy import decode_text_fields, restore_content
+
+Record = dict[str, Any]
+
+
+@frozen
+class RecordFormat:
+    """How a format wants values that not every format can hold"""
+
+    iso_datetimes: bool = True
+    numeric_timedeltas: bool = True
+    text_bytes: bool = False
+
+    def datetime(self, value: datetime) -> Any:
+        return value.isoformat() if self.iso_datetimes else value
+
+    def timedelta(self, value: timedelta) -> Any:
+        return value.total_seconds() if self.numeric_timedeltas else value
+
+    def bytes(self, value: bytes) -> Any:
+        return b64encode(value).decode('ascii') if self.text_bytes else value
+
+
+def to_record(response: CachedResponse, form: RecordFormat, decode_content: bool = False) -> Record:
+    """Make the record of a response; with `decode_content`, add a readable copy of a JSON or text body"""
+    record = _response_record(response, form)
+    if response.history:
+        record['history'] = [_response_record(r, form) for r in response.history]
+    record = {k: record[k] for k in _FIELD_ORDER if k in record}
+    if decode_content:
+        _add_readable_copy(record, response)
+    return record
+
+
+_FIELD_ORDER = (
+    '_content', '_next', 'cookies', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason',
+    'request', 'status_code', 'url', 'checksum', 'http_version', 'header_fields', 'cookie_attributes', '_decoded_content',
+)  # fmt: skip
+
+
+def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
+    record: Record = {'created_at': form.datetime(response.created_at), 'status_code': response.status_code}
+    if response._content is not None:
+        record['_content'] = form.bytes(response._content)
+        record['checksum'] = crc32(response._content)
+    elif response._decoded_content is not None:
+        record['_decoded_content'] = response._decoded_content
+    if response.expires is not None:
+        record['expires'] = form.datetime(response.expires)
+    if response.elapsed:
+        record['elapsed'] = form.timedelta(response.elapsed)
+    if response._next is not None:
+        record['_next'] = _request_record(response._next, form)
+    if response.request is not None and (request := _request_record(response.request, form)):
+        record['request'] = request
+    if response.headers:
+        record['headers'] = dict(response.headers)
+    if response.cookies:
+        record['cookies'] = {c.name: c.value for c in response.cookies}
+        record['cookie_attributes'] = [cookie_to_dict(c) for c in response.cookies]
+    if response._http_version:
+        record['http_version'] = response._http_version
+    if response._header_fields:
+        record['header_fields'] = [list(f) for f in response._header_fields]
+    for name in ('encoding', 'reason', 'url'):
+        if (value := getattr(response, name)) is not None:
+            record[name] = value
+    return record
+
+
+def _request_record(request: CachedRequest, form: RecordFormat) -> Record:
+    record: Record = {}
+    if request.body:
+        record['body'] = form.bytes(request.body)
+    if request.cookies:
+        record['cookies'] = {c.name: c.value for c in request.cookies}
+    if request.headers:
+        record['headers'] = {k: v.decode('latin-1') if isinstance(v, bytes) else v for k, v in request.headers.items()}
+    for name in ('method', 'url'):
+        if (value := getattr(request, name)) is not None:
+            record[name] = value
+    return record
+
+
+def _add_readable_copy(record: Record, response: CachedResponse) -> None:
+    content_type = (response.headers.get('Content-Type') or '').lower()
+    if content_type.startswith('application/') and 'json' in content_type:
+        try:
+            record['_decoded_content'] = json_loads(response.content or b'')
+        except (ValueError, RecursionError):
+            pass
+    elif content_type.startswith('text/'):
+        record['_decoded_content'] = response.text
+
+
+def from_record(record: Any) -> CachedResponse:
+    """Make a response from a record of any version and format
+
+    Headers, cookies and the request are checked here and built when they are first looked at.
+
+    Raises:
+        InvalidEntryError: The record is not one of a response, or its body is not the one that was stored
+    """
+    if not isinstance(record, dict) or not ('created_at' in record or 'status_code' in record):
+        raise InvalidEntryError(f'not a stored response: {type(record).__name__}')
+    record = decode_text_fields(record)
+    response = _build(record)
+    history = record.get('history')
+    response.__dict__['history'] = [_build(r) for r in _checked('history', history, list)] if history else []
+    return response
+
+
+def _build(record: Record) -> CachedResponse:
+    response = CachedResponse.__new__(CachedResponse)
+    content = _checked('_content', record.get('_content'), bytes)
+    if content is None and '_decoded_content' in record:
+        record = restore_content(record)
+        content = record.get('_content')
+    checksum = record.get('checksum')
+    if checksum is not None and (content is None or crc32(content) != checksum):
+        raise InvalidEntryError('the stored body is damaged: its checksum does not match')
+    expires = record.get('expires')
+    response.__dict__.update(
+        _record=record,
+        _content=content,
+        _decoded_content=record.get('_decoded_content') if content is None else None,
+        created_at=_to_datetime(record.get('created_at')) or datetime.now(timezone.utc),
+        encoding=_checked('encoding', record.get('encoding'), str),
+        expires=_to_datetime(expires) if expires is not None else None,
+        reason=_checked('reason', record.get('reason'), str),
+        status_code=_to_int(record.get('status_code', 0)),
+        url=_checked('url', record.get('url'), str),
+    )
+    if 'http_version' in record:
+        response.__dict__['_http_version'] = _to_int(record['http_version'])
+    if record.get('header_fields'):
+        response.__dict__['_header_fields'] = tuple((str(n), str(v)) for n, v in record['header_fields'])
+    _check_lazy_fields(record)
+    return response
+
+
+def _check_lazy_fields(record: Record) -> None:
+    """Look at what is built later, while an error can still make the entry a miss"""
+    _check_text_dict(record.get('headers'), 'headers')
+    _check_text_dict(record.get('cookies'), 'cookies')
+    if not isinstance(record.get('elapsed', 0), (int, float, Decimal)):
+        record['elapsed'] = _to_seconds(record['elapsed'])
+    for name in ('request', '_next'):
+        request = record.get(name)
+        if request is not None:
+            if not isinstance(request, dict) or not isinstance(request.get('body', b''), (bytes, type(None))):
+                raise InvalidEntryError(f'the stored {name} is not a request')
+            _check_text_dict(request.get('headers'), 'request headers')
+            _check_text_dict(request.get('cookies'), 'request cookies')
+    if any(not isinstance(c, dict) or 'name' not in c for c in record.get('cookie_attributes') or ()):
+        raise InvalidEntryError('the stored cookies are not cookies')
+
+
+def _check_text_dict(value: Any, name: str) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        raise InvalidEntryError(f'the stored {name} are a {type(value).__name__}, not a dict')
+    for key, item in value.items():
+        if type(key) is not str or not (item is None or type(item) is str):
+            raise InvalidEntryError(f'the stored {name} hold something else than text')
+
+
+def _checked(name: str, value: Any, kind: type) -> Any:
+    if value is None or isinstance(value, kind):
+        return value
+    if kind is bytes and isinstance(value, (bytearray, memoryview)):
+        return bytes(value)
+    raise InvalidEntryError(f'the stored {name} is a {type(value).__name__}, not a {kind.__name__}')
+
+
+def _to_datetime(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if value is None or not isinstance(value, datetime):
+        if value is not None:
+            raise InvalidEntryError(f'a stored time is a {type(value).__name__}')
+        return None
+    # Times without a zone are UTC, in BSON and in what 1.1 and before wrote
+    return value if value.tzinfo is not None else value.replace(tzinfo=timezone.utc)
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
+        raise InvalidEntryError(f'a stored number is a {type(value).__name__}')
+    return int(value)
+
+
+def _to_seconds(value: Any) -> float:
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return float(value)
+
+
+def map_values(value: Any, convert: Mapping[type, Callable[[Any], Any]]) -> Any:
+    """A copy of a record in which each value of one of the given types is converted"""
+    if isinstance(value, dict):
+        return {k: map_values(v, convert) for k, v in value.items()}
+    if isinstance(value, list):
+        return [map_values(v, convert) for v in value]
+    function = convert.get(type(value))
+    return function(value) if function else value
