@@ -1,0 +1,154 @@
+"""`CacheActions`: decisions about one request as 1.x presents them, for code that imports it
+
+The package itself decides by the functions of `policy.decision`, which this class calls.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Callable, Optional, Union
+
+from attrs import define, field
+from requests import PreparedRequest, Response
+
+from ..models.base import RichMixin
+from ..models.response import CachedResponse
+from .decision import Fetch, GatewayTimeout, Store, UseAndRefresh, Validate, decide_read, decide_store, response_lifetime
+from .directives import NO_DIRECTIVES, CacheDirectives
+from .expiration import ExpirationTime, get_expiration_datetime, get_url_expiration, utcnow
+from .freshness import is_fresh_enough, is_stale_allowed
+from .request import METHOD_OVERRIDE_HEADERS as _METHOD_OVERRIDE_HEADERS
+from .request import RequestPolicy, request_policy
+from .settings import CacheSettings, KeyCallback
+from .validation import updated_headers
+from .vary import match_variant
+
+METHOD_OVERRIDE_HEADERS = list(_METHOD_OVERRIDE_HEADERS)
+
+__all__ = ['METHOD_OVERRIDE_HEADERS', 'CacheActions', 'ExpirationTime', 'KeyCallback', 'get_url_expiration']
+
+
+@define(slots=False, repr=False)
+class CacheActions(RichMixin):
+    """What to do with a request: made from it, then told of the stored response, then of the new one
+
+    Args:
+        cache_key: Key of the request
+        error_504: Answer with status 504
+        expire_after: Expiration of what the request stores
+        send_request: Send the request, for which nothing is stored
+        resend_request: Send the request to renew what is stored
+        resend_async: Use what is stored, and renew it in the background
+        skip_read: Do not read the cache
+        skip_write: Do not write to the cache
+        vary_cache_key: Key of the variant that the request asks for
+    """
+
+    cache_key: Optional[str] = field(default=None)
+    error_504: bool = field(default=False)
+    expire_after: ExpirationTime = field(default=None)
+    send_request: bool = field(default=False)
+    resend_request: bool = field(default=False)
+    resend_async: bool = field(default=False)
+    skip_read: bool = field(default=False)
+    skip_write: bool = field(default=False)
+    vary_cache_key: Optional[str] = field(default=None)
+    _directives: CacheDirectives = field(default=None, repr=False)
+    _settings: CacheSettings = field(default=None, repr=False)
+    _only_if_cached: bool = field(default=False, repr=False)
+    _refresh: bool = field(default=False, repr=False)
+    _request: Optional[PreparedRequest] = field(default=None, repr=False)
+    _stale_if_error: Union[bool, ExpirationTime] = field(default=None, repr=False)
+    _stale_while_revalidate: Union[bool, ExpirationTime] = field(default=None, repr=False)
+    _validation_headers: dict[str, str] = field(factory=dict, repr=False)
+    _policy: Optional[RequestPolicy] = field(default=None, init=False, repr=False, eq=False)
+
+    @classmethod
+    def from_request(
+        cls, cache_key: Optional[str], request: PreparedRequest, settings: Optional[CacheSettings] = None
+    ) -> CacheActions:
+        """Take in the request, the settings and, with them, whether the cache may be read"""
+        settings = settings or CacheSettings()
+        policy = request_policy(
+            request.method, request.url, request.headers, settings, url_expiration=get_url_expiration
+        )
+        self = cls(
+            cache_key=cache_key,
+            expire_after=policy.expire_after,
+            skip_read=bool(policy.skip_read),
+            directives=policy.directives,
+            settings=settings,
+            only_if_cached=policy.only_if_cached,
+            refresh=policy.refresh,
+            request=request,
+            stale_if_error=policy.stale_if_error,
+            stale_while_revalidate=policy.stale_while_revalidate,
+        )
+        self._policy = policy
+        return self
+
+    @property
+    def expires(self) -> Optional[datetime]:
+        """Time (UTC) from which a new response is stale; None for never"""
+        return get_expiration_datetime(self.expire_after)
+
+    def is_usable(self, cached_response: Optional[CachedResponse], error: bool = False) -> bool:
+        """Whether a stored response may be used, as it is or, with `error`, when the origin fails"""
+        if cached_response is None:
+            return False
+        expires, now = cached_response.expires, utcnow()
+        allowance = self._stale_if_error if error else self._stale_while_revalidate
+        if allowance and is_stale_allowed(expires, now, allowance):
+            return True
+        directives = self._directives or NO_DIRECTIVES
+        return is_fresh_enough(expires, now, directives.get_expire_offset().total_seconds())
+
+    def update_from_cached_response(
+        self,
+        cached_response: Optional[CachedResponse],
+        create_key: Optional[Callable[..., str]] = None,
+        **key_kwargs: Any,
+    ) -> None:
+        """Take in what is stored for the request"""
+        stored = cached_response
+        if stored is not None and self._request is not None:
+            variant = match_variant(self._request.headers, stored, self._settings.ignored_parameters)
+            if not variant.matches:
+                stored = None
+                if variant.secondary_names and create_key is not None:
+                    match_headers = list(variant.secondary_names)
+                    self.vary_cache_key = create_key(self._request, match_headers=match_headers, **key_kwargs)
+        decision = decide_read(self._require_policy(), stored, utcnow())
+        self.error_504 = isinstance(decision, GatewayTimeout)
+        self.send_request = isinstance(decision, Fetch) and stored is None
+        self.resend_request = isinstance(decision, Validate) or (isinstance(decision, Fetch) and stored is not None)
+        self.resend_async = isinstance(decision, UseAndRefresh)
+        if isinstance(decision, (Validate, UseAndRefresh)):
+            self._validation_headers = decision.conditions
+
+    def update_from_response(self, response: Response) -> None:
+        """Take in the new response: whether to store it, and until when"""
+        decision = decide_store(self._require_policy(), response.status_code, response.headers, utcnow())
+        filter_fn = self._settings.filter_fn
+        self.skip_write = not isinstance(decision, Store) or (filter_fn is not None and not filter_fn(response))
+        if isinstance(decision, Store):
+            self.expire_after = decision.expires
+
+    def update_request(self, request: PreparedRequest) -> PreparedRequest:
+        """Add the header fields that validate the stored response"""
+        request.headers.update(self._validation_headers)
+        return request
+
+    def update_revalidated_response(self, response: Response, cached_response: CachedResponse) -> CachedResponse:
+        """Bring a stored response up to date with a 304"""
+        cached_response.headers = updated_headers(cached_response.headers, response.headers)
+        directives = CacheDirectives.from_headers(cached_response.headers)
+        lifetime = response_lifetime(self._require_policy(), directives, response.headers, utcnow())
+        cached_response.expires = lifetime.expires
+        cached_response.revalidated = True
+        return cached_response
+
+    def _require_policy(self) -> RequestPolicy:
+        if self._policy is None:
+            raise ValueError('CacheActions knows of no request; make it with CacheActions.from_request()')
+        return self._policy

@@ -1,0 +1,194 @@
+"""What to do with a request, and with the response to it
+
+Pure functions from facts to values: nothing here reads a clock, a store or the network. `decide_read` is asked once the store
+has been read, `decide_store` once a response has come, `decide_on_error` if none could be had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Optional, Union
+
+from attrs import frozen
+
+from ..models.response import CachedResponse
+from .directives import NO_DIRECTIVES, CacheDirectives
+from .freshness import Lifetime, is_fresh_enough, is_stale_allowed, lifetime_from_response, lifetime_from_user
+from .request import RequestPolicy
+from .validation import conditions, has_validator
+
+
+@frozen
+class Use:
+    """Answer with the stored response"""
+
+    reason: str
+
+
+@frozen
+class UseAndRefresh:
+    """Answer with the stored response, and renew it in the background, with these request header fields"""
+
+    reason: str
+    conditions: dict[str, str]
+
+
+@frozen
+class Validate:
+    """Ask the origin whether the stored response is still right, with these request header fields"""
+
+    reason: str
+    conditions: dict[str, str]
+
+
+@frozen
+class Fetch:
+    """Send the request to the origin as it is"""
+
+    reason: str
+
+
+@frozen
+class GatewayTimeout:
+    """Answer with status 504: the network may not be used (RFC 9111, section 5.2.1.7)"""
+
+    reason: str
+
+
+ReadDecision = Union[Use, UseAndRefresh, Validate, Fetch, GatewayTimeout]
+
+
+@frozen
+class Store:
+    """Store the response"""
+
+    expires: Optional[datetime]
+
+
+@frozen
+class DoNotStore:
+    """Leave the store as it is"""
+
+    reason: str
+
+
+StoreDecision = Union[Store, DoNotStore]
+
+
+def decide_read(policy: RequestPolicy, stored: Optional[CachedResponse], now: datetime) -> ReadDecision:
+    """What to do with a request for which this response is stored, or none
+
+    Args:
+        policy: What applies to the request
+        stored: The stored response that the request matches, or None
+        now: The current time (UTC)
+    """
+    if stored is None:
+        return _without_network(policy) or Fetch(policy.skip_read or 'not stored')
+    allowances = _allowances(policy, stored)
+    expires = stored.expires
+    expired = expires is not None and now >= expires
+    if policy.only_if_cached:
+        usable = _is_usable(policy, expires, now, allowances) or is_stale_allowed(expires, now, allowances.if_error)
+        return Use('only-if-cached') if usable else GatewayTimeout('stale')
+    validator = has_validator(stored)
+    if expired and allowances.while_revalidate and is_stale_allowed(expires, now, allowances.while_revalidate):
+        return UseAndRefresh('stale-while-revalidate', conditions(stored))
+    if not _is_usable(policy, expires, now, allowances) or (expired and validator):
+        return _renew('stale', stored)
+    if validator and (policy.refresh or policy.settings.always_revalidate):
+        return _renew('refresh', stored)
+    if policy.settings.cache_control and allowances.no_cache:
+        return _renew('no-cache', stored)
+    return Use('stale' if expired else 'fresh')
+
+
+def _without_network(policy: RequestPolicy) -> Optional[ReadDecision]:
+    return GatewayTimeout(policy.skip_read or 'not stored') if policy.only_if_cached else None
+
+
+def _renew(reason: str, stored: CachedResponse) -> ReadDecision:
+    fields = conditions(stored)
+    return Validate(reason, fields) if fields else Fetch(reason)
+
+
+@frozen
+class _Allowances:
+    if_error: Any
+    while_revalidate: Any
+    no_cache: bool = False
+
+
+def _allowances(policy: RequestPolicy, stored: CachedResponse) -> _Allowances:
+    """When a stale response may be used: by request or settings, or else, with `cache_control`, by its own fields"""
+    if_error, while_revalidate = policy.stale_if_error, policy.stale_while_revalidate
+    if not policy.settings.cache_control or stored.headers.get('Cache-Control') is None:
+        return _Allowances(if_error, while_revalidate)
+    directives = CacheDirectives.from_headers(stored.headers)
+    if directives.must_revalidate:
+        return _Allowances(False, False, directives.no_cache)
+    return _Allowances(
+        if_error if if_error is not False else directives.stale_if_error or False,
+        while_revalidate if while_revalidate is not False else directives.stale_while_revalidate or False,
+        directives.no_cache,
+    )
+
+
+def _is_usable(policy: RequestPolicy, expires: Optional[datetime], now: datetime, allowances: _Allowances) -> bool:
+    if policy.directives is NO_DIRECTIVES:
+        return is_fresh_enough(expires, now)
+    return is_fresh_enough(expires, now, policy.directives.get_expire_offset().total_seconds())
+
+
+def decide_store(
+    policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime
+) -> StoreDecision:
+    """Whether to store a response, and until when it is fresh
+
+    Args:
+        policy: What applies to its request
+        status_code: Status of the response
+        headers: Header fields of the response
+        now: When the response was received (UTC)
+    """
+    if policy.skip_write:
+        return DoNotStore(policy.skip_write)
+    if status_code not in policy.settings.allowable_codes:
+        return DoNotStore('status')
+    directives = CacheDirectives.from_headers(headers)
+    if policy.settings.cache_control and directives.no_store:
+        return DoNotStore('no-store')
+    lifetime = response_lifetime(policy, directives, headers, now)
+    if not lifetime.storable or (lifetime.needs_validator and not directives.has_validator):
+        return DoNotStore('expires at once')
+    return Store(lifetime.expires)
+
+
+def response_lifetime(
+    policy: RequestPolicy, directives: CacheDirectives, headers: Mapping[str, Any], now: datetime
+) -> Lifetime:
+    """The lifetime of a response: as it says itself with `cache_control`, else as the user says"""
+    declared = lifetime_from_response(directives, headers, now) if policy.settings.cache_control else None
+    return declared or lifetime_from_user(policy.expire_after, now)
+
+
+def decide_on_error(
+    policy: RequestPolicy, stored: Optional[CachedResponse], now: datetime, status_code: Optional[int] = None
+) -> bool:
+    """Whether to use a stored response as the origin did not answer, or answered with an error status
+
+    Args:
+        policy: What applies to the request
+        stored: The stored response that was to be renewed
+        now: The current time (UTC)
+        status_code: Status of the answer; None if there is none
+    """
+    if stored is None:
+        return False
+    if status_code is not None and (status_code < 400 or status_code in policy.settings.allowable_codes):
+        return False
+    if_error = _allowances(policy, stored).if_error
+    if status_code is not None and policy.settings.stale_if_error is False and if_error == policy.directives.stale_if_error:
+        return False
+    return if_error is not False and is_stale_allowed(stored.expires, now, if_error)

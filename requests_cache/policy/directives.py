@@ -1,0 +1,143 @@
+"""Directives about caching in the header fields of a request or response"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from datetime import timedelta
+from re import compile as re_compile
+from typing import Any, Optional, Union
+
+from attrs import field, frozen
+from requests.structures import CaseInsensitiveDict
+
+from ..models.base import RichMixin
+from .expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_seconds
+
+HeaderDict = MutableMapping[str, str]
+NO_CACHE_HEADER = 'X-ACTUAL-NO-CACHE'
+
+# Numbers of seconds beyond this are taken as this (RFC 9111, section 1.2.2)
+MAX_SECONDS = 2**31
+
+# A directive: a token, and perhaps a value that is a token or a quoted string (RFC 9111, section 5.2)
+_DIRECTIVE = re_compile(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
+_QUOTED_PAIR = re_compile(r'\\(.)')
+_NUMERIC = ('max_age', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate')
+_FLAGS = ('immutable', 'must_revalidate', 'no_cache', 'no_store', 'only_if_cached')
+
+
+def parse_cache_control(value: Union[str, bytes, None]) -> Iterator[tuple[str, Optional[str]]]:
+    """Yield the directives of a `Cache-Control` field: name in lower case, and value without quotes, or None
+
+    Text that is not a directive is passed over (RFC 9111, section 5.2).
+    """
+    if isinstance(value, bytes):
+        value = value.decode('latin-1')
+    position, text = 0, value or ''
+    while position < len(text):
+        match = _DIRECTIVE.match(text, position)
+        if match is None:
+            comma = text.find(',', position)
+            position = comma + 1 if comma >= 0 else len(text)
+            continue
+        name, quoted, token = match.groups()
+        value = _QUOTED_PAIR.sub(r'\1', quoted) if quoted is not None else token
+        yield name.lower(), value.strip() if value is not None else None
+        position = match.end()
+
+
+def parse_seconds(value: Optional[str]) -> Optional[int]:
+    """A number of seconds; a missing value counts as 1, what is no integer as None, and what is below zero as 0"""
+    if value is None:
+        return 1
+    try:
+        return min(max(int(value), 0), MAX_SECONDS)
+    except ValueError:
+        return None
+
+
+@frozen(repr=False)
+class CacheDirectives(RichMixin):
+    """What the header fields of one message say about caching; numbers are seconds, None is absent"""
+
+    expires: Optional[str] = field(default=None)
+    immutable: bool = field(default=False)
+    max_age: Optional[int] = field(default=None)
+    max_stale: Optional[int] = field(default=None)
+    min_fresh: Optional[int] = field(default=None)
+    must_revalidate: bool = field(default=False)
+    no_cache: bool = field(default=False)
+    no_store: bool = field(default=False)
+    actual_no_cache: bool = field(default=False)
+    only_if_cached: bool = field(default=False)
+    stale_if_error: Optional[int] = field(default=None)
+    stale_while_revalidate: Optional[int] = field(default=None)
+    etag: Optional[str] = field(default=None)
+    last_modified: Optional[str] = field(default=None)
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, Any]) -> CacheDirectives:
+        """Read the directives of a message; of those given twice the last one counts"""
+        if not isinstance(headers, CaseInsensitiveDict):
+            headers = CaseInsensitiveDict(headers or {})
+        fields: dict[str, Any] = {}
+        for name, value in parse_cache_control(headers.get('Cache-Control')):
+            name = name.replace('-', '_')
+            if name in _NUMERIC:
+                fields[name] = parse_seconds(value)
+            elif name in _FLAGS:
+                fields[name] = True
+        return cls(
+            expires=_text(headers.get('Expires')),
+            etag=_text(headers.get('ETag')),
+            last_modified=_text(headers.get('Last-Modified')),
+            actual_no_cache=bool(headers.get(NO_CACHE_HEADER)),
+            **fields,
+        )
+
+    @property
+    def has_validator(self) -> bool:
+        """Whether a stored response can be validated (RFC 9111, section 4.3.1)"""
+        return bool(self.etag or self.last_modified)
+
+    def get_expire_offset(self) -> timedelta:
+        """How far the time of expiration moves by `max-stale` or `min-fresh`"""
+        return timedelta(seconds=self.max_stale or -(self.min_fresh or 0))
+
+
+NO_DIRECTIVES = CacheDirectives()
+
+
+def request_directives(headers: Mapping[str, Any]) -> CacheDirectives:
+    """The directives of a request, which mostly has none"""
+    if headers.get('Cache-Control') is None and headers.get(NO_CACHE_HEADER) is None:
+        return NO_DIRECTIVES
+    return CacheDirectives.from_headers(headers)
+
+
+def _text(value: Any) -> Optional[str]:
+    return value.decode('latin-1') if isinstance(value, bytes) else value
+
+
+def set_request_headers(
+    headers: Optional[HeaderDict],
+    expire_after: ExpirationTime,
+    only_if_cached: bool,
+    refresh: bool,
+    force_refresh: bool,
+) -> CaseInsensitiveDict[str]:
+    """Request headers with the options of a request written as directives, for other tools; none of ours are ever sent"""
+    new = CaseInsensitiveDict(headers or {})
+    directives = {
+        name if value is None else f'{name}={value}' for name, value in parse_cache_control(new.get('Cache-Control'))
+    }
+    if expire_after == DO_NOT_CACHE:
+        new[NO_CACHE_HEADER] = 'true'
+    elif expire_after is not None:
+        directives = {d for d in directives if not d.startswith('max-age=')}
+        directives.add(f'max-age={get_expiration_seconds(expire_after)}')
+    options = {'only-if-cached': only_if_cached, 'must-revalidate': refresh, 'no-cache': force_refresh}
+    directives.update(name for name, wanted in options.items() if wanted)
+    if directives:
+        new['Cache-Control'] = ','.join(sorted(directives))
+    return new

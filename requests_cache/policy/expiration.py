@@ -1,0 +1,143 @@
+"""Expiration values as users give them, turned into times
+
+The constants that stand for something else than a number of seconds are known here and nowhere below: what comes out is a
+time in UTC, or None for "never".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from fnmatch import fnmatchcase
+from logging import getLogger
+from math import ceil
+from re import compile as re_compile
+from typing import Dict, Optional, Pattern, Union
+
+DO_NOT_CACHE = 0x0D0E0200020704
+EXPIRE_IMMEDIATELY = 0
+NEVER_EXPIRE = -1
+
+ExpirationTime = Union[None, int, float, str, datetime, timedelta]
+ExpirationPattern = Union[str, Pattern]  # type: ignore[type-arg]
+ExpirationPatterns = Dict[ExpirationPattern, ExpirationTime]
+
+_INTEGER = re_compile(r'-?\d+')
+logger = getLogger(__name__)
+
+
+def utcnow() -> datetime:
+    """The current time, in UTC"""
+    return datetime.now(timezone.utc)
+
+
+def add_tzinfo(dt: datetime) -> datetime:
+    """Take a time without a zone as UTC"""
+    return dt if dt.tzinfo is not None else dt.replace(tzinfo=timezone.utc)
+
+
+def get_expiration_datetime(
+    expire_after: ExpirationTime,
+    start_time: Optional[datetime] = None,
+    negative_delta: bool = False,
+    ignore_invalid_httpdate: bool = False,
+) -> Optional[datetime]:
+    """The time (UTC) at which something expires
+
+    Args:
+        expire_after: Seconds, a timedelta, a datetime (without a zone: local time), an HTTP date, or NEVER_EXPIRE
+        start_time: Where a number or timedelta is counted from; now by default
+        negative_delta: Count backwards
+        ignore_invalid_httpdate: Take text that is not a date as "never"
+
+    Returns:
+        A time in UTC, or None for never
+
+    Raises:
+        ValueError: Text that is not a date, NaN, or a number of seconds beyond the years 1 to 9999
+        TypeError: The value is of another type
+    """
+    if expire_after is None or expire_after in (NEVER_EXPIRE, DO_NOT_CACHE):
+        return None
+    if isinstance(expire_after, str):
+        return _parse_text(expire_after, ignore_invalid_httpdate)
+    if isinstance(expire_after, datetime):
+        return _to_utc(expire_after)
+    delta = _to_delta(expire_after)
+    start = utcnow() if start_time is None else _to_utc(start_time)
+    try:
+        return start - delta if negative_delta else start + delta
+    except OverflowError:
+        raise ValueError(f'Expiration out of range: {expire_after!r}; it must lie in the years 1 to 9999') from None
+
+
+def _to_delta(value: float | timedelta) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, (int, float)):
+        raise TypeError(
+            f'Invalid expiration: {value!r}; give seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE'
+        )
+    try:
+        # Less than a second is "at once", as in 1.x
+        return timedelta(seconds=value if int(value) else 0)
+    except (OverflowError, ValueError):
+        raise ValueError(f'Expiration out of range: {value!r}; it must be a finite number of seconds') from None
+
+
+def _to_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(timezone.utc)
+    except OverflowError:  # the first or last day that a datetime can hold
+        return value.replace(tzinfo=timezone.utc)
+
+
+def _parse_text(value: str, ignore_invalid: bool) -> Optional[datetime]:
+    # Numeric text comes from `Expires` headers, where it stands for a time in the past (RFC 9111, section 5.3)
+    if _INTEGER.fullmatch(value):
+        return utcnow()
+    try:
+        return add_tzinfo(parsedate_to_datetime(value)).astimezone(timezone.utc)
+    except (IndexError, OverflowError, TypeError, ValueError):
+        if ignore_invalid:
+            logger.debug('Invalid HTTP date: %s', value)
+            return None
+        raise ValueError(f'Invalid HTTP date: {value}') from None
+
+
+def get_expiration_seconds(expire_after: ExpirationTime) -> int:
+    """Seconds from now until an expiration, rounded up; -1 for never and for text that is not a date"""
+    expires = get_expiration_datetime(expire_after, ignore_invalid_httpdate=True)
+    return ceil((expires - utcnow()).total_seconds()) if expires is not None else NEVER_EXPIRE
+
+
+def get_url_expiration(
+    url: Optional[str], urls_expire_after: Optional[Mapping[ExpirationPattern, ExpirationTime]] = None
+) -> ExpirationTime:
+    """The expiration of the first pattern that a URL matches, or None
+
+    A regular expression is searched for in the whole URL. Text is a shell pattern for the beginning of the URL without its
+    scheme; upper and lower case are the same in its host.
+    """
+    if not url or not urls_expire_after:
+        return None
+    for pattern, expire_after in urls_expire_after.items():
+        if _matches(url, pattern):
+            return expire_after
+    return None
+
+
+def _matches(url: str, pattern: ExpirationPattern) -> bool:
+    if not isinstance(pattern, str):
+        return pattern.search(url) is not None
+    return fnmatchcase(_without_scheme(url), _without_scheme(pattern).rstrip('*') + '**')
+
+
+def _without_scheme(url: str) -> str:
+    scheme, separator, rest = url.partition('://')
+    # A query may hold a URL of its own
+    if separator and not set(scheme) & set('/?#'):
+        url = rest
+    host, slash, path = url.partition('/')
+    return host.lower() + slash + path

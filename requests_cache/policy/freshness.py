@@ -1,0 +1,84 @@
+"""How long responses are fresh, and whether a stale one may be used"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Mapping, Optional, Union
+
+from attrs import frozen
+
+from .directives import MAX_SECONDS, CacheDirectives
+from .expiration import DO_NOT_CACHE, ExpirationTime, add_tzinfo, get_expiration_datetime
+
+
+@frozen
+class Lifetime:
+    """How long a response may be stored
+
+    Args:
+        expires: Time (UTC) from which it is stale; None for never
+        storable: Whether it may be stored at all
+        needs_validator: Store it only if it has a validator, as it is stale at once
+    """
+
+    expires: Optional[datetime] = None
+    storable: bool = True
+    needs_validator: bool = False
+
+
+def lifetime_from_user(expire_after: ExpirationTime, now: datetime) -> Lifetime:
+    """The lifetime that an expiration given by the user stands for"""
+    if expire_after == DO_NOT_CACHE:
+        return Lifetime(storable=False)
+    return Lifetime(get_expiration_datetime(expire_after, start_time=now), needs_validator=is_immediate(expire_after))
+
+
+def is_immediate(expire_after: ExpirationTime) -> bool:
+    """Whether an expiration means "at once" """
+    if isinstance(expire_after, timedelta):
+        return not expire_after
+    return isinstance(expire_after, (int, float)) and int(expire_after) == 0
+
+
+def lifetime_from_response(
+    directives: CacheDirectives, headers: Mapping[str, Any], now: datetime
+) -> Optional[Lifetime]:
+    """The lifetime that a response itself declares; None if it does not (RFC 9111, section 4.2.1)"""
+    if directives.immutable:
+        return Lifetime()
+    if directives.max_age is not None:
+        remaining_seconds = directives.max_age - age_seconds(headers)
+        return Lifetime(now + timedelta(seconds=remaining_seconds), needs_validator=remaining_seconds <= 0)
+    if directives.expires is not None:
+        return Lifetime(parse_expires(directives.expires, now))
+    return None
+
+
+def age_seconds(headers: Mapping[str, Any]) -> int:
+    """The `Age` of a response in seconds; 0 if it has none that is valid (RFC 9111, section 5.1)"""
+    first = str(headers.get('Age', '')).partition(',')[0].strip()
+    return min(int(first), MAX_SECONDS) if first.isascii() and first.isdigit() else 0
+
+
+def parse_expires(value: str, now: datetime) -> datetime:
+    """The time in an `Expires` field; what is not a date is in the past (RFC 9111, section 5.3)"""
+    try:
+        return add_tzinfo(parsedate_to_datetime(value))
+    except (IndexError, OverflowError, TypeError, ValueError):
+        return now
+
+
+def is_fresh_enough(expires: Optional[datetime], now: datetime, offset_seconds: float = 0) -> bool:
+    """Whether a response may be used that expires at a time, or so long after (before, if negative) it"""
+    return expires is None or (expires - now).total_seconds() + offset_seconds > 0
+
+
+def is_stale_allowed(expires: Optional[datetime], now: datetime, allowance: Union[bool, ExpirationTime]) -> bool:
+    """Whether a response may be used when stale, by an allowance: True for any length of time, or how long"""
+    if allowance is True or expires is None:
+        return True
+    if allowance is None or allowance is False:
+        return now < expires
+    limit = get_expiration_datetime(allowance, start_time=expires)
+    return limit is None or now < limit

@@ -1,0 +1,134 @@
+"""What applies to one request: the session's settings, the options of the call, and the request's own header fields"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Optional, Union
+
+from attrs import frozen
+
+from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
+from .expiration import DO_NOT_CACHE, ExpirationTime, get_url_expiration
+from .freshness import is_immediate
+from .settings import CacheSettings
+
+METHOD_OVERRIDE_HEADERS = ('X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override')
+
+
+@frozen
+class RequestOptions:
+    """Options of one call of `request()` or `send()`"""
+
+    expire_after: ExpirationTime = None
+    only_if_cached: bool = False
+    refresh: bool = False
+    force_refresh: bool = False
+
+
+NO_OPTIONS = RequestOptions()
+
+
+@frozen
+class RequestPolicy:
+    """All that decisions about one request depend on, besides what is stored
+
+    Args:
+        settings: Settings of the session
+        directives: Directives of the request
+        method_allowed: Whether requests of this method are cached
+        skip_read: Why the cache may not be read; None if it may
+        skip_write: Why nothing may be written, whatever the response is; None if it may
+        expire_after: Expiration of what this request stores, unless the response itself says (with `cache_control`)
+        only_if_cached: Do not use the network
+        refresh: Validate a stored response before use
+        stale_if_error: Allowance for the use of stale responses when the origin fails
+        stale_while_revalidate: Allowance for the use of stale responses while they are renewed
+    """
+
+    settings: CacheSettings
+    directives: CacheDirectives
+    method_allowed: bool
+    skip_read: Optional[str]
+    skip_write: Optional[str]
+    expire_after: ExpirationTime
+    only_if_cached: bool
+    refresh: bool
+    stale_if_error: Union[bool, ExpirationTime]
+    stale_while_revalidate: Union[bool, ExpirationTime]
+
+
+def request_policy(
+    method: Optional[str],
+    url: Optional[str],
+    headers: Mapping[str, Any],
+    settings: CacheSettings,
+    options: RequestOptions = NO_OPTIONS,
+    disabled: bool = False,
+    url_expiration: Any = get_url_expiration,
+) -> RequestPolicy:
+    """Bring together what applies to a request
+
+    Args:
+        method: Method of the request
+        url: URL of the request
+        headers: Header fields of the request
+        settings: Settings of the session
+        options: Options of the call; they go before directives
+        disabled: Whether the cache is switched off for now
+        url_expiration: Finds the expiration for a URL
+    """
+    directives = request_directives(headers)
+    method_allowed = method in settings.allowable_methods or any(
+        headers.get(name) in settings.allowable_methods for name in METHOD_OVERRIDE_HEADERS
+    )
+    expire_after = _expiration(url, settings, options, directives, url_expiration)
+    never_stored = expire_after == DO_NOT_CACHE or directives.actual_no_cache
+    skip = _first(
+        ('disabled', disabled or settings.disabled),
+        ('method', not method_allowed),
+        ('no-store', directives.no_store),
+        ('do not cache', never_stored),
+    )
+    return RequestPolicy(
+        settings=settings,
+        directives=directives,
+        method_allowed=method_allowed,
+        skip_read=skip or _first(('no-cache', options.force_refresh or directives.no_cache)),
+        skip_write=skip or _first(('read-only', settings.read_only)),
+        expire_after=expire_after,
+        only_if_cached=options.only_if_cached or directives.only_if_cached or settings.only_if_cached,
+        refresh=options.refresh or directives.must_revalidate or _asks_for_new(options, directives),
+        stale_if_error=_allowance(directives.stale_if_error, settings.stale_if_error),
+        stale_while_revalidate=_allowance(directives.stale_while_revalidate, settings.stale_while_revalidate),
+    )
+
+
+def _expiration(
+    url: Optional[str],
+    settings: CacheSettings,
+    options: RequestOptions,
+    directives: CacheDirectives,
+    url_expiration: Any,
+) -> ExpirationTime:
+    if options.expire_after is not None:
+        return options.expire_after
+    if directives is not NO_DIRECTIVES and directives.max_age is not None:
+        return directives.max_age
+    if settings.urls_expire_after and (by_url := url_expiration(url, settings.urls_expire_after)) is not None:
+        expire_after: ExpirationTime = by_url
+        return expire_after
+    return settings.expire_after
+
+
+def _asks_for_new(options: RequestOptions, directives: CacheDirectives) -> bool:
+    if options.expire_after is not None:
+        return is_immediate(options.expire_after)
+    return directives.max_age == 0
+
+
+def _allowance(directive: Optional[int], setting: Union[bool, ExpirationTime]) -> Union[bool, ExpirationTime]:
+    return directive if directive is not None else setting
+
+
+def _first(*reasons: tuple[str, bool]) -> Optional[str]:
+    return next((reason for reason, applies in reasons if applies), None)

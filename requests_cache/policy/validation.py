@@ -1,0 +1,43 @@
+"""Validating stored responses with the origin (RFC 9111, section 4.3)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
+
+from requests.structures import CaseInsensitiveDict
+
+from ..models.response import CachedResponse, HeaderFields
+
+# Fields of a 304 that describe its own message, not the stored response (RFC 9111, section 3.2; RFC 9110, section 15.4.5)
+NOT_UPDATED = frozenset(
+    ('connection', 'content-encoding', 'content-length', 'content-range', 'content-type', 'keep-alive', 'proxy-authenticate',
+     'proxy-authentication-info', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
+)  # fmt: skip
+
+
+def has_validator(response: CachedResponse) -> bool:
+    """Whether a stored response can be validated"""
+    return bool(response.headers.get('ETag') or response.headers.get('Last-Modified'))
+
+
+def conditions(response: CachedResponse) -> dict[str, str]:
+    """Request header fields that ask for a response only if it is not the stored one"""
+    fields = {'If-None-Match': 'ETag', 'If-Modified-Since': 'Last-Modified'}
+    return {name: response.headers[source] for name, source in fields.items() if response.headers.get(source)}
+
+
+def updated_headers(stored: Mapping[str, str], new: Mapping[str, str]) -> CaseInsensitiveDict[str]:
+    """The header fields of a stored response after a 304 (RFC 9111, section 4.3.4)"""
+    headers = CaseInsensitiveDict(stored)
+    headers.update({name: value for name, value in new.items() if name.lower() not in NOT_UPDATED})
+    return headers
+
+
+def updated_fields(stored: Optional[HeaderFields], new: Iterable[tuple[str, Any]]) -> Optional[HeaderFields]:
+    """The same for header fields one by one, where they are kept because some are repeated"""
+    if stored is None:
+        return None
+    taken = [(name, value) for name, value in new if name.lower() not in NOT_UPDATED]
+    replaced = {name.lower() for name, _ in taken}
+    return tuple(f for f in stored if f[0].lower() not in replaced) + tuple(taken)

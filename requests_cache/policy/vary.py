@@ -1,0 +1,73 @@
+"""Which requests a response answers, by its `Vary` field (RFC 9111, section 4.1)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
+
+from attrs import frozen
+
+from ..cache_keys import normalize_headers
+from ..models.response import CachedResponse
+
+
+@frozen
+class Variant:
+    """Whether a stored response answers a request, as far as `Vary` goes
+
+    Args:
+        matches: It does
+        secondary_names: Names of the header fields that tell this variant from others, where it can be stored beside them;
+            empty if it cannot
+    """
+
+    matches: bool
+    secondary_names: tuple[str, ...] = ()
+
+
+MATCH = Variant(True)
+
+
+def varied_names(response: CachedResponse) -> frozenset[str]:
+    """Names, in lower case, of the header fields that any response on the way to this one varied by"""
+    values = [r.headers.get('Vary') for r in (*response.history, response)]
+    return frozenset(name.strip().lower() for value in values for name in (value or '').split(',') if name.strip())
+
+
+def match_variant(
+    headers: Mapping[str, str], stored: CachedResponse, ignored_parameters: Optional[Iterable[str]]
+) -> Variant:
+    """Compare a request with the one that a stored response answered
+
+    Args:
+        headers: Header fields of the request
+        stored: The stored response
+        ignored_parameters: Names whose values are not stored, and cannot be compared
+    """
+    if 'Vary' not in stored.headers and not stored.history:
+        return MATCH
+    names = varied_names(stored)
+    if not names:
+        return MATCH
+    if '*' in names:
+        return Variant(False)
+    if any(name.lower() in names and headers.get(name) is not None for name in ignored_parameters or ()):
+        return Variant(False)
+    stored_headers = (stored.history[0] if stored.history else stored).request.headers
+    if 'cookie' in names and _cookies(headers) != _cookies(stored_headers):
+        return Variant(False)
+    others = names - {'cookie'}
+    if _normalized(headers, others) == _normalized(stored_headers, others):
+        return MATCH
+    return Variant(False, tuple(sorted(names)))
+
+
+def _normalized(headers: Mapping[str, Any], names: Iterable[str]) -> dict[str, Optional[str]]:
+    chosen = {name: headers[name] for name in names if headers.get(name) is not None}
+    return dict(normalize_headers(chosen))  # type: ignore[arg-type]
+
+
+def _cookies(headers: Mapping[str, Any]) -> list[str]:
+    value = headers.get('Cookie') or ''
+    text = value.decode('latin-1') if isinstance(value, bytes) else value
+    return sorted(pair.strip() for pair in text.split(';') if pair.strip())
