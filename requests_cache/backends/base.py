@@ -1,0 +1,357 @@
+"""The in-memory backend, and the base of all others"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextvars import ContextVar
+from datetime import datetime
+from logging import getLogger
+from pathlib import Path
+from typing import Any, Optional, Union
+from warnings import warn
+
+from requests import Request, Response
+
+from .._utils import accepted_keywords, chunkify
+from ..cache_keys import create_key
+from ..models.request import AnyRequest
+from ..models.response import CachedResponse
+from ..policy.expiration import ExpirationTime, get_expiration_datetime
+from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
+from ..redaction import redact_response
+from ..serializers.pipeline import SerializerType
+from .memory import DictStorage
+from .rekey import first_request, redirect_keys, translate_key
+from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage
+
+__all__ = [
+    'DESERIALIZE_ERRORS',
+    'KT',
+    'VT',
+    'AnyRequest',
+    'BaseCache',
+    'BaseStorage',
+    'DictStorage',
+    'ExpirationTime',
+    'SerializerType',
+    'create_key',
+]
+
+logger = getLogger(__name__)
+
+# The cache, settings and `verify` of the request that is being sent in this thread or task. Sessions that share a backend
+# keep settings of their own, and methods like `save_response` are called for one session at a time.
+_sending: ContextVar[Optional[tuple[Any, CacheSettings, bool]]] = ContextVar('requests_cache_sending', default=None)
+
+
+class sending_for:
+    """A block in which calls of a cache are made for one session, and one value of `verify`"""
+
+    __slots__ = ('_token', '_value')
+
+    def __init__(self, cache: BaseCache, settings: CacheSettings, verify: bool):
+        self._value = (cache, settings, verify)
+
+    def __enter__(self) -> None:
+        self._token = _sending.set(self._value)
+
+    def __exit__(self, *exc_info: object) -> None:
+        _sending.reset(self._token)
+
+
+class BaseCache:
+    """Responses and redirects in two storages; in memory, unless a subclass sets others
+
+    A backend of one's own derives from this class, calls `super().__init__()`, and sets `responses` and `redirects` to
+    storages (`BaseStorage`).
+
+    Args:
+        cache_name: Label of the cache
+        kwargs: Ignored
+    """
+
+    def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any):
+        self.cache_name = str(cache_name)
+        self.responses: MutableMapping[str, CachedResponse] = DictStorage()
+        self.redirects: MutableMapping[str, str] = DictStorage()
+        self._own_settings = CacheSettings()
+
+    @property
+    def _settings(self) -> CacheSettings:
+        sending = _sending.get()
+        if sending is not None and sending[0] is self:
+            return sending[1]
+        settings: CacheSettings | None = self.__dict__.get('_own_settings')
+        return settings if settings is not None else CacheSettings()
+
+    @_settings.setter
+    def _settings(self, settings: CacheSettings) -> None:
+        self._own_settings = settings
+
+    @classmethod
+    def owned_keywords(cls) -> frozenset[str] | None:
+        """Keywords that the constructor, or the driver's client, takes; None if that cannot be told"""
+        return frozenset() if cls is BaseCache else accepted_keywords(cls.__init__)
+
+    @property
+    def db_path(self) -> Path | str:
+        """Path of the database file
+
+        Raises:
+            NotImplementedError: The backend has none
+        """
+        raise NotImplementedError(f'{type(self).__name__} has no database file')
+
+    def create_key(
+        self, request: AnyRequest, match_headers: Iterable[str] | bool | None = None, **kwargs: Any
+    ) -> str:
+        """The key of a request, by `key_fn` if that is set
+
+        Args:
+            request: A request, prepared or not
+            match_headers: Names of headers that take part; by default those of the settings
+            kwargs: Arguments that the request is sent with, such as `verify`
+        """
+        settings = self._settings
+        make_key: Any = settings.key_fn or create_key
+        key: str = make_key(
+            request=request,
+            ignored_parameters=settings.ignored_parameters,
+            content_root_key=settings.content_root_key,
+            match_headers=match_headers or settings.match_headers,
+            serializer=getattr(self.responses, 'serializer', None),
+            **kwargs,
+        )
+        return key
+
+    def get_response(self, key: str, default: Any = None) -> Any:
+        """The response stored under a key, directly or for a request that was redirected; `default` if there is none"""
+        response = _get(self.responses, key)
+        if response is None and (target := _get(self.redirects, key)) is not None and target != key:
+            response = _get(self.responses, target)
+            if isinstance(response, CachedResponse):
+                response.history = self._history_from(key, response)
+        return response if isinstance(response, CachedResponse) else default
+
+    def _history_from(self, key: str, response: CachedResponse) -> list[CachedResponse]:
+        verify = _verify()
+        keys = redirect_keys(response, self.create_key, verify=verify)
+        return response.history[keys.index(key) :] if key in keys else response.history
+
+    def save_response(
+        self, response: Response, cache_key: str | None = None, expires: datetime | None = None
+    ) -> None:
+        """Store a response, without its secrets, and the way to it if it was redirected
+
+        Args:
+            response: A response of any kind
+            cache_key: Its key; by default that of its request
+            expires: Time (UTC) from which it is stale; None for never
+        """
+        received = {'created_at': response.created_at} if hasattr(response, 'created_at') else {}
+        cached = CachedResponse.from_response(response, expires=expires, **received)
+        key = cache_key or self.create_key(cached.request)
+        redirects = [] if getattr(response, 'revalidated', False) else redirect_keys(
+            cached, self.create_key, verify=_verify()
+        )
+        self.responses[key] = redact_response(cached, self._settings.ignored_parameters)
+        self._save_redirects({k: key for k in redirects})
+
+    def _save_redirects(self, redirects: dict[str, str]) -> None:
+        for source, target in redirects.items():
+            self.redirects[source] = target
+
+    def contains(
+        self, key: str | None = None, request: AnyRequest | None = None, url: str | None = None, verify: bool = True
+    ) -> bool:
+        """Whether there is an entry for a key, a request, or a GET request for a URL; expired ones count"""
+        if url and request is None:
+            request = Request('GET', url)
+        if key is None and request is not None:
+            key = self.create_key(request, verify=verify)
+        return key is not None and (key in self.responses or key in self.redirects)
+
+    def delete(
+        self,
+        *keys: str,
+        expired: bool = False,
+        invalid: bool = False,
+        older_than: ExpirationTime = None,
+        requests: Iterable[AnyRequest] | None = None,
+        urls: Iterable[str] | None = None,
+        verify: bool = True,
+    ) -> int:
+        """Delete entries that meet any of the conditions
+
+        Args:
+            keys: Keys of entries
+            expired: All that have expired
+            invalid: All that cannot be read
+            older_than: All that were received before a time, or longer ago than a number of seconds or timedelta
+            requests: Requests, prepared or not
+            urls: URLs, for GET requests
+            verify: Whether the requests verify certificates, which is part of their keys
+
+        Returns:
+            The number of responses removed
+        """
+        removed = self._delete_keys([*keys, *self._keys_of(requests, urls, verify)])
+        if expired or invalid or older_than:
+            removed += self._delete_where(expired, invalid, older_than)
+        self._prune_redirects()
+        return removed
+
+    def _keys_of(
+        self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool
+    ) -> Iterator[str]:
+        wanted = [requests] if isinstance(requests, Request) else list(requests or ())  # type: ignore[unreachable]
+        wanted += [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
+        return (self.create_key(request, verify=verify) for request in wanted)
+
+    def _delete_keys(self, keys: list[str]) -> int:
+        if len(keys) == 1:
+            try:
+                del self.responses[keys[0]]
+            except KeyError:
+                return 0
+            return 1
+        return _bulk_delete(self.responses, list(dict.fromkeys(keys))) if keys else 0
+
+    def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
+        matching = self.filter(valid=False, expired=expired, invalid=invalid, older_than=older_than)
+        keys: Iterable[str] = (str(r.cache_key) for r in matching)
+        if not getattr(self.responses, 'iteration_tolerates_writes', False):
+            keys = list(keys)
+        return sum(_bulk_delete(self.responses, chunk) for chunk in chunkify(keys, CHUNK_SIZE))
+
+    def _prune_redirects(self) -> None:
+        """Delete redirects to entries that do not exist any more"""
+        stale = (source for source, target in list(self.redirects.items()) if target not in self.responses)
+        for chunk in chunkify(stale, CHUNK_SIZE):
+            _bulk_delete(self.redirects, chunk)
+
+    def filter(
+        self, valid: bool = True, expired: bool = True, invalid: bool = False, older_than: ExpirationTime = None
+    ) -> Iterator[CachedResponse]:
+        """Responses that meet any of the conditions
+
+        Args:
+            valid: Those that have not expired
+            expired: Those that have expired
+            invalid: Those that cannot be read, as empty responses with status 504 and their key in `cache_key`
+            older_than: Those received before a time, or longer ago than a number of seconds or timedelta
+        """
+        limit = get_expiration_datetime(older_than, negative_delta=True) if older_than else None
+        for key, response in self._entries():
+            if response is None:
+                if invalid:
+                    unreadable = CachedResponse(status_code=504)
+                    unreadable.cache_key = key
+                    yield unreadable
+            elif (expired if response.is_expired else valid) or (limit is not None and response.created_at < limit):
+                yield response
+
+    def _entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
+        """All keys with their responses, None for those that cannot be read"""
+        storage = self.responses
+        for key, response in storage.scan() if isinstance(storage, BaseStorage) else storage.items():
+            if isinstance(response, CachedResponse):
+                response.cache_key = key
+                yield key, response
+            else:
+                yield key, None
+
+    def urls(self, **kwargs: Any) -> list[str]:
+        """URLs of all responses that `filter` finds, sorted, each once"""
+        return sorted({response.url for response in self.filter(**kwargs) if response.url})
+
+    def update(self, other: BaseCache) -> None:
+        """Copy all readable entries and redirects of another cache, of any backend and serializer"""
+        same_keys = str(getattr(self.responses, 'serializer', None)) == str(getattr(other.responses, 'serializer', None))
+        moved: dict[str, str] = {}
+        for key, response in other._entries():
+            if response is None:
+                logger.warning('Not copied, as it cannot be read: %s', key)
+                continue
+            new_key = key if same_keys else translate_key(response, key, other.create_key, self.create_key)
+            if new_key != key:
+                moved[key] = new_key
+                self._save_redirects({k: new_key for k in redirect_keys(response, self.create_key)})
+            self.responses[new_key] = response
+        for source, target in other.redirects.items():
+            if target not in moved:
+                self.redirects[source] = target
+
+    def recreate_keys(self) -> None:
+        """Give each entry the key that its request has by the present settings and serializer"""
+        for key, response in list(self._entries()) if not self._tolerates_writes else self._entries():
+            if response is None or key == self.create_key(first_request(response), verify=False):
+                continue
+            new_key = self.create_key(first_request(response))
+            if new_key != key and response.headers.get('Vary') and new_key in self.responses:
+                new_key = self.create_key(first_request(response), match_headers=_vary_names(response))
+            if new_key != key:
+                self.responses[new_key] = response
+                del self.responses[key]
+                self._save_redirects({k: new_key for k in redirect_keys(response, self.create_key)})
+
+    @property
+    def _tolerates_writes(self) -> bool:
+        return bool(getattr(self.responses, 'iteration_tolerates_writes', False))
+
+    def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
+        """Set a new expiration for all entries, counted from now; None for never"""
+        get_expiration_datetime(expire_after)
+        for key, response in list(self._entries()) if not self._tolerates_writes else self._entries():
+            if response is not None:
+                response.reset_expiration(expire_after)
+                self.responses[key] = response
+
+    def remove_expired_responses(self, expire_after: ExpirationTime = None) -> None:
+        """Deprecated; use `delete(expired=True)`"""
+        warn('remove_expired_responses() is deprecated; use delete(expired=True)', DeprecationWarning, stacklevel=2)
+        if expire_after is not None:
+            self.reset_expiration(expire_after)
+        self.delete(expired=True, invalid=True)
+
+    def clear(self) -> None:
+        """Delete all entries"""
+        self.responses.clear()
+        self.redirects.clear()
+
+    def close(self) -> None:
+        """Close connections; a later use opens them again"""
+        for storage in (self.responses, self.redirects):
+            if hasattr(storage, 'close'):
+                storage.close()
+
+    def __str__(self) -> str:
+        return f'<{type(self).__name__}(name={self.cache_name})>'
+
+    __repr__ = __str__
+
+
+def _verify() -> bool:
+    sending = _sending.get()
+    return sending[2] if sending is not None else True
+
+
+def _get(storage: MutableMapping[str, Any], key: str) -> Any:
+    try:
+        return storage[key]
+    except (AttributeError, KeyError):
+        return None
+
+
+def _bulk_delete(storage: MutableMapping[str, Any], keys: list[str]) -> int:
+    if not isinstance(storage, BaseStorage):
+        return sum(storage.pop(key, None) is not None for key in keys)
+    removed = storage.bulk_delete(keys)
+    return len(keys) if removed is None else removed
+
+
+def _vary_names(response: CachedResponse) -> list[str]:
+    return sorted(n.strip().lower() for n in response.headers['Vary'].split(',') if n.strip())
+
+
+BackendSpecifier = Union[str, BaseCache, type]

@@ -1,0 +1,107 @@
+"""The contract of all storages: a mutable mapping with a serializer"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC
+from collections.abc import Iterable, Iterator, MutableMapping
+from logging import getLogger
+from pickle import PickleError
+from typing import Any, TypeVar
+
+from .._utils import chunkify
+from ..serializers.pipeline import SerializerPipeline, SerializerType
+from ..serializers.registry import init_serializer
+
+KT = TypeVar('KT')
+VT = TypeVar('VT')
+logger = getLogger(__name__)
+
+# What serializers raise for a value that is not an entry of theirs
+DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
+CHUNK_SIZE = 999
+
+
+class BaseStorage(MutableMapping[KT, VT], ABC):
+    """A mapping from keys to values that are serialized on their way in, and deserialized on their way out
+
+    A storage derives from this class and defines the five methods of a mutable mapping, and, where it can do better than
+    one key at a time, `bulk_delete`, `clear` and `items`. A missing key is a KeyError; any other failure of the store is
+    raised as `requests_cache.exceptions.BackendError`.
+
+    Args:
+        serializer: A name, pipeline, stage, any object with `dumps` and `loads`, or None to keep values as they are
+        decode_content: Add a readable copy of JSON and text bodies to what is stored
+        kwargs: Ignored
+    """
+
+    # Whether keys may be added and removed while the storage is iterated over
+    iteration_tolerates_writes = False
+
+    def __init__(
+        self, serializer: SerializerType | Any = None, decode_content: bool = False, **kwargs: Any
+    ):
+        self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
+
+    def bulk_delete(self, keys: Iterable[KT]) -> int | None:
+        """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
+        removed = 0
+        for key in keys:
+            try:
+                del self[key]
+                removed += 1
+            except KeyError:
+                pass
+        return removed
+
+    def clear(self) -> None:
+        for keys in chunkify(list(self), CHUNK_SIZE):
+            self.bulk_delete(keys)
+
+    def scan(self) -> Iterator[tuple[KT, VT | None]]:
+        """All keys with their values, None for those that cannot be read; in memory that does not grow with their number"""
+        for key in self:
+            try:
+                yield key, self[key]
+            except KeyError:  # deleted in the meantime
+                continue
+
+    def close(self) -> None:
+        """Close connections; a later use opens them again"""
+
+    def serialize(self, value: VT) -> Any:
+        """The value as the storage keeps it"""
+        return self.serializer.dumps(value) if self.serializer is not None else value
+
+    def deserialize(self, key: KT, value: Any) -> VT | None:
+        """Undo `serialize`
+
+        Returns:
+            The value, with its key in `cache_key` if it is a response; None if it cannot be read, for any reason but one
+
+        Raises:
+            itsdangerous.BadSignature: The value was signed with another key, or not at all
+        """
+        if self.serializer is None:
+            return value  # type: ignore[no-any-return]
+        try:
+            obj = self.serializer.loads(value)
+        except Exception as e:
+            if _is_bad_signature(e):
+                raise
+            logger.error('Unable to deserialize response: %s', e)
+            logger.debug('Unable to deserialize %s', key, exc_info=True)
+            return None
+        try:
+            obj.cache_key = key
+        except AttributeError:
+            pass
+        return obj  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return str(list(self.keys()))
+
+
+def _is_bad_signature(error: Exception) -> bool:
+    itsdangerous = sys.modules.get('itsdangerous')
+    return itsdangerous is not None and isinstance(error, itsdangerous.BadSignature)
