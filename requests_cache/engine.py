@@ -1,0 +1,338 @@
+"""What happens to a request: look up, decide, act, record
+
+The only place where decisions meet storage and network, to be read from top to bottom: `send` looks up and decides, one
+function acts on each kind of decision, `_record` stores what came back.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Optional
+
+from attrs import define, evolve, field
+from requests import PreparedRequest, Response
+from requests.hooks import dispatch_hook
+
+from .backends.base import sending_for
+from .body import read_body
+from .cache_keys import has_unkeyable_body
+from .models.request import CachedRequest
+from .models.response import AnyResponse, CachedResponse, OriginalResponse
+from .policy.decision import (
+    Fetch,
+    GatewayTimeout,
+    Store,
+    Use,
+    UseAndRefresh,
+    Validate,
+    decide_on_error,
+    decide_read,
+    decide_store,
+    response_lifetime,
+)
+from .policy.directives import CacheDirectives
+from .policy.expiration import utcnow
+from .policy.request import RequestOptions, RequestPolicy
+from .policy.validation import updated_fields, updated_headers
+from .policy.vary import match_variant
+
+if TYPE_CHECKING:
+    from .session import CacheMixin
+
+logger = getLogger(__name__)
+
+# The request that is under way in this thread or task, and its options, which go for its redirects, too
+under_way: ContextVar[Optional[tuple[PreparedRequest, RequestOptions]]] = ContextVar('under_way', default=None)
+
+
+@define
+class Call:
+    """One request on its way through the cache
+
+    Args:
+        session: The session that sends it
+        request: The request; it is the caller's, and not changed
+        options: Options of the call
+        policy: What applies to it
+        send_kwargs: Arguments of `Session.send`
+        cache_key: Where its response is stored, or will be; None if it has no key
+        conditions: Header fields that are added to validate a stored response
+    """
+
+    session: CacheMixin
+    request: PreparedRequest
+    options: RequestOptions
+    policy: RequestPolicy
+    send_kwargs: dict[str, Any]
+    cache_key: Optional[str] = None
+    conditions: dict[str, str] = field(factory=dict)
+
+    @property
+    def follows_redirects(self) -> bool:
+        return bool(self.send_kwargs.get('allow_redirects', True))
+
+
+@define
+class Outcome:
+    """Where a response was stored, and until when it is fresh; nothing if it was not stored"""
+
+    cache_key: Optional[str] = None
+    expires: Any = None
+
+
+def send(call: Call) -> AnyResponse:
+    """Answer a request from the cache or from the origin"""
+    if call.policy.skip_read and call.policy.skip_write and not call.policy.only_if_cached:
+        return _bypass(call)
+    with sending_for(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
+        call.cache_key = _create_key(call)
+        if call.cache_key is None:
+            return _bypass(call)
+        stored = None if call.policy.skip_read else _look_up(call)
+        decision = decide_read(call.policy, stored, utcnow())
+        if isinstance(decision, Use) and stored is not None:
+            return _use(call, stored)
+        if isinstance(decision, UseAndRefresh) and stored is not None:
+            background = evolve(call, conditions=decision.conditions)
+            call.session._resend_async(_own_request(background), background, stored._copy())
+            return _use(call, stored)
+        if isinstance(decision, GatewayTimeout):
+            return _answer(call, _gateway_timeout(call))
+        if isinstance(decision, Validate):
+            call.conditions = decision.conditions
+            return call.session._send_and_cache(_own_request(call), call, stored)
+        if isinstance(decision, Fetch):
+            return call.session._send_and_cache(call.request, call, stored)
+        raise AssertionError(decision)
+
+
+def _bypass(call: Call) -> AnyResponse:
+    response = _send_to_origin(call, call.request)
+    return _wrap(response, Outcome())
+
+
+def _create_key(call: Call) -> Optional[str]:
+    if has_unkeyable_body(call.request):
+        return None
+    return call.session.cache.create_key(call.request, **call.send_kwargs)
+
+
+# Look up
+
+
+def _look_up(call: Call) -> Optional[CachedResponse]:
+    """The stored response that the request matches; also sets the key under which its variant is, or will be stored"""
+    stored = _read(call, call.cache_key)
+    if stored is None:
+        return None
+    settings = call.policy.settings
+    variant = match_variant(call.request.headers, stored, settings.ignored_parameters)
+    if not variant.matches and variant.secondary_names:
+        call.cache_key = _secondary_key(call, variant.secondary_names)
+        stored = _read(call, call.cache_key)
+        variant = match_variant(call.request.headers, stored, settings.ignored_parameters) if stored else variant
+    return stored if stored is not None and variant.matches else None
+
+
+def _secondary_key(call: Call, names: tuple[str, ...]) -> str:
+    """The key of a variant: that of the request with all the header fields that tell variants apart"""
+    primary, settings = call.cache_key, call.policy.settings
+    match_headers: Any = settings.match_headers
+    if match_headers is not True:
+        match_headers = sorted({*names, *(name.lower() for name in match_headers or ())})
+    key = call.session.cache.create_key(call.request, match_headers=match_headers, **call.send_kwargs)
+    if key == primary and settings.key_fn is None:
+        # None of the fields is in this request: the variant for those that lack them
+        key = f'{primary}-{"-".join(names)}'
+    return key
+
+
+def _read(call: Call, key: Optional[str]) -> Optional[CachedResponse]:
+    session = call.session
+    try:
+        stored: Optional[CachedResponse] = session.cache.get_response(key)
+    except Exception as e:
+        if _is_bad_signature(e):
+            raise
+        session._faults.report('read', e)
+        return None
+    session._faults.succeeded('read')
+    return stored
+
+
+def _is_bad_signature(error: Exception) -> bool:
+    itsdangerous = sys.modules.get('itsdangerous')
+    return itsdangerous is not None and isinstance(error, itsdangerous.BadSignature)
+
+
+# Act
+
+
+def _use(call: Call, stored: CachedResponse) -> AnyResponse:
+    """Answer with a stored response, which may be that to a redirect that is or is not to be followed"""
+    if stored.history and not call.follows_redirects:
+        first = stored.history[0]
+        first.expires, first.cache_key = stored.expires, stored.cache_key
+        stored = first
+    if not stored.is_redirect:
+        return _answer(call, stored)
+    return _follow(call, stored)
+
+
+def _follow(call: Call, redirect: CachedResponse) -> AnyResponse:
+    session, kwargs = call.session, {k: v for k, v in call.send_kwargs.items() if k != 'allow_redirects'}
+    redirect = _with_hooks(call, redirect)
+    token = under_way.set((call.request, call.options))
+    try:
+        if not call.follows_redirects:
+            following = session.resolve_redirects(redirect, call.request, yield_requests=True, **kwargs)
+            redirect._next = CachedRequest.from_request(next(following))  # type: ignore[arg-type]
+            return redirect
+        responses: list[Any] = [redirect, *session.resolve_redirects(redirect, call.request, **kwargs)]
+    finally:
+        under_way.reset(token)
+    response = responses.pop()
+    response.history = responses
+    return response  # type: ignore[no-any-return]
+
+
+def _answer(call: Call, stored: CachedResponse) -> AnyResponse:
+    filter_fn = call.policy.settings.filter_fn
+    if filter_fn is not None and not filter_fn(stored):
+        _forget(call)
+    return _with_hooks(call, stored)
+
+
+def _with_hooks(call: Call, response: Any) -> Any:
+    hooks = call.request.hooks
+    if not hooks or not hooks.get('response'):
+        return response
+    kwargs = {k: v for k, v in call.send_kwargs.items() if k != 'allow_redirects'}
+    return dispatch_hook('response', hooks, response, **kwargs)
+
+
+def _gateway_timeout(call: Call) -> CachedResponse:
+    response = CachedResponse(status_code=504, reason='Not Cached', url=call.request.url)
+    response.request = call.request  # type: ignore[assignment]
+    return response
+
+
+def _own_request(call: Call) -> PreparedRequest:
+    """A copy of the request that may be changed: with conditions, and with hooks that pass over the answer to them
+
+    The hooks are for the response that the caller gets, which after a 304 is the stored one.
+    """
+    request = call.request.copy()
+    request.headers.update(call.conditions)
+
+    def unless_not_modified(hook: Any) -> Any:
+        return lambda r, *args, **kwargs: r if r.status_code == 304 else hook(r, *args, **kwargs)
+
+    if call.conditions and request.hooks:
+        request.hooks = {name: [unless_not_modified(h) for h in hooks] for name, hooks in request.hooks.items()}
+    return request
+
+
+def send_and_record(call: Call, request: PreparedRequest, stored: Optional[CachedResponse]) -> AnyResponse:
+    """Send a request to the origin, and store what comes back; or fall back to the stored response"""
+    try:
+        response = _send_to_origin(call, request)
+    except Exception:
+        if not decide_on_error(call.policy, stored, utcnow()):
+            raise
+        logger.warning('Request for %s failed; using the stored response', call.request.url, exc_info=True)
+        return _use(call, stored)  # type: ignore[arg-type]
+    if call.conditions and response.status_code == 304 and stored is not None:
+        return _use(call, _revalidated(call, stored, response))
+    if decide_on_error(call.policy, stored, utcnow(), response.status_code):
+        logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
+        response.close()
+        return _use(call, stored)  # type: ignore[arg-type]
+    return _record(call, response, stored)
+
+
+def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:
+    """Renew a stored response, in a thread in which nobody waits for it"""
+    with sending_for(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
+        send_and_record(call, request, stored)
+
+
+def _send_to_origin(call: Call, request: PreparedRequest) -> Response:
+    token = under_way.set((request, call.options))
+    try:
+        return call.session._send_to_origin(request, **call.send_kwargs)
+    finally:
+        under_way.reset(token)
+
+
+# Record
+
+
+def _record(call: Call, response: Response, stored: Optional[CachedResponse]) -> AnyResponse:
+    """Store a new response, if it may be stored, and return it as one that came from the origin"""
+    policy, now = call.policy, utcnow()
+    decision = decide_store(policy, response.status_code, response.headers, now)
+    outcome = Outcome()
+    if policy.settings.filter_fn is not None and not policy.settings.filter_fn(response):
+        if stored is not None or policy.skip_read:
+            _forget(call)
+    elif isinstance(decision, Store) and read_body(response):
+        cached = CachedResponse.from_response(response, expires=decision.expires, created_at=now)
+        if isinstance(response, CachedResponse):
+            # The last of a row of redirects came from the cache: the row is no fresher than it
+            cached.expires = min(filter(None, (response.expires, decision.expires)), default=None)
+            cached.created_at = response.created_at
+        _without_conditions(call, cached)
+        if _write(call, cached):
+            outcome = Outcome(call.cache_key, cached.expires)
+    return _wrap(response, outcome)
+
+
+def _without_conditions(call: Call, cached: CachedResponse) -> None:
+    """Leave out of what is stored the header fields that were only added to validate"""
+    for response in (*cached.history, cached) if call.conditions else ():
+        for name, value in call.conditions.items():
+            if name not in call.request.headers and response.request.headers.get(name) == value:
+                del response.request.headers[name]
+
+
+def _revalidated(call: Call, stored: CachedResponse, response: Response) -> CachedResponse:
+    """Bring the stored response up to date with a 304 (RFC 9111, section 4.3.4)"""
+    policy, now = call.policy, utcnow()
+    before = dict(stored.headers), stored.expires
+    stored._header_fields = updated_fields(stored._header_fields, response.headers.items())
+    stored.headers = updated_headers(stored.headers, response.headers)
+    lifetime = response_lifetime(policy, CacheDirectives.from_headers(stored.headers), response.headers, now)
+    stored.expires = lifetime.expires if lifetime.storable else stored.expires
+    stored.revalidated = True
+    if not policy.skip_write and before != (dict(stored.headers), stored.expires):
+        _write(call, stored)
+    return stored
+
+
+def _write(call: Call, cached: CachedResponse) -> bool:
+    session = call.session
+    try:
+        session.cache.save_response(cached, call.cache_key, cached.expires)
+    except Exception as e:
+        session._faults.report('write to', e)
+        return False
+    session._faults.succeeded('write to')
+    return True
+
+
+def _forget(call: Call) -> None:
+    try:
+        if call.cache_key is not None and not call.policy.settings.read_only:
+            call.session.cache.delete(call.cache_key)
+    except Exception as e:
+        call.session._faults.report('delete from', e)
+
+
+def _wrap(response: Any, outcome: Outcome) -> AnyResponse:
+    if isinstance(response, CachedResponse):
+        return response
+    return OriginalResponse.wrap_response(response, outcome)
+

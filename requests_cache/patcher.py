@@ -1,0 +1,156 @@
+"""Caching for all of `requests`, for code that makes its own sessions or calls `requests.get()`
+
+`install_cache()` puts a session class of its own in the place of `requests.Session`, for the whole process. `enabled()` and
+`disabled()` do so for the thread or task that enters them: while any of them is in force, `requests.Session` is a class that
+looks up, when it is called, what applies to its caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from threading import RLock
+from typing import Any, Optional, Union
+
+import requests
+
+from .backends.base import BackendSpecifier, BaseCache
+from .backends.registry import init_backend
+from .policy.settings import DEFAULT_CACHE_NAME
+from .session import CachedSession, CacheMixin, OriginalSession
+
+StrOrPath = Union[Path, str]
+
+
+class _Installation:
+    """One cache, and a class of sessions that use it; arguments as for `install_cache()`"""
+
+    def __init__(
+        self,
+        cache_name: StrOrPath = DEFAULT_CACHE_NAME,
+        backend: Optional[BackendSpecifier] = None,
+        session_factory: Any = CachedSession,
+        **kwargs: Any,
+    ):
+        self.cache = init_backend(cache_name, backend, **kwargs)
+        kwargs = {'autoclose': False, **kwargs}
+        installation = self
+
+        class InstalledSession(session_factory):  # type: ignore[misc]
+            def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+                current = _current()
+                if cls is not installation.session_class or current is installation:
+                    return super().__new__(cls)
+                return OriginalSession() if current is None else current.session_class()
+
+            def __init__(self) -> None:
+                super().__init__(backend=installation.cache, **kwargs)
+
+        self.session_class: Any = InstalledSession
+
+
+_lock = RLock()
+_installed: Optional[_Installation] = None
+# Installations by `enabled()` that are in force in some thread or task, oldest first
+_scoped: list[_Installation] = []
+_NOT_SCOPED: Any = object()
+# What `enabled()` or `disabled()` has put in force in this thread or task
+_scope: ContextVar[Any] = ContextVar('requests_cache_scope', default=_NOT_SCOPED)
+
+
+def _current() -> Optional[_Installation]:
+    """What applies to the caller"""
+    scope = _scope.get()
+    return _installed if scope is _NOT_SCOPED else scope  # type: ignore[no-any-return]
+
+
+def _patch() -> None:
+    in_force = [*([_installed] if _installed else []), *_scoped]
+    session_class = in_force[-1].session_class if in_force else OriginalSession
+    requests.Session = requests.sessions.Session = session_class  # type: ignore[misc,attr-defined]
+
+
+def install_cache(
+    cache_name: StrOrPath = DEFAULT_CACHE_NAME,
+    backend: Optional[BackendSpecifier] = None,
+    session_factory: Any = CachedSession,
+    **kwargs: Any,
+) -> None:
+    """Cache all requests of this process that are made by `requests.get()` and the like, or by new sessions
+
+    Args:
+        cache_name, backend, kwargs: As for `CachedSession`
+        session_factory: The class of the sessions: `CachedSession`, or one made with `CacheMixin`
+    """
+    global _installed
+    installation = _Installation(cache_name, backend, session_factory, **kwargs)
+    with _lock:
+        _installed = installation
+        _patch()
+
+
+def uninstall_cache() -> None:
+    """Undo `install_cache()`; no effect if no cache is installed"""
+    global _installed
+    with _lock:
+        _installed = None
+        _patch()
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """A block in which new sessions do not cache, in this thread or task"""
+    token = _scope.set(None)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+@contextmanager
+def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
+    """A block in which new sessions cache, in this thread or task; arguments as for `install_cache()`"""
+    installation = _Installation(*args, **kwargs)
+    with _lock:
+        _scoped.append(installation)
+        _patch()
+    token = _scope.set(installation)
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+        with _lock:
+            _scoped.remove(installation)
+            _patch()
+
+
+def get_cache() -> Optional[BaseCache]:
+    """The cache in force, or None"""
+    current = _current()
+    if current is not None:
+        return current.cache
+    session = requests.Session()
+    try:
+        return session.cache if isinstance(session, CacheMixin) else None
+    finally:
+        OriginalSession.close(session)
+
+
+def is_installed() -> bool:
+    """Whether new sessions cache"""
+    return get_cache() is not None
+
+
+def clear() -> None:
+    """Clear the cache in force, if there is one"""
+    cache = get_cache()
+    if cache is not None:
+        cache.clear()
+
+
+def delete(*args: Any, **kwargs: Any) -> int:
+    """Delete entries of the cache in force, as `BaseCache.delete()` does; returns the number removed"""
+    cache = get_cache()
+    return cache.delete(*args, **kwargs) if cache is not None else 0

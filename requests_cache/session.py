@@ -1,0 +1,332 @@
+"""Sessions that cache"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from logging import getLogger
+from pathlib import Path
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
+
+from requests import PreparedRequest, Response, Session
+from requests import Session as OriginalSession
+
+from . import engine
+from ._utils import accepted_keywords
+from .backends.base import BackendSpecifier, BaseCache
+from .backends.registry import CACHE_NAME_KWARGS, init_backend
+from .engine import Call
+from .fault_log import FaultLog
+from .models.response import AnyResponse, CachedResponse, OriginalResponse
+from .policy.actions import CacheActions
+from .policy.expiration import ExpirationPatterns, ExpirationTime
+from .policy.request import NO_OPTIONS, RequestOptions, request_policy
+from .policy.settings import (
+    DEFAULT_CACHE_NAME,
+    DEFAULT_IGNORED_PARAMS,
+    DEFAULT_METHODS,
+    DEFAULT_STATUS_CODES,
+    CacheSettings,
+    FilterCallback,
+    KeyCallback,
+    nearest_name,
+    setting_names,
+)
+from .serializers.pipeline import SerializerType
+
+__all__ = ['CacheActions', 'CacheMixin', 'CachedSession', 'OriginalResponse', 'OriginalSession']
+
+logger = getLogger(__name__)
+StrOrPath = Union[Path, str]
+S = TypeVar('S', bound='CacheMixin')
+
+# At type-checking time the mixin has the methods of what it is mixed into
+if TYPE_CHECKING:
+    MIXIN_BASE = Session
+else:
+    MIXIN_BASE = object
+
+# Options of the call of `request()` that this thread or task is in, until they have reached `send()`
+_pending: ContextVar[Optional[tuple[Any, RequestOptions]]] = ContextVar('requests_cache_pending', default=None)
+# Sessions whose cache is switched off in this thread or task
+_switched_off: ContextVar[tuple[Any, ...]] = ContextVar('requests_cache_switched_off', default=())
+
+_OPTION_NAMES = ('expire_after', 'only_if_cached', 'refresh', 'force_refresh')
+_SHARED_ATTRIBUTES = (
+    'adapters', 'auth', 'cert', 'cookies', 'headers', 'hooks', 'max_redirects', 'params', 'proxies', 'stream', 'trust_env',
+    'verify',
+)  # fmt: skip
+
+
+class CacheMixin(MIXIN_BASE):
+    """Adds caching to a session class; goes before it: `class MySession(CacheMixin, OtherSession)`
+
+    Args:
+        cache_name: Name of the cache: path, database, table or prefix of keys, as the backend has it
+        backend: Name, class or instance of a backend; SQLite by default
+        serializer: Name or object, if not the backend's own
+        kwargs: Further settings (see `CacheSettings`), keywords of the backend, or of the session class
+
+    The other arguments are settings, described at `CacheSettings`.
+    """
+
+    def __init__(
+        self,
+        cache_name: StrOrPath = DEFAULT_CACHE_NAME,
+        backend: Optional[BackendSpecifier] = None,
+        serializer: Optional[SerializerType] = None,
+        expire_after: ExpirationTime = -1,
+        urls_expire_after: Optional[ExpirationPatterns] = None,
+        cache_control: bool = False,
+        content_root_key: Optional[str] = None,
+        allowable_codes: Iterable[int] = DEFAULT_STATUS_CODES,
+        allowable_methods: Iterable[str] = DEFAULT_METHODS,
+        always_revalidate: bool = False,
+        ignored_parameters: Iterable[str] = DEFAULT_IGNORED_PARAMS,
+        match_headers: Union[Iterable[str], bool] = False,
+        filter_fn: Optional[FilterCallback] = None,
+        key_fn: Optional[KeyCallback] = None,
+        read_only: bool = False,
+        stale_if_error: Union[bool, ExpirationTime] = False,
+        autoclose: bool = True,
+        **kwargs: Any,
+    ):
+        settings = CacheSettings.from_kwargs(
+            expire_after=expire_after,
+            urls_expire_after=urls_expire_after,
+            cache_control=cache_control,
+            content_root_key=content_root_key,
+            allowable_codes=allowable_codes,
+            allowable_methods=allowable_methods,
+            always_revalidate=always_revalidate,
+            ignored_parameters=ignored_parameters,
+            match_headers=match_headers,
+            filter_fn=filter_fn,
+            key_fn=key_fn,
+            read_only=read_only,
+            stale_if_error=stale_if_error,
+            autoclose=autoclose,
+            **kwargs,
+        )
+        self._cache = init_backend(cache_name, backend, serializer=serializer, **kwargs)
+        self._settings = settings
+        self._cache._settings = settings
+        self._faults = FaultLog()
+        self._refreshing: set[str] = set()
+        self._refresh_lock = Lock()
+        super().__init__(**self._parent_kwargs(kwargs, isinstance(backend, BaseCache)))
+
+    def _parent_kwargs(self, kwargs: dict[str, Any], backend_given: bool) -> dict[str, Any]:
+        """Find those keywords that are the next class's, and log those that are nobody's"""
+        mro = type(self).__mro__
+        following = mro[mro.index(CacheMixin) + 1 :]
+        parent = next(cls for cls in following if '__init__' in cls.__dict__)
+        parent_names = accepted_keywords(parent.__init__)
+        backend_names = frozenset() if backend_given else self._cache.owned_keywords()
+        owned = setting_names() | frozenset(CACHE_NAME_KWARGS)
+        owned |= frozenset(kwargs) if backend_names is None else backend_names
+        if parent_names is None:
+            return {k: v for k, v in kwargs.items() if v is not None and (k not in owned or backend_names is None)}
+        for name in kwargs.keys() - owned - parent_names:
+            nearest = nearest_name(name, owned | parent_names | frozenset(CacheMixin.__init__.__annotations__))
+            hint = f"; did you mean '{nearest}'?" if nearest else ''
+            logger.warning('Keyword %r of %s has no effect%s', name, type(self).__name__, hint)
+        return {k: v for k, v in kwargs.items() if k in parent_names and v is not None}
+
+    @property
+    def cache(self) -> BaseCache:
+        """The backend; its methods, called from here, go by the settings of this session"""
+        self._cache._settings = self._settings
+        return self._cache
+
+    @cache.setter
+    def cache(self, cache: BaseCache) -> None:
+        self._cache = cache
+
+    @property
+    def settings(self) -> CacheSettings:
+        """Settings of this session, which may be changed at any time"""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: CacheSettings) -> None:
+        self._settings = settings
+
+    @property
+    def expire_after(self) -> ExpirationTime:
+        """Expiration of new responses"""
+        return self._settings.expire_after
+
+    @expire_after.setter
+    def expire_after(self, expire_after: ExpirationTime) -> None:
+        self._settings.expire_after = expire_after
+
+    @classmethod
+    def wrap(cls: type[S], original_session: Session, **kwargs: Any) -> S:
+        """A caching session that shares adapters, headers, cookies, authentication and so on with another session"""
+        session = cls(**kwargs)
+        for name in _SHARED_ATTRIBUTES:
+            setattr(session, name, getattr(original_session, name))
+        return session
+
+    def get(self, url: Any, params: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        kwargs.setdefault('allow_redirects', True)
+        return self.request('GET', url, params=params, **kwargs)
+
+    def options(self, url: Any, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        kwargs.setdefault('allow_redirects', True)
+        return self.request('OPTIONS', url, **kwargs)
+
+    def head(self, url: Any, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        kwargs.setdefault('allow_redirects', False)
+        return self.request('HEAD', url, **kwargs)
+
+    def post(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        return self.request('POST', url, data=data, **kwargs)
+
+    def put(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        return self.request('PUT', url, data=data, **kwargs)
+
+    def patch(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        return self.request('PATCH', url, data=data, **kwargs)
+
+    def delete(self, url: Any, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+        return self.request('DELETE', url, **kwargs)
+
+    def request(  # type: ignore[override]
+        self,
+        method: str,
+        url: Any,
+        *args: Any,
+        headers: Any = None,
+        expire_after: ExpirationTime = None,
+        only_if_cached: bool = False,
+        refresh: bool = False,
+        force_refresh: bool = False,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """Make a request, and answer it from the cache if that may be done
+
+        Args:
+            method, url, args, headers, kwargs: As for `requests.Session.request`
+            expire_after: Expiration of the response, if it is stored
+            only_if_cached: Answer from the cache or with a 504 response, never from the network
+            refresh: Validate a stored response with the origin before it is used, if it has a validator
+            force_refresh: Send the request whatever is stored
+        """
+        options = _options(expire_after, only_if_cached, refresh, force_refresh)
+        token = _pending.set((self, options))
+        try:
+            return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value]
+        finally:
+            _pending.reset(token)
+
+    def merge_environment_settings(
+        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
+    ) -> Any:
+        """As in `requests`; adds the options of the call, which go to `send()` together with these settings"""
+        merged = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        return {**merged, **_as_kwargs(_take_pending(self))}
+
+    def send(  # type: ignore[override]
+        self,
+        request: PreparedRequest,
+        expire_after: ExpirationTime = None,
+        only_if_cached: bool = False,
+        refresh: bool = False,
+        force_refresh: bool = False,
+        **kwargs: Any,
+    ) -> AnyResponse:
+        """Send a prepared request, and answer it from the cache if that may be done; options as for `request()`"""
+        options = _options(expire_after, only_if_cached, refresh, force_refresh)
+        pending = _take_pending(self)
+        if options is NO_OPTIONS:
+            options = pending
+        disabled = any(session is self for session in _switched_off.get())
+        policy = request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
+        return engine.send(Call(self, request, options, policy, kwargs))
+
+    def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]
+        """As in `requests`; the options of a request go for its redirects, too"""
+        under_way = engine.under_way.get()
+        if under_way is not None and under_way[0] is req:
+            kwargs = {**kwargs, **_as_kwargs(under_way[1])}
+        return super().resolve_redirects(resp, req, *args, **kwargs)
+
+    def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        return super().send(request, **kwargs)
+
+    def _send_and_cache(
+        self, request: PreparedRequest, actions: Call, cached_response: Optional[CachedResponse] = None, **kwargs: Any
+    ) -> AnyResponse:
+        return engine.send_and_record(actions, request, cached_response)
+
+    def _resend_async(
+        self, request: PreparedRequest, actions: Call, cached_response: CachedResponse, **kwargs: Any
+    ) -> None:
+        """Renew a stored response in the background, unless that is being done already"""
+        key = str(actions.cache_key)
+        with self._refresh_lock:
+            if key in self._refreshing:
+                return
+            self._refreshing.add(key)
+        Thread(target=self._refresh, args=(request, actions, cached_response), daemon=True).start()
+
+    def _refresh(self, request: PreparedRequest, actions: Call, cached_response: CachedResponse) -> None:
+        try:
+            engine.refresh(actions, request, cached_response)
+        except Exception:
+            logger.warning('Unable to renew the response for %s in the background', request.url, exc_info=True)
+        finally:
+            with self._refresh_lock:
+                self._refreshing.discard(str(actions.cache_key))
+
+    @contextmanager
+    def cache_disabled(self) -> Iterator[None]:
+        """A block in which this session neither reads nor writes its cache, in this thread or task only"""
+        token = _switched_off.set((*_switched_off.get(), self))
+        try:
+            yield
+        finally:
+            _switched_off.reset(token)
+
+    def close(self) -> None:
+        """Close the session, and its backend if `settings.autoclose`"""
+        super().close()
+        if self._settings.autoclose:
+            self._cache.close()
+
+    def __getstate__(self) -> Any:
+        raise NotImplementedError('CachedSession cannot be pickled')
+
+    def __repr__(self) -> str:
+        return f'<CachedSession(cache={self._cache}, settings={self._settings})>'
+
+    __str__ = __repr__
+
+
+class CachedSession(CacheMixin, OriginalSession):
+    """A `requests.Session` that caches; arguments as for `CacheMixin`"""
+
+
+def _options(
+    expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, force_refresh: bool
+) -> RequestOptions:
+    if expire_after is None and not (only_if_cached or refresh or force_refresh):
+        return NO_OPTIONS
+    return RequestOptions(expire_after, only_if_cached, refresh, force_refresh)
+
+
+def _take_pending(session: Any) -> RequestOptions:
+    """The options of the call of `request()` under way, once"""
+    pending = _pending.get()
+    if pending is None or pending[0] is not session:
+        return NO_OPTIONS
+    _pending.set(None)
+    return pending[1]
+
+
+def _as_kwargs(options: RequestOptions) -> dict[str, Any]:
+    return {} if options is NO_OPTIONS else {name: getattr(options, name) for name in _OPTION_NAMES}
