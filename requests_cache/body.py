@@ -6,12 +6,12 @@ from io import BytesIO
 from typing import Any
 
 from requests import Response
-from urllib3 import __version__ as urllib3_version
+import urllib3
 from urllib3.response import HTTPResponse
 
 PIECE_BYTES = 64 * 1024
 # From version 2 on, urllib3 itself raises an error for a body that is shorter than its Content-Length
-CHECKS_LENGTH = not urllib3_version.startswith('1.')
+CHECKS_LENGTH = not urllib3.__version__.startswith('1.')  # type: ignore[attr-defined]
 
 
 def read_body(response: Response) -> bool:
@@ -22,7 +22,7 @@ def read_body(response: Response) -> bool:
     Returns:
         Whether the body is complete. If it is not, the caller meets the same error, in the same place, as without a cache.
     """
-    if response._content is not False:
+    if response.__dict__.get('_content', False) is not False:
         return _is_complete(response.raw)
     raw: Any = response.raw
     if not isinstance(raw, HTTPResponse) or raw.closed:
@@ -37,7 +37,7 @@ def read_body(response: Response) -> bool:
             response.content  # noqa: B018
         except Exception as e:
             error = e
-            response._content, response._content_consumed = False, False  # type: ignore[assignment]
+            response.__dict__.update(_content=False, _content_consumed=False)
     response.raw = _replay(raw, data, error if CHECKS_LENGTH or not isinstance(error, EOFError) else None)
     return error is None
 

@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 from requests import PreparedRequest, Response
 from requests.hooks import dispatch_hook
 
-from .backends.base import sending_for
+from .backends.sending import SendingFor
 from .body import read_body
 from .cache_keys import has_unkeyable_body
 from .models.request import CachedRequest
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 
 # The request that is under way in this thread or task, and its options, which go for its redirects, too
-under_way: ContextVar[Optional[tuple[PreparedRequest, RequestOptions]]] = ContextVar('under_way', default=None)
+under_way: ContextVar[tuple[PreparedRequest, RequestOptions] | None] = ContextVar('under_way', default=None)
 
 
 @define
@@ -66,19 +66,24 @@ class Call:
     options: RequestOptions
     policy: RequestPolicy
     send_kwargs: dict[str, Any]
-    cache_key: Optional[str] = None
+    cache_key: str | None = None
     conditions: dict[str, str] = field(factory=dict)
 
     @property
     def follows_redirects(self) -> bool:
         return bool(self.send_kwargs.get('allow_redirects', True))
 
+    @property
+    def hop_kwargs(self) -> dict[str, Any]:
+        """Arguments that `Session.send` passes on, to hooks and for redirects"""
+        return {name: value for name, value in self.send_kwargs.items() if name != 'allow_redirects'}
+
 
 @define
 class Outcome:
     """Where a response was stored, and until when it is fresh; nothing if it was not stored"""
 
-    cache_key: Optional[str] = None
+    cache_key: str | None = None
     expires: Any = None
 
 
@@ -86,7 +91,7 @@ def send(call: Call) -> AnyResponse:
     """Answer a request from the cache or from the origin"""
     if call.policy.skip_read and call.policy.skip_write and not call.policy.only_if_cached:
         return _bypass(call)
-    with sending_for(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
+    with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
         call.cache_key = _create_key(call)
         if call.cache_key is None:
             return _bypass(call)
@@ -113,7 +118,7 @@ def _bypass(call: Call) -> AnyResponse:
     return _wrap(response, Outcome())
 
 
-def _create_key(call: Call) -> Optional[str]:
+def _create_key(call: Call) -> str | None:
     if has_unkeyable_body(call.request):
         return None
     return call.session.cache.create_key(call.request, **call.send_kwargs)
@@ -122,16 +127,16 @@ def _create_key(call: Call) -> Optional[str]:
 # Look up
 
 
-def _look_up(call: Call) -> Optional[CachedResponse]:
+def _look_up(call: Call) -> CachedResponse | None:
     """The stored response that the request matches; also sets the key under which its variant is, or will be stored"""
-    stored = _read(call, call.cache_key)
+    stored = _read(call)
     if stored is None:
         return None
     settings = call.policy.settings
     variant = match_variant(call.request.headers, stored, settings.ignored_parameters)
     if not variant.matches and variant.secondary_names:
         call.cache_key = _secondary_key(call, variant.secondary_names)
-        stored = _read(call, call.cache_key)
+        stored = _read(call)
         variant = match_variant(call.request.headers, stored, settings.ignored_parameters) if stored else variant
     return stored if stored is not None and variant.matches else None
 
@@ -149,10 +154,10 @@ def _secondary_key(call: Call, names: tuple[str, ...]) -> str:
     return key
 
 
-def _read(call: Call, key: Optional[str]) -> Optional[CachedResponse]:
+def _read(call: Call) -> CachedResponse | None:
     session = call.session
     try:
-        stored: Optional[CachedResponse] = session.cache.get_response(key)
+        stored: CachedResponse | None = session.cache.get_response(str(call.cache_key))
     except Exception as e:
         if _is_bad_signature(e):
             raise
@@ -182,20 +187,20 @@ def _use(call: Call, stored: CachedResponse) -> AnyResponse:
 
 
 def _follow(call: Call, redirect: CachedResponse) -> AnyResponse:
-    session, kwargs = call.session, {k: v for k, v in call.send_kwargs.items() if k != 'allow_redirects'}
+    session, kwargs = call.session, call.hop_kwargs
     redirect = _with_hooks(call, redirect)
     token = under_way.set((call.request, call.options))
     try:
         if not call.follows_redirects:
             following = session.resolve_redirects(redirect, call.request, yield_requests=True, **kwargs)
-            redirect._next = CachedRequest.from_request(next(following))  # type: ignore[arg-type]
+            redirect._next = CachedRequest.from_request(next(following))
             return redirect
         responses: list[Any] = [redirect, *session.resolve_redirects(redirect, call.request, **kwargs)]
     finally:
         under_way.reset(token)
-    response = responses.pop()
+    response: AnyResponse = responses.pop()
     response.history = responses
-    return response  # type: ignore[no-any-return]
+    return response
 
 
 def _answer(call: Call, stored: CachedResponse) -> AnyResponse:
@@ -209,8 +214,7 @@ def _with_hooks(call: Call, response: Any) -> Any:
     hooks = call.request.hooks
     if not hooks or not hooks.get('response'):
         return response
-    kwargs = {k: v for k, v in call.send_kwargs.items() if k != 'allow_redirects'}
-    return dispatch_hook('response', hooks, response, **kwargs)
+    return dispatch_hook('response', hooks, response, **call.hop_kwargs)  # type: ignore[no-untyped-call]
 
 
 def _gateway_timeout(call: Call) -> CachedResponse:
@@ -235,7 +239,7 @@ def _own_request(call: Call) -> PreparedRequest:
     return request
 
 
-def send_and_record(call: Call, request: PreparedRequest, stored: Optional[CachedResponse]) -> AnyResponse:
+def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse | None) -> AnyResponse:
     """Send a request to the origin, and store what comes back; or fall back to the stored response"""
     try:
         response = _send_to_origin(call, request)
@@ -255,7 +259,7 @@ def send_and_record(call: Call, request: PreparedRequest, stored: Optional[Cache
 
 def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:
     """Renew a stored response, in a thread in which nobody waits for it"""
-    with sending_for(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
+    with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
         send_and_record(call, request, stored)
 
 
@@ -270,7 +274,7 @@ def _send_to_origin(call: Call, request: PreparedRequest) -> Response:
 # Record
 
 
-def _record(call: Call, response: Response, stored: Optional[CachedResponse]) -> AnyResponse:
+def _record(call: Call, response: Response, stored: CachedResponse | None) -> AnyResponse:
     """Store a new response, if it may be stored, and return it as one that came from the origin"""
     policy, now = call.policy, utcnow()
     decision = decide_store(policy, response.status_code, response.headers, now)
@@ -335,4 +339,3 @@ def _wrap(response: Any, outcome: Outcome) -> AnyResponse:
     if isinstance(response, CachedResponse):
         return response
     return OriginalResponse.wrap_response(response, outcome)
-

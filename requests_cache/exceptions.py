@@ -35,6 +35,8 @@ class MissingDependencyError(CacheError, ModuleNotFoundError):
 
     def __init__(self, feature: str, library: str, extra: str | None = None):
         wanted = f"'requests-cache[{extra}]'" if extra else f"'{library}'"
-        super().__init__(f'{feature} needs the library {library!r}; install it with: pip install {wanted}', name=library)
+        super().__init__(
+            f'{feature} needs the library {library!r}; install it with: pip install {wanted}', name=library
+        )
         self.library = library
         self.extra = extra

@@ -32,5 +32,7 @@ class FaultLog:
 
     def succeeded(self, operation: str) -> None:
         """Report that an operation worked"""
-        if self._open and self._open.pop(operation, None):
+        if operation in self._open:
+            with self._lock:
+                self._open.pop(operation, None)
             logger.warning('Able to %s the cache again', operation)

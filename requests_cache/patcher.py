@@ -30,7 +30,7 @@ class _Installation:
     def __init__(
         self,
         cache_name: StrOrPath = DEFAULT_CACHE_NAME,
-        backend: Optional[BackendSpecifier] = None,
+        backend: BackendSpecifier | None = None,
         session_factory: Any = CachedSession,
         **kwargs: Any,
     ):
@@ -52,7 +52,7 @@ class _Installation:
 
 
 _lock = RLock()
-_installed: Optional[_Installation] = None
+_installed: _Installation | None = None
 # Installations by `enabled()` that are in force in some thread or task, oldest first
 _scoped: list[_Installation] = []
 _NOT_SCOPED: Any = object()
@@ -60,21 +60,21 @@ _NOT_SCOPED: Any = object()
 _scope: ContextVar[Any] = ContextVar('requests_cache_scope', default=_NOT_SCOPED)
 
 
-def _current() -> Optional[_Installation]:
+def _current() -> _Installation | None:
     """What applies to the caller"""
     scope = _scope.get()
-    return _installed if scope is _NOT_SCOPED else scope  # type: ignore[no-any-return]
+    return _installed if scope is _NOT_SCOPED else scope
 
 
 def _patch() -> None:
     in_force = [*([_installed] if _installed else []), *_scoped]
     session_class = in_force[-1].session_class if in_force else OriginalSession
-    requests.Session = requests.sessions.Session = session_class  # type: ignore[misc,attr-defined]
+    requests.Session = requests.sessions.Session = session_class  # type: ignore[misc]
 
 
 def install_cache(
     cache_name: StrOrPath = DEFAULT_CACHE_NAME,
-    backend: Optional[BackendSpecifier] = None,
+    backend: BackendSpecifier | None = None,
     session_factory: Any = CachedSession,
     **kwargs: Any,
 ) -> None:
@@ -126,7 +126,7 @@ def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
             _patch()
 
 
-def get_cache() -> Optional[BaseCache]:
+def get_cache() -> BaseCache | None:
     """The cache in force, or None"""
     current = _current()
     if current is not None:

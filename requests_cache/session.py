@@ -49,7 +49,7 @@ else:
     MIXIN_BASE = object
 
 # Options of the call of `request()` that this thread or task is in, until they have reached `send()`
-_pending: ContextVar[Optional[tuple[Any, RequestOptions]]] = ContextVar('requests_cache_pending', default=None)
+_pending: ContextVar[tuple[Any, RequestOptions] | None] = ContextVar('requests_cache_pending', default=None)
 # Sessions whose cache is switched off in this thread or task
 _switched_off: ContextVar[tuple[Any, ...]] = ContextVar('requests_cache_switched_off', default=())
 
@@ -75,21 +75,21 @@ class CacheMixin(MIXIN_BASE):
     def __init__(
         self,
         cache_name: StrOrPath = DEFAULT_CACHE_NAME,
-        backend: Optional[BackendSpecifier] = None,
-        serializer: Optional[SerializerType] = None,
+        backend: BackendSpecifier | None = None,
+        serializer: SerializerType | None = None,
         expire_after: ExpirationTime = -1,
-        urls_expire_after: Optional[ExpirationPatterns] = None,
+        urls_expire_after: ExpirationPatterns | None = None,
         cache_control: bool = False,
-        content_root_key: Optional[str] = None,
+        content_root_key: str | None = None,
         allowable_codes: Iterable[int] = DEFAULT_STATUS_CODES,
         allowable_methods: Iterable[str] = DEFAULT_METHODS,
         always_revalidate: bool = False,
         ignored_parameters: Iterable[str] = DEFAULT_IGNORED_PARAMS,
-        match_headers: Union[Iterable[str], bool] = False,
-        filter_fn: Optional[FilterCallback] = None,
-        key_fn: Optional[KeyCallback] = None,
+        match_headers: Iterable[str] | bool = False,
+        filter_fn: FilterCallback | None = None,
+        key_fn: KeyCallback | None = None,
         read_only: bool = False,
-        stale_if_error: Union[bool, ExpirationTime] = False,
+        stale_if_error: bool | ExpirationTime = False,
         autoclose: bool = True,
         **kwargs: Any,
     ):
@@ -123,7 +123,7 @@ class CacheMixin(MIXIN_BASE):
         mro = type(self).__mro__
         following = mro[mro.index(CacheMixin) + 1 :]
         parent = next(cls for cls in following if '__init__' in cls.__dict__)
-        parent_names = accepted_keywords(parent.__init__)
+        parent_names = accepted_keywords(parent.__init__)  # type: ignore[misc]
         backend_names = frozenset() if backend_given else self._cache.owned_keywords()
         owned = setting_names() | frozenset(CACHE_NAME_KWARGS)
         owned |= frozenset(kwargs) if backend_names is None else backend_names
@@ -171,28 +171,28 @@ class CacheMixin(MIXIN_BASE):
             setattr(session, name, getattr(original_session, name))
         return session
 
-    def get(self, url: Any, params: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+    def get(self, url: Any, params: Any = None, **kwargs: Any) -> AnyResponse:
         kwargs.setdefault('allow_redirects', True)
         return self.request('GET', url, params=params, **kwargs)
 
-    def options(self, url: Any, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+    def options(self, url: Any, **kwargs: Any) -> AnyResponse:
         kwargs.setdefault('allow_redirects', True)
         return self.request('OPTIONS', url, **kwargs)
 
-    def head(self, url: Any, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+    def head(self, url: Any, **kwargs: Any) -> AnyResponse:
         kwargs.setdefault('allow_redirects', False)
         return self.request('HEAD', url, **kwargs)
 
     def post(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
         return self.request('POST', url, data=data, **kwargs)
 
-    def put(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+    def put(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:
         return self.request('PUT', url, data=data, **kwargs)
 
-    def patch(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+    def patch(self, url: Any, data: Any = None, **kwargs: Any) -> AnyResponse:
         return self.request('PATCH', url, data=data, **kwargs)
 
-    def delete(self, url: Any, **kwargs: Any) -> AnyResponse:  # type: ignore[override]
+    def delete(self, url: Any, **kwargs: Any) -> AnyResponse:
         return self.request('DELETE', url, **kwargs)
 
     def request(  # type: ignore[override]
@@ -217,20 +217,19 @@ class CacheMixin(MIXIN_BASE):
             force_refresh: Send the request whatever is stored
         """
         options = _options(expire_after, only_if_cached, refresh, force_refresh)
+        kwargs['headers'] = headers
         token = _pending.set((self, options))
         try:
-            return super().request(method, url, *args, headers=headers, **kwargs)  # type: ignore[return-value]
+            return super().request(method, url, *args, **kwargs)  # type: ignore[return-value]
         finally:
             _pending.reset(token)
 
-    def merge_environment_settings(
-        self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any
-    ) -> Any:
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """As in `requests`; adds the options of the call, which go to `send()` together with these settings"""
         merged = super().merge_environment_settings(url, proxies, stream, verify, cert)
         return {**merged, **_as_kwargs(_take_pending(self))}
 
-    def send(  # type: ignore[override]
+    def send(
         self,
         request: PreparedRequest,
         expire_after: ExpirationTime = None,
@@ -248,18 +247,19 @@ class CacheMixin(MIXIN_BASE):
         policy = request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
         return engine.send(Call(self, request, options, policy, kwargs))
 
-    def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:  # type: ignore[override]
+    def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `requests`; the options of a request go for its redirects, too"""
         under_way = engine.under_way.get()
         if under_way is not None and under_way[0] is req:
             kwargs = {**kwargs, **_as_kwargs(under_way[1])}
-        return super().resolve_redirects(resp, req, *args, **kwargs)
+        responses: Iterator[Any] = super().resolve_redirects(resp, req, *args, **kwargs)
+        return responses
 
     def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
         return super().send(request, **kwargs)
 
     def _send_and_cache(
-        self, request: PreparedRequest, actions: Call, cached_response: Optional[CachedResponse] = None, **kwargs: Any
+        self, request: PreparedRequest, actions: Call, cached_response: CachedResponse | None = None, **kwargs: Any
     ) -> AnyResponse:
         return engine.send_and_record(actions, request, cached_response)
 
@@ -311,9 +311,7 @@ class CachedSession(CacheMixin, OriginalSession):
     """A `requests.Session` that caches; arguments as for `CacheMixin`"""
 
 
-def _options(
-    expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, force_refresh: bool
-) -> RequestOptions:
+def _options(expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, force_refresh: bool) -> RequestOptions:
     if expire_after is None and not (only_if_cached or refresh or force_refresh):
         return NO_OPTIONS
     return RequestOptions(expire_after, only_if_cached, refresh, force_refresh)

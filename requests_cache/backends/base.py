@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableMapping
-from contextvars import ContextVar
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
@@ -21,7 +20,8 @@ from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..redaction import redact_response
 from ..serializers.pipeline import SerializerType
 from .memory import DictStorage
-from .rekey import first_request, redirect_keys, translate_key
+from .rekey import copy_entries, recreate_keys, redirect_keys
+from .sending import is_verified, sending
 from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage
 
 __all__ = [
@@ -38,25 +38,6 @@ __all__ = [
 ]
 
 logger = getLogger(__name__)
-
-# The cache, settings and `verify` of the request that is being sent in this thread or task. Sessions that share a backend
-# keep settings of their own, and methods like `save_response` are called for one session at a time.
-_sending: ContextVar[Optional[tuple[Any, CacheSettings, bool]]] = ContextVar('requests_cache_sending', default=None)
-
-
-class sending_for:
-    """A block in which calls of a cache are made for one session, and one value of `verify`"""
-
-    __slots__ = ('_token', '_value')
-
-    def __init__(self, cache: BaseCache, settings: CacheSettings, verify: bool):
-        self._value = (cache, settings, verify)
-
-    def __enter__(self) -> None:
-        self._token = _sending.set(self._value)
-
-    def __exit__(self, *exc_info: object) -> None:
-        _sending.reset(self._token)
 
 
 class BaseCache:
@@ -78,9 +59,9 @@ class BaseCache:
 
     @property
     def _settings(self) -> CacheSettings:
-        sending = _sending.get()
-        if sending is not None and sending[0] is self:
-            return sending[1]
+        current = sending.get()
+        if current is not None and current.cache is self:
+            return current.settings
         settings: CacheSettings | None = self.__dict__.get('_own_settings')
         return settings if settings is not None else CacheSettings()
 
@@ -102,9 +83,7 @@ class BaseCache:
         """
         raise NotImplementedError(f'{type(self).__name__} has no database file')
 
-    def create_key(
-        self, request: AnyRequest, match_headers: Iterable[str] | bool | None = None, **kwargs: Any
-    ) -> str:
+    def create_key(self, request: AnyRequest, match_headers: Iterable[str] | bool | None = None, **kwargs: Any) -> str:
         """The key of a request, by `key_fn` if that is set
 
         Args:
@@ -134,13 +113,10 @@ class BaseCache:
         return response if isinstance(response, CachedResponse) else default
 
     def _history_from(self, key: str, response: CachedResponse) -> list[CachedResponse]:
-        verify = _verify()
-        keys = redirect_keys(response, self.create_key, verify=verify)
+        keys = redirect_keys(response, self.create_key, verify=is_verified())
         return response.history[keys.index(key) :] if key in keys else response.history
 
-    def save_response(
-        self, response: Response, cache_key: str | None = None, expires: datetime | None = None
-    ) -> None:
+    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
         """Store a response, without its secrets, and the way to it if it was redirected
 
         Args:
@@ -151,11 +127,13 @@ class BaseCache:
         received = {'created_at': response.created_at} if hasattr(response, 'created_at') else {}
         cached = CachedResponse.from_response(response, expires=expires, **received)
         key = cache_key or self.create_key(cached.request)
-        redirects = [] if getattr(response, 'revalidated', False) else redirect_keys(
-            cached, self.create_key, verify=_verify()
+        redirects = (
+            []
+            if getattr(response, 'revalidated', False)
+            else redirect_keys(cached, self.create_key, verify=is_verified())
         )
         self.responses[key] = redact_response(cached, self._settings.ignored_parameters)
-        self._save_redirects({k: key for k in redirects})
+        self._save_redirects(dict.fromkeys(redirects, key))
 
     def _save_redirects(self, redirects: dict[str, str]) -> None:
         for source, target in redirects.items():
@@ -204,7 +182,7 @@ class BaseCache:
     def _keys_of(
         self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool
     ) -> Iterator[str]:
-        wanted = [requests] if isinstance(requests, Request) else list(requests or ())  # type: ignore[unreachable]
+        wanted = [*(requests or ())]
         wanted += [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
         return (self.create_key(request, verify=verify) for request in wanted)
 
@@ -261,48 +239,27 @@ class BaseCache:
             else:
                 yield key, None
 
+    def _changeable_entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
+        """The same, while the caller adds and removes entries"""
+        tolerant = getattr(self.responses, 'iteration_tolerates_writes', False)
+        return self._entries() if tolerant else iter(list(self._entries()))
+
     def urls(self, **kwargs: Any) -> list[str]:
         """URLs of all responses that `filter` finds, sorted, each once"""
         return sorted({response.url for response in self.filter(**kwargs) if response.url})
 
     def update(self, other: BaseCache) -> None:
         """Copy all readable entries and redirects of another cache, of any backend and serializer"""
-        same_keys = str(getattr(self.responses, 'serializer', None)) == str(getattr(other.responses, 'serializer', None))
-        moved: dict[str, str] = {}
-        for key, response in other._entries():
-            if response is None:
-                logger.warning('Not copied, as it cannot be read: %s', key)
-                continue
-            new_key = key if same_keys else translate_key(response, key, other.create_key, self.create_key)
-            if new_key != key:
-                moved[key] = new_key
-                self._save_redirects({k: new_key for k in redirect_keys(response, self.create_key)})
-            self.responses[new_key] = response
-        for source, target in other.redirects.items():
-            if target not in moved:
-                self.redirects[source] = target
+        copy_entries(other, self)
 
     def recreate_keys(self) -> None:
         """Give each entry the key that its request has by the present settings and serializer"""
-        for key, response in list(self._entries()) if not self._tolerates_writes else self._entries():
-            if response is None or key == self.create_key(first_request(response), verify=False):
-                continue
-            new_key = self.create_key(first_request(response))
-            if new_key != key and response.headers.get('Vary') and new_key in self.responses:
-                new_key = self.create_key(first_request(response), match_headers=_vary_names(response))
-            if new_key != key:
-                self.responses[new_key] = response
-                del self.responses[key]
-                self._save_redirects({k: new_key for k in redirect_keys(response, self.create_key)})
-
-    @property
-    def _tolerates_writes(self) -> bool:
-        return bool(getattr(self.responses, 'iteration_tolerates_writes', False))
+        recreate_keys(self)
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
         """Set a new expiration for all entries, counted from now; None for never"""
         get_expiration_datetime(expire_after)
-        for key, response in list(self._entries()) if not self._tolerates_writes else self._entries():
+        for key, response in self._changeable_entries():
             if response is not None:
                 response.reset_expiration(expire_after)
                 self.responses[key] = response
@@ -331,11 +288,6 @@ class BaseCache:
     __repr__ = __str__
 
 
-def _verify() -> bool:
-    sending = _sending.get()
-    return sending[2] if sending is not None else True
-
-
 def _get(storage: MutableMapping[str, Any], key: str) -> Any:
     try:
         return storage[key]
@@ -350,8 +302,4 @@ def _bulk_delete(storage: MutableMapping[str, Any], keys: list[str]) -> int:
     return len(keys) if removed is None else removed
 
 
-def _vary_names(response: CachedResponse) -> list[str]:
-    return sorted(n.strip().lower() for n in response.headers['Vary'].split(',') if n.strip())
-
-
-BackendSpecifier = Union[str, BaseCache, type]
+BackendSpecifier = Union[str, BaseCache, type[BaseCache]]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from logging import getLogger
 from typing import Any
 
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
 
 CreateKey = Callable[..., str]
+logger = getLogger(__name__)
 
 
 def first_request(response: CachedResponse) -> CachedRequest:
@@ -20,13 +22,22 @@ def first_request(response: CachedResponse) -> CachedRequest:
     return request
 
 
+def redirect_keys(response: CachedResponse, create_key: CreateKey, **kwargs: Any) -> list[str]:
+    """Keys of all requests that were redirected on the way to a response"""
+    return [create_key(r.request, **kwargs) for r in response.history]
+
+
+def _vary_names(response: CachedResponse) -> list[str]:
+    return sorted(name.strip().lower() for name in response.headers.get('Vary', '').split(',') if name.strip())
+
+
 def _variations(response: CachedResponse) -> Iterator[dict[str, Any]]:
     """Arguments of `create_key` that an entry's key may have been made with"""
-    names = [n.strip().lower() for n in response.headers.get('Vary', '').split(',') if n.strip()]
+    names = _vary_names(response)
     for verify in (True, False):
         yield {'verify': verify}
         if names:
-            yield {'verify': verify, 'match_headers': sorted(names)}
+            yield {'verify': verify, 'match_headers': names}
 
 
 def translate_key(response: CachedResponse, key: str, old: CreateKey, new: CreateKey) -> str:
@@ -41,6 +52,33 @@ def translate_key(response: CachedResponse, key: str, old: CreateKey, new: Creat
     return key
 
 
-def redirect_keys(response: CachedResponse, create_key: CreateKey, **kwargs: Any) -> list[str]:
-    """Keys of all requests that were redirected on the way to a response"""
-    return [create_key(r.request, **kwargs) for r in response.history]
+def copy_entries(source: Any, target: Any) -> None:
+    """Copy all readable entries and redirects of one cache to another, so that they hit there"""
+    same_keys = str(getattr(source.responses, 'serializer', None)) == str(getattr(target.responses, 'serializer', None))
+    moved = set()
+    for key, response in source._entries():
+        if response is None:
+            logger.warning('Not copied, as it cannot be read: %s', key)
+            continue
+        new_key = key if same_keys else translate_key(response, key, source.create_key, target.create_key)
+        if new_key != key and response.history:
+            moved.add(key)
+            target._save_redirects(dict.fromkeys(redirect_keys(response, target.create_key), new_key))
+        target.responses[new_key] = response
+    for origin, destination in source.redirects.items():
+        if destination not in moved:
+            target.redirects[origin] = destination
+
+
+def recreate_keys(cache: Any) -> None:
+    """Move entries of a cache to the keys that their requests have by its present settings and serializer"""
+    for key, response in cache._changeable_entries():
+        if response is None or key == cache.create_key(first_request(response), verify=False):
+            continue
+        new_key = cache.create_key(first_request(response))
+        if new_key != key and _vary_names(response) and new_key in cache.responses:
+            new_key = cache.create_key(first_request(response), match_headers=_vary_names(response))
+        if new_key != key:
+            cache.responses[new_key] = response
+            del cache.responses[key]
+            cache._save_redirects(dict.fromkeys(redirect_keys(response, cache.create_key), new_key))

@@ -38,9 +38,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     # Whether keys may be added and removed while the storage is iterated over
     iteration_tolerates_writes = False
 
-    def __init__(
-        self, serializer: SerializerType | Any = None, decode_content: bool = False, **kwargs: Any
-    ):
+    def __init__(self, serializer: SerializerType | Any = None, decode_content: bool = False, **kwargs: Any):
         self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Callable, ClassVar, Mapping
+from typing import Any, ClassVar
 
 import attrs
 
@@ -13,7 +13,8 @@ class RichMixin:
     """Shows the fields of an attrs class that differ from their defaults, by `repr()` and in the `rich` library"""
 
     def _repr_fields(self) -> Iterator[tuple[str, Any]]:
-        for attribute in sorted(attrs.fields(type(self)), key=lambda a: a.name):
+        fields: Any = attrs.fields(type(self))  # type: ignore[arg-type]
+        for attribute in sorted(fields, key=lambda a: str(a.name)):
             value = getattr(self, attribute.name)
             if not _is_default(value, attribute.default):
                 yield attribute.name, value

@@ -8,7 +8,6 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from requests import Response
-from urllib3 import __version__ as urllib3_version
 from urllib3._collections import HTTPHeaderDict
 from urllib3.response import HTTPResponse
 
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from .response import CachedResponse
 
 logger = getLogger(__name__)
-URLLIB3_1 = urllib3_version.startswith('1.')
 
 
 class CachedHTTPResponse(RichMixin, HTTPResponse):
@@ -29,14 +27,13 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         kwargs: Arguments of `urllib3.response.HTTPResponse`, and `request_url`
     """
 
+    _fp: Any
+
     def __init__(self, body: bytes | None = None, **kwargs: Any):
         self._cached_body = body or b''
-        self._cached_url = kwargs.pop('request_url', None)
-        if not URLLIB3_1:
-            kwargs['request_url'] = self._cached_url
         kwargs = {k: v for k, v in kwargs.items() if v is not None}
+        self._request_url: str | None = kwargs.get('request_url')
         super().__init__(body=BytesIO(self._cached_body), preload_content=False, **kwargs)
-        self._request_url = self._cached_url
 
     @classmethod
     def from_response(cls, response: Response) -> CachedHTTPResponse:
@@ -46,7 +43,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             body=response.content,
             headers=getattr(raw, 'headers', None) or response.headers,
             reason=response.reason,
-            request_url=response.request.url if response.request is not None else response.url,
+            request_url=getattr(response.request, 'url', None) or response.url,
             status=response.status_code,
             version=getattr(raw, 'version', 0),
         )
@@ -59,7 +56,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             body=response.content,
             headers=HTTPHeaderDict(headers),
             reason=response.reason,
-            request_url=(response.request.url if response.request is not None else None) or response.url,
+            request_url=getattr(response.request, 'url', None) or response.url,
             status=response.status_code,
             version=response._http_version,
         )
@@ -71,7 +68,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     @property
     def request_url(self) -> str | None:
-        return self._cached_url
+        return self._request_url
 
     def release_conn(self) -> None:
         """There is no connection to release"""
@@ -101,12 +98,12 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             self._fp.close()
         return data
 
-    def read1(  # type: ignore[override]
+    def read1(
         self, amt: int | None = None, decode_content: bool | None = None
     ) -> bytes:
         return self.read(amt, decode_content)
 
-    def readinto(self, b: Any) -> int:  # type: ignore[override]
+    def readinto(self, b: Any) -> int:
         data = self.read(len(b))
         b[: len(data)] = data
         return len(data)
@@ -125,6 +122,9 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     def _repr_fields(self) -> Iterator[tuple[str, Any]]:
         shown = {
-            'headers': self.headers, 'reason': self.reason, 'request_url': self._cached_url, 'status': self.status or None
+            'headers': self.headers,
+            'reason': self.reason,
+            'request_url': self._request_url,
+            'status': self.status or None,
         }
         return ((k, v) for k, v in shown.items() if v)

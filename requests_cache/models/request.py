@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, setters
 from requests import PreparedRequest, Request
-from requests.cookies import RequestsCookieJar, cookiejar_from_dict
+from requests.cookies import RequestsCookieJar, create_cookie
 from requests.structures import CaseInsensitiveDict
 
 from .base import LazyFields, RichMixin
@@ -27,13 +27,13 @@ class CachedRequest(LazyFields, RichMixin):
     body: bytes = field(default=None, converter=encode_body, on_setattr=setters.convert)
     cookies: RequestsCookieJar = field(factory=RequestsCookieJar)
     headers: CaseInsensitiveDict[str] = field(factory=CaseInsensitiveDict)
-    method: str = field(default=None)
-    url: str = field(default=None)
+    method: str | None = field(default=None)
+    url: str | None = field(default=None)
 
     @classmethod
     def from_request(cls, original_request: PreparedRequest | CachedRequest) -> CachedRequest:
         """Copy a request that was sent, or a stored one"""
-        headers = original_request.headers
+        headers: Any = original_request.headers
         cookies: Any = getattr(original_request, '_cookies', None)
         return cls(
             body=original_request.body,
@@ -79,13 +79,17 @@ class CachedRequest(LazyFields, RichMixin):
     __hash__ = None  # type: ignore[assignment]
 
 
-def _build_cookies(request: CachedRequest, record: dict[str, Any]) -> RequestsCookieJar:
-    return cookiejar_from_dict(record.get('cookies') or {})  # type: ignore[return-value]
+def cookies_by_name(cookies: dict[str, str] | None) -> RequestsCookieJar:
+    """A cookie jar from names and values"""
+    jar = RequestsCookieJar()
+    for name, value in (cookies or {}).items():
+        jar.set_cookie(create_cookie(name, value))  # type: ignore[no-untyped-call]
+    return jar
 
 
-CachedRequest._builders = {  # type: ignore[misc]
+CachedRequest._builders = {
     'body': lambda self, record: encode_body(record.get('body')),
-    'cookies': _build_cookies,
+    'cookies': lambda self, record: cookies_by_name(record.get('cookies')),
     'headers': lambda self, record: CaseInsensitiveDict(record.get('headers') or {}),
     'method': lambda self, record: record.get('method'),
     'url': lambda self, record: record.get('url'),

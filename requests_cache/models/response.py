@@ -11,17 +11,17 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 import attrs
 from attrs import define, field
 from requests import PreparedRequest, Response
-from requests.cookies import RequestsCookieJar, cookiejar_from_dict
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .._utils import format_file_size
 from .base import LazyFields, RichMixin
 from .raw_response import CachedHTTPResponse
-from .request import CachedRequest
+from .request import CachedRequest, cookies_by_name
 
 DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
-DecodedContent = Union[Dict, List, str, bool, int, float, None]  # type: ignore[type-arg]
-HeaderFields = Tuple[Tuple[str, str], ...]
+DecodedContent = Union[dict, list, str, bool, int, float, None]  # type: ignore[type-arg]
+HeaderFields = tuple[tuple[str, str], ...]
 
 
 def _now() -> datetime:
@@ -37,7 +37,7 @@ class BaseResponse(Response):
     """
 
     created_at: datetime = field(factory=_now)
-    expires: Optional[datetime] = field(default=None)
+    expires: datetime | None = field(default=None)
     cache_key = ''
     revalidated = False
 
@@ -54,7 +54,7 @@ class BaseResponse(Response):
 class OriginalResponse(BaseResponse):
     """A response that was received from the origin"""
 
-    cache_key: Optional[str] = None  # type: ignore[assignment]
+    cache_key: str | None = None  # type: ignore[assignment]
 
     def __init__(self, **kwargs: Any):
         Response.__init__(self)
@@ -89,27 +89,28 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     Works as a `requests.Response` whose body has been read. The body is kept decoded (without content coding).
     """
 
-    _content: Optional[bytes] = field(default=None)  # type: ignore[assignment]
+    _content: bytes | None = field(default=None)
     _decoded_content: DecodedContent = field(default=None)
-    _next: Optional[CachedRequest] = field(default=None)
+    _next: CachedRequest | None = field(default=None)
     cookies: RequestsCookieJar = field(factory=RequestsCookieJar)
     created_at: datetime = field(default=None)
     elapsed: timedelta = field(factory=timedelta)
-    encoding: Optional[str] = field(default=None)
-    expires: Optional[datetime] = field(default=None)
+    encoding: str | None = field(default=None)
+    expires: datetime | None = field(default=None)
     headers: CaseInsensitiveDict[str] = field(factory=CaseInsensitiveDict)
-    history: List[CachedResponse] = field(factory=list)  # type: ignore[assignment]
-    reason: Optional[str] = field(default=None)  # type: ignore[assignment]
+    history: list[CachedResponse] = field(factory=list)  # type: ignore[assignment]
+    reason: str | None = field(default=None)  # type: ignore[assignment]
     request: CachedRequest = field(factory=CachedRequest)  # type: ignore[assignment]
     status_code: int = field(default=0)
-    url: Optional[str] = field(default=None)  # type: ignore[assignment]
+    url: str | None = field(default=None)  # type: ignore[assignment]
 
     # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are repeated
     _http_version = 0
-    _header_fields: Optional[HeaderFields] = None
+    _header_fields: HeaderFields | None = None
 
     def __attrs_post_init__(self) -> None:
-        self.created_at = self.created_at or _now()
+        if self.__dict__['created_at'] is None:
+            self.created_at = _now()
         if self.expires is not None and self.expires.tzinfo is None:
             self.expires = self.expires.replace(tzinfo=timezone.utc)
 
@@ -140,7 +141,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         copy = type(self).__new__(type(self))
         copy.__dict__.update(self.__dict__)
         copy.__dict__.pop('raw', None)
-        copy.headers = self.headers.copy() if self.headers is not None else CaseInsensitiveDict()
+        copy.headers = self.headers.copy()
         copy.cookies = self.cookies.copy()
         copy.history = [CachedResponse.from_response(r, history=[]) for r in self.history]
         for field_ in attrs.fields(type(self)):
@@ -161,17 +162,17 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
             return True
 
     @property
-    def expires_unix(self) -> Optional[int]:
+    def expires_unix(self) -> int | None:
         """Expiration as Unix time in seconds; None if it never expires"""
         return round(self.expires.timestamp()) if self.expires is not None else None
 
     @property
-    def expires_delta(self) -> Optional[int]:
+    def expires_delta(self) -> int | None:
         """Seconds from now until expiration; None if it never expires"""
         return round(self.expires.timestamp() - time()) if self.expires is not None else None
 
     @property
-    def next(self) -> Optional[PreparedRequest]:
+    def next(self) -> PreparedRequest | None:
         """The request that follows a redirect that was not followed"""
         return self._next.prepare() if self._next is not None else None
 
@@ -189,10 +190,10 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """Assigned by `requests`; the body is always there"""
 
     @property
-    def apparent_encoding(self) -> Optional[str]:  # type: ignore[override]
+    def apparent_encoding(self) -> str | None:  # type: ignore[override]
         return super().apparent_encoding if self.content else 'utf-8'
 
-    def iter_content(self, chunk_size: Optional[int] = 1, decode_unicode: bool = False) -> Iterator[Any]:
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         if self._content is None:
             return iter(())
         return super().iter_content(chunk_size, decode_unicode)
@@ -232,12 +233,12 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         return hash((type(self), self.status_code, self.url))
 
 
-def format_datetime(value: Optional[datetime]) -> str:
+def format_datetime(value: datetime | None) -> str:
     """A time as local time, to the second; `N/A` if there is none"""
     return value.astimezone().strftime(DATETIME_FORMAT) if value else 'N/A'
 
 
-def repeated_fields(headers: Any) -> Optional[HeaderFields]:
+def repeated_fields(headers: Any) -> HeaderFields | None:
     """The fields of a urllib3 header dict one by one, in order; None if none is repeated"""
     if not hasattr(headers, 'iteritems') and not hasattr(headers, 'getlist'):
         return None
@@ -259,7 +260,7 @@ def cookie_to_dict(cookie: Cookie) -> dict[str, Any]:
 def cookies_from_record(record: dict[str, Any]) -> RequestsCookieJar:
     """The cookies of a stored response: with all attributes where they were stored, else by name and value"""
     if not record.get('cookie_attributes'):
-        return cookiejar_from_dict(record.get('cookies') or {})  # type: ignore[return-value]
+        return cookies_by_name(record.get('cookies'))
     jar = RequestsCookieJar()
     for attributes in record['cookie_attributes']:
         jar.set_cookie(Cookie(**attributes))
@@ -270,11 +271,11 @@ def _build_request(response: CachedResponse, record: dict[str, Any]) -> CachedRe
     return CachedRequest._from_record(record.get('request') or {})
 
 
-def _build_next(response: CachedResponse, record: dict[str, Any]) -> Optional[CachedRequest]:
+def _build_next(response: CachedResponse, record: dict[str, Any]) -> CachedRequest | None:
     return CachedRequest._from_record(record['_next']) if record.get('_next') else None
 
 
-CachedResponse._builders = {  # type: ignore[misc]
+CachedResponse._builders = {
     '_next': _build_next,
     'cookies': lambda self, record: cookies_from_record(record),
     'elapsed': lambda self, record: timedelta(seconds=float(record.get('elapsed') or 0)),

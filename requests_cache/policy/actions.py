@@ -5,15 +5,25 @@ The package itself decides by the functions of `policy.decision`, which this cla
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Callable, Optional, Union
+from typing import Any, Optional, Union
 
 from attrs import define, field
 from requests import PreparedRequest, Response
 
 from ..models.base import RichMixin
 from ..models.response import CachedResponse
-from .decision import Fetch, GatewayTimeout, Store, UseAndRefresh, Validate, decide_read, decide_store, response_lifetime
+from .decision import (
+    Fetch,
+    GatewayTimeout,
+    Store,
+    UseAndRefresh,
+    Validate,
+    decide_read,
+    decide_store,
+    response_lifetime,
+)
 from .directives import NO_DIRECTIVES, CacheDirectives
 from .expiration import ExpirationTime, get_expiration_datetime, get_url_expiration, utcnow
 from .freshness import is_fresh_enough, is_stale_allowed
@@ -44,7 +54,7 @@ class CacheActions(RichMixin):
         vary_cache_key: Key of the variant that the request asks for
     """
 
-    cache_key: Optional[str] = field(default=None)
+    cache_key: str | None = field(default=None)
     error_504: bool = field(default=False)
     expire_after: ExpirationTime = field(default=None)
     send_request: bool = field(default=False)
@@ -52,20 +62,20 @@ class CacheActions(RichMixin):
     resend_async: bool = field(default=False)
     skip_read: bool = field(default=False)
     skip_write: bool = field(default=False)
-    vary_cache_key: Optional[str] = field(default=None)
+    vary_cache_key: str | None = field(default=None)
     _directives: CacheDirectives = field(default=None, repr=False)
     _settings: CacheSettings = field(default=None, repr=False)
     _only_if_cached: bool = field(default=False, repr=False)
     _refresh: bool = field(default=False, repr=False)
-    _request: Optional[PreparedRequest] = field(default=None, repr=False)
-    _stale_if_error: Union[bool, ExpirationTime] = field(default=None, repr=False)
-    _stale_while_revalidate: Union[bool, ExpirationTime] = field(default=None, repr=False)
+    _request: PreparedRequest | None = field(default=None, repr=False)
+    _stale_if_error: bool | ExpirationTime = field(default=None, repr=False)
+    _stale_while_revalidate: bool | ExpirationTime = field(default=None, repr=False)
     _validation_headers: dict[str, str] = field(factory=dict, repr=False)
-    _policy: Optional[RequestPolicy] = field(default=None, init=False, repr=False, eq=False)
+    _policy: RequestPolicy | None = field(default=None, init=False, repr=False, eq=False)
 
     @classmethod
     def from_request(
-        cls, cache_key: Optional[str], request: PreparedRequest, settings: Optional[CacheSettings] = None
+        cls, cache_key: str | None, request: PreparedRequest, settings: CacheSettings | None = None
     ) -> CacheActions:
         """Take in the request, the settings and, with them, whether the cache may be read"""
         settings = settings or CacheSettings()
@@ -88,11 +98,11 @@ class CacheActions(RichMixin):
         return self
 
     @property
-    def expires(self) -> Optional[datetime]:
+    def expires(self) -> datetime | None:
         """Time (UTC) from which a new response is stale; None for never"""
         return get_expiration_datetime(self.expire_after)
 
-    def is_usable(self, cached_response: Optional[CachedResponse], error: bool = False) -> bool:
+    def is_usable(self, cached_response: CachedResponse | None, error: bool = False) -> bool:
         """Whether a stored response may be used, as it is or, with `error`, when the origin fails"""
         if cached_response is None:
             return False
@@ -100,13 +110,13 @@ class CacheActions(RichMixin):
         allowance = self._stale_if_error if error else self._stale_while_revalidate
         if allowance and is_stale_allowed(expires, now, allowance):
             return True
-        directives = self._directives or NO_DIRECTIVES
+        directives = self._policy.directives if self._policy is not None else NO_DIRECTIVES
         return is_fresh_enough(expires, now, directives.get_expire_offset().total_seconds())
 
     def update_from_cached_response(
         self,
-        cached_response: Optional[CachedResponse],
-        create_key: Optional[Callable[..., str]] = None,
+        cached_response: CachedResponse | None,
+        create_key: Callable[..., str] | None = None,
         **key_kwargs: Any,
     ) -> None:
         """Take in what is stored for the request"""

@@ -63,7 +63,7 @@ ReadDecision = Union[Use, UseAndRefresh, Validate, Fetch, GatewayTimeout]
 class Store:
     """Store the response"""
 
-    expires: Optional[datetime]
+    expires: datetime | None
 
 
 @frozen
@@ -76,7 +76,7 @@ class DoNotStore:
 StoreDecision = Union[Store, DoNotStore]
 
 
-def decide_read(policy: RequestPolicy, stored: Optional[CachedResponse], now: datetime) -> ReadDecision:
+def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
     """What to do with a request for which this response is stored, or none
 
     Args:
@@ -104,7 +104,7 @@ def decide_read(policy: RequestPolicy, stored: Optional[CachedResponse], now: da
     return Use('stale' if expired else 'fresh')
 
 
-def _without_network(policy: RequestPolicy) -> Optional[ReadDecision]:
+def _without_network(policy: RequestPolicy) -> ReadDecision | None:
     return GatewayTimeout(policy.skip_read or 'not stored') if policy.only_if_cached else None
 
 
@@ -135,15 +135,13 @@ def _allowances(policy: RequestPolicy, stored: CachedResponse) -> _Allowances:
     )
 
 
-def _is_usable(policy: RequestPolicy, expires: Optional[datetime], now: datetime, allowances: _Allowances) -> bool:
+def _is_usable(policy: RequestPolicy, expires: datetime | None, now: datetime, allowances: _Allowances) -> bool:
     if policy.directives is NO_DIRECTIVES:
         return is_fresh_enough(expires, now)
     return is_fresh_enough(expires, now, policy.directives.get_expire_offset().total_seconds())
 
 
-def decide_store(
-    policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime
-) -> StoreDecision:
+def decide_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime) -> StoreDecision:
     """Whether to store a response, and until when it is fresh
 
     Args:
@@ -174,7 +172,7 @@ def response_lifetime(
 
 
 def decide_on_error(
-    policy: RequestPolicy, stored: Optional[CachedResponse], now: datetime, status_code: Optional[int] = None
+    policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
 ) -> bool:
     """Whether to use a stored response as the origin did not answer, or answered with an error status
 
@@ -189,6 +187,10 @@ def decide_on_error(
     if status_code is not None and (status_code < 400 or status_code in policy.settings.allowable_codes):
         return False
     if_error = _allowances(policy, stored).if_error
-    if status_code is not None and policy.settings.stale_if_error is False and if_error == policy.directives.stale_if_error:
+    if (
+        status_code is not None
+        and policy.settings.stale_if_error is False
+        and if_error == policy.directives.stale_if_error
+    ):
         return False
     return if_error is not False and is_stale_allowed(stored.expires, now, if_error)

@@ -26,7 +26,7 @@ _NUMERIC = ('max_age', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_
 _FLAGS = ('immutable', 'must_revalidate', 'no_cache', 'no_store', 'only_if_cached')
 
 
-def parse_cache_control(value: Union[str, bytes, None]) -> Iterator[tuple[str, Optional[str]]]:
+def parse_cache_control(value: str | bytes | None) -> Iterator[tuple[str, str | None]]:
     """Yield the directives of a `Cache-Control` field: name in lower case, and value without quotes, or None
 
     Text that is not a directive is passed over (RFC 9111, section 5.2).
@@ -46,7 +46,7 @@ def parse_cache_control(value: Union[str, bytes, None]) -> Iterator[tuple[str, O
         position = match.end()
 
 
-def parse_seconds(value: Optional[str]) -> Optional[int]:
+def parse_seconds(value: str | None) -> int | None:
     """A number of seconds; a missing value counts as 1, what is no integer as None, and what is below zero as 0"""
     if value is None:
         return 1
@@ -60,20 +60,20 @@ def parse_seconds(value: Optional[str]) -> Optional[int]:
 class CacheDirectives(RichMixin):
     """What the header fields of one message say about caching; numbers are seconds, None is absent"""
 
-    expires: Optional[str] = field(default=None)
+    expires: str | None = field(default=None)
     immutable: bool = field(default=False)
-    max_age: Optional[int] = field(default=None)
-    max_stale: Optional[int] = field(default=None)
-    min_fresh: Optional[int] = field(default=None)
+    max_age: int | None = field(default=None)
+    max_stale: int | None = field(default=None)
+    min_fresh: int | None = field(default=None)
     must_revalidate: bool = field(default=False)
     no_cache: bool = field(default=False)
     no_store: bool = field(default=False)
     actual_no_cache: bool = field(default=False)
     only_if_cached: bool = field(default=False)
-    stale_if_error: Optional[int] = field(default=None)
-    stale_while_revalidate: Optional[int] = field(default=None)
-    etag: Optional[str] = field(default=None)
-    last_modified: Optional[str] = field(default=None)
+    stale_if_error: int | None = field(default=None)
+    stale_while_revalidate: int | None = field(default=None)
+    etag: str | None = field(default=None)
+    last_modified: str | None = field(default=None)
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, Any]) -> CacheDirectives:
@@ -115,12 +115,12 @@ def request_directives(headers: Mapping[str, Any]) -> CacheDirectives:
     return CacheDirectives.from_headers(headers)
 
 
-def _text(value: Any) -> Optional[str]:
+def _text(value: Any) -> str | None:
     return value.decode('latin-1') if isinstance(value, bytes) else value
 
 
 def set_request_headers(
-    headers: Optional[HeaderDict],
+    headers: HeaderDict | None,
     expire_after: ExpirationTime,
     only_if_cached: bool,
     refresh: bool,

@@ -12,8 +12,9 @@ from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from logging import getLogger
 from math import ceil
+from re import Pattern
 from re import compile as re_compile
-from typing import Dict, Optional, Pattern, Union
+from typing import Dict, Optional, Union
 
 DO_NOT_CACHE = 0x0D0E0200020704
 EXPIRE_IMMEDIATELY = 0
@@ -21,7 +22,7 @@ NEVER_EXPIRE = -1
 
 ExpirationTime = Union[None, int, float, str, datetime, timedelta]
 ExpirationPattern = Union[str, Pattern]  # type: ignore[type-arg]
-ExpirationPatterns = Dict[ExpirationPattern, ExpirationTime]
+ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
 _INTEGER = re_compile(r'-?\d+')
 logger = getLogger(__name__)
@@ -39,10 +40,10 @@ def add_tzinfo(dt: datetime) -> datetime:
 
 def get_expiration_datetime(
     expire_after: ExpirationTime,
-    start_time: Optional[datetime] = None,
+    start_time: datetime | None = None,
     negative_delta: bool = False,
     ignore_invalid_httpdate: bool = False,
-) -> Optional[datetime]:
+) -> datetime | None:
     """The time (UTC) at which something expires
 
     Args:
@@ -93,7 +94,7 @@ def _to_utc(value: datetime) -> datetime:
         return value.replace(tzinfo=timezone.utc)
 
 
-def _parse_text(value: str, ignore_invalid: bool) -> Optional[datetime]:
+def _parse_text(value: str, ignore_invalid: bool) -> datetime | None:
     # Numeric text comes from `Expires` headers, where it stands for a time in the past (RFC 9111, section 5.3)
     if _INTEGER.fullmatch(value):
         return utcnow()
@@ -113,7 +114,7 @@ def get_expiration_seconds(expire_after: ExpirationTime) -> int:
 
 
 def get_url_expiration(
-    url: Optional[str], urls_expire_after: Optional[Mapping[ExpirationPattern, ExpirationTime]] = None
+    url: str | None, urls_expire_after: Mapping[ExpirationPattern, ExpirationTime] | None = None
 ) -> ExpirationTime:
     """The expiration of the first pattern that a URL matches, or None
 

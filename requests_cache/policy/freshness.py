@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, Mapping, Optional, Union
+from typing import Any, Optional, Union
 
 from attrs import frozen
 
@@ -22,7 +23,7 @@ class Lifetime:
         needs_validator: Store it only if it has a validator, as it is stale at once
     """
 
-    expires: Optional[datetime] = None
+    expires: datetime | None = None
     storable: bool = True
     needs_validator: bool = False
 
@@ -41,9 +42,7 @@ def is_immediate(expire_after: ExpirationTime) -> bool:
     return isinstance(expire_after, (int, float)) and int(expire_after) == 0
 
 
-def lifetime_from_response(
-    directives: CacheDirectives, headers: Mapping[str, Any], now: datetime
-) -> Optional[Lifetime]:
+def lifetime_from_response(directives: CacheDirectives, headers: Mapping[str, Any], now: datetime) -> Lifetime | None:
     """The lifetime that a response itself declares; None if it does not (RFC 9111, section 4.2.1)"""
     if directives.immutable:
         return Lifetime()
@@ -69,12 +68,12 @@ def parse_expires(value: str, now: datetime) -> datetime:
         return now
 
 
-def is_fresh_enough(expires: Optional[datetime], now: datetime, offset_seconds: float = 0) -> bool:
+def is_fresh_enough(expires: datetime | None, now: datetime, offset_seconds: float = 0) -> bool:
     """Whether a response may be used that expires at a time, or so long after (before, if negative) it"""
     return expires is None or (expires - now).total_seconds() + offset_seconds > 0
 
 
-def is_stale_allowed(expires: Optional[datetime], now: datetime, allowance: Union[bool, ExpirationTime]) -> bool:
+def is_stale_allowed(expires: datetime | None, now: datetime, allowance: bool | ExpirationTime) -> bool:
     """Whether a response may be used when stale, by an allowance: True for any length of time, or how long"""
     if allowance is True or expires is None:
         return True

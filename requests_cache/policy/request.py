@@ -48,18 +48,18 @@ class RequestPolicy:
     settings: CacheSettings
     directives: CacheDirectives
     method_allowed: bool
-    skip_read: Optional[str]
-    skip_write: Optional[str]
+    skip_read: str | None
+    skip_write: str | None
     expire_after: ExpirationTime
     only_if_cached: bool
     refresh: bool
-    stale_if_error: Union[bool, ExpirationTime]
-    stale_while_revalidate: Union[bool, ExpirationTime]
+    stale_if_error: bool | ExpirationTime
+    stale_while_revalidate: bool | ExpirationTime
 
 
 def request_policy(
-    method: Optional[str],
-    url: Optional[str],
+    method: str | None,
+    url: str | None,
     headers: Mapping[str, Any],
     settings: CacheSettings,
     options: RequestOptions = NO_OPTIONS,
@@ -78,8 +78,9 @@ def request_policy(
         url_expiration: Finds the expiration for a URL
     """
     directives = request_directives(headers)
-    method_allowed = method in settings.allowable_methods or any(
-        headers.get(name) in settings.allowable_methods for name in METHOD_OVERRIDE_HEADERS
+    allowed: Any = settings.allowable_methods
+    method_allowed = method in allowed or any(
+        headers.get(name) in allowed for name in METHOD_OVERRIDE_HEADERS
     )
     expire_after = _expiration(url, settings, options, directives, url_expiration)
     never_stored = expire_after == DO_NOT_CACHE or directives.actual_no_cache
@@ -104,7 +105,7 @@ def request_policy(
 
 
 def _expiration(
-    url: Optional[str],
+    url: str | None,
     settings: CacheSettings,
     options: RequestOptions,
     directives: CacheDirectives,
@@ -126,9 +127,9 @@ def _asks_for_new(options: RequestOptions, directives: CacheDirectives) -> bool:
     return directives.max_age == 0
 
 
-def _allowance(directive: Optional[int], setting: Union[bool, ExpirationTime]) -> Union[bool, ExpirationTime]:
+def _allowance(directive: int | None, setting: bool | ExpirationTime) -> bool | ExpirationTime:
     return directive if directive is not None else setting
 
 
-def _first(*reasons: tuple[str, bool]) -> Optional[str]:
+def _first(*reasons: tuple[str, bool]) -> str | None:
     return next((reason for reason, applies in reasons if applies), None)

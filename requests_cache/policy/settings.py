@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any, Callable, Dict, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from attrs import Attribute, define, field, fields_dict
 from requests import Response
@@ -53,7 +53,7 @@ def _check_expiration(instance: Any, attribute: Attribute[Any], value: Expiratio
     get_expiration_datetime(value)
 
 
-def _check_patterns(instance: Any, attribute: Attribute[Any], value: Optional[ExpirationPatterns]) -> None:
+def _check_patterns(instance: Any, attribute: Attribute[Any], value: ExpirationPatterns | None) -> None:
     for expire_after in (value or {}).values():
         get_expiration_datetime(expire_after)
 
@@ -98,18 +98,18 @@ class CacheSettings(RichMixin):
     always_revalidate: bool = field(default=False)
     autoclose: bool = field(default=True)
     cache_control: bool = field(default=False)
-    content_root_key: Optional[str] = field(default=None)
+    content_root_key: str | None = field(default=None)
     disabled: bool = field(default=False)
     expire_after: ExpirationTime = field(default=None, validator=_check_expiration)
-    filter_fn: Optional[FilterCallback] = field(default=None)
+    filter_fn: FilterCallback | None = field(default=None)
     ignored_parameters: Iterable[str] = field(default=DEFAULT_IGNORED_PARAMS, converter=_reusable)
-    key_fn: Optional[KeyCallback] = field(default=None)
-    match_headers: Union[Iterable[str], bool] = field(default=False, converter=_reusable)
+    key_fn: KeyCallback | None = field(default=None)
+    match_headers: Iterable[str] | bool = field(default=False, converter=_reusable)
     only_if_cached: bool = field(default=False)
     read_only: bool = field(default=False)
-    stale_if_error: Union[bool, ExpirationTime] = field(default=False, validator=_check_staleness)
-    stale_while_revalidate: Union[bool, ExpirationTime] = field(default=False, validator=_check_staleness)
-    urls_expire_after: Dict[ExpirationPattern, ExpirationTime] = field(factory=dict, validator=_check_patterns)
+    stale_if_error: bool | ExpirationTime = field(default=False, validator=_check_staleness)
+    stale_while_revalidate: bool | ExpirationTime = field(default=False, validator=_check_staleness)
+    urls_expire_after: dict[ExpirationPattern, ExpirationTime] = field(factory=dict, validator=_check_patterns)
 
     __hash__ = object.__hash__
 
@@ -126,6 +126,6 @@ def setting_names() -> frozenset[str]:
     return frozenset(fields_dict(CacheSettings)) | frozenset(RENAMED)
 
 
-def nearest_name(name: str, known: Iterable[str]) -> Optional[str]:
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelled one most likely stands for"""
     return next(iter(get_close_matches(name, sorted(known), n=1)), None)

@@ -34,7 +34,7 @@ def updated_headers(stored: Mapping[str, str], new: Mapping[str, str]) -> CaseIn
     return headers
 
 
-def updated_fields(stored: Optional[HeaderFields], new: Iterable[tuple[str, Any]]) -> Optional[HeaderFields]:
+def updated_fields(stored: HeaderFields | None, new: Iterable[tuple[str, Any]]) -> HeaderFields | None:
     """The same for header fields one by one, where they are kept because some are repeated"""
     if stored is None:
         return None

@@ -35,7 +35,7 @@ def varied_names(response: CachedResponse) -> frozenset[str]:
 
 
 def match_variant(
-    headers: Mapping[str, str], stored: CachedResponse, ignored_parameters: Optional[Iterable[str]]
+    headers: Mapping[str, str], stored: CachedResponse, ignored_parameters: Iterable[str] | None
 ) -> Variant:
     """Compare a request with the one that a stored response answered
 
@@ -62,9 +62,9 @@ def match_variant(
     return Variant(False, tuple(sorted(names)))
 
 
-def _normalized(headers: Mapping[str, Any], names: Iterable[str]) -> dict[str, Optional[str]]:
+def _normalized(headers: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | None]:
     chosen = {name: headers[name] for name in names if headers.get(name) is not None}
-    return dict(normalize_headers(chosen))  # type: ignore[arg-type]
+    return dict(normalize_headers(chosen))
 
 
 def _cookies(headers: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Callable
+from typing import Any
 
 from ..models.response import CachedResponse, DecodedContent
 from .pipeline import Stage
@@ -88,7 +88,7 @@ class CattrStage(Stage):
         native = RecordFormat(iso_datetimes=False, numeric_timedeltas=False)
         kinds = (datetime, timedelta, bytes)
         record: Record = map_values(
-            to_record(response, native, self.decode_content), {k: converter.unstructure for k in kinds}
+            to_record(response, native, self.decode_content), dict.fromkeys(kinds, converter.unstructure)
         )
         return record
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64decode, b85decode
+from collections.abc import Iterator
 from json import dumps as json_dumps
 from re import compile as re_compile
-from typing import Any, Iterator
+from typing import Any
 
 from ..exceptions import InvalidEntryError
 
@@ -79,7 +80,9 @@ def _is_base85(record: dict[str, Any], texts: list[str]) -> bool:
 
 
 def _is_naive(created_at: Any) -> bool:
-    return isinstance(created_at, str) and not (created_at.endswith('Z') or '+' in created_at or created_at.count('-') > 2)
+    return isinstance(created_at, str) and not (
+        created_at.endswith('Z') or '+' in created_at or created_at.count('-') > 2
+    )
 
 
 def _declared_length(record: dict[str, Any]) -> int | None:
@@ -97,17 +100,13 @@ def restore_content(record: dict[str, Any]) -> dict[str, Any]:
     is written anew: the document is the same, its spelling may not be.
     """
     decoded = record.get('_decoded_content')
-    if decoded is None and _is_json(record):
-        decoded, text = None, 'null'
-    elif decoded is None:
+    if _is_json(record):
+        content, encoding = json_dumps(decoded).encode(), 'utf-8'
+    elif isinstance(decoded, str):
+        content, encoding = _encode_text(decoded, record.get('encoding'))
+    else:
         return record
-    else:
-        text = decoded if isinstance(decoded, str) and not _is_json(record) else None
-    record = dict(record)
-    if text is not None and decoded is not None:
-        record['_content'], record['encoding'] = _encode_text(text, record.get('encoding'))
-    else:
-        record['_content'], record['encoding'] = (text or json_dumps(decoded)).encode('utf-8', 'surrogatepass'), 'utf-8'
+    record = {**record, '_content': content, 'encoding': encoding}
     if _declared_length({**record, 'headers': _without_coding(record)}) is not None and not _is_head(record):
         _set_content_length(record)
     return record

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from importlib.util import find_spec
-from typing import Any, Callable, Union
+from typing import Any, Union
 
 from ..exceptions import MissingDependencyError
 

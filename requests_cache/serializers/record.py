@@ -13,10 +13,11 @@ only this version knows stand beside the old ones, where 1.3.x passes over them:
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from json import loads as json_loads
-from typing import Any, Callable, Mapping
+from typing import Any
 from zlib import crc32
 
 from attrs import frozen
@@ -77,7 +78,7 @@ def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
         record['elapsed'] = form.timedelta(response.elapsed)
     if response._next is not None:
         record['_next'] = _request_record(response._next, form)
-    if response.request is not None and (request := _request_record(response.request, form)):
+    if request := _request_record(response.request, form):
         record['request'] = request
     if response.headers:
         record['headers'] = dict(response.headers)
@@ -101,11 +102,15 @@ def _request_record(request: CachedRequest, form: RecordFormat) -> Record:
     if request.cookies:
         record['cookies'] = {c.name: c.value for c in request.cookies}
     if request.headers:
-        record['headers'] = {k: v.decode('latin-1') if isinstance(v, bytes) else v for k, v in request.headers.items()}
+        record['headers'] = {k: _as_text(v) for k, v in request.headers.items()}
     for name in ('method', 'url'):
         if (value := getattr(request, name)) is not None:
             record[name] = value
     return record
+
+
+def _as_text(value: Any) -> str:
+    return value.decode('latin-1') if isinstance(value, bytes) else str(value)
 
 
 def _add_readable_copy(record: Record, response: CachedResponse) -> None:
