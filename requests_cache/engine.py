@@ -210,11 +210,14 @@ def _answer(call: Call, stored: CachedResponse) -> AnyResponse:
     return _with_hooks(call, stored)
 
 
-def _with_hooks(call: Call, response: Any) -> Any:
+def _with_hooks(call: Call, response: CachedResponse) -> CachedResponse:
     hooks = call.request.hooks
     if not hooks or not hooks.get('response'):
         return response
-    return dispatch_hook('response', hooks, response, **call.hop_kwargs)  # type: ignore[no-untyped-call]
+    result: CachedResponse = dispatch_hook(  # type: ignore[no-untyped-call]
+        'response', hooks, response, **call.hop_kwargs
+    )
+    return result
 
 
 def _gateway_timeout(call: Call) -> CachedResponse:
@@ -309,7 +312,7 @@ def _revalidated(call: Call, stored: CachedResponse, response: Response) -> Cach
     stored._header_fields = updated_fields(stored._header_fields, response.headers.items())
     stored.headers = updated_headers(stored.headers, response.headers)
     lifetime = response_lifetime(policy, CacheDirectives.from_headers(stored.headers), response.headers, now)
-    stored.expires = lifetime.expires if lifetime.storable else stored.expires
+    stored.expires = lifetime.expires
     stored.revalidated = True
     if not policy.skip_write and before != (dict(stored.headers), stored.expires):
         _write(call, stored)

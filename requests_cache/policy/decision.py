@@ -158,7 +158,7 @@ def decide_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, 
     if policy.settings.cache_control and directives.no_store:
         return DoNotStore('no-store')
     lifetime = response_lifetime(policy, directives, headers, now)
-    if not lifetime.storable or (lifetime.needs_validator and not directives.has_validator):
+    if lifetime.needs_validator and not directives.has_validator:
         return DoNotStore('expires at once')
     return Store(lifetime.expires)
 

@@ -10,28 +10,24 @@ from typing import Any, Optional, Union
 from attrs import frozen
 
 from .directives import MAX_SECONDS, CacheDirectives
-from .expiration import DO_NOT_CACHE, ExpirationTime, add_tzinfo, get_expiration_datetime
+from .expiration import ExpirationTime, add_tzinfo, get_expiration_datetime
 
 
 @frozen
 class Lifetime:
-    """How long a response may be stored
+    """How long a response is fresh
 
     Args:
         expires: Time (UTC) from which it is stale; None for never
-        storable: Whether it may be stored at all
         needs_validator: Store it only if it has a validator, as it is stale at once
     """
 
     expires: datetime | None = None
-    storable: bool = True
     needs_validator: bool = False
 
 
 def lifetime_from_user(expire_after: ExpirationTime, now: datetime) -> Lifetime:
     """The lifetime that an expiration given by the user stands for"""
-    if expire_after == DO_NOT_CACHE:
-        return Lifetime(storable=False)
     return Lifetime(get_expiration_datetime(expire_after, start_time=now), needs_validator=is_immediate(expire_after))
 
 

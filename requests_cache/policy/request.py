@@ -79,9 +79,7 @@ def request_policy(
     """
     directives = request_directives(headers)
     allowed: Any = settings.allowable_methods
-    method_allowed = method in allowed or any(
-        headers.get(name) in allowed for name in METHOD_OVERRIDE_HEADERS
-    )
+    method_allowed = method in allowed or any(headers.get(name) in allowed for name in METHOD_OVERRIDE_HEADERS)
     expire_after = _expiration(url, settings, options, directives, url_expiration)
     never_stored = expire_after == DO_NOT_CACHE or directives.actual_no_cache
     skip = _first(

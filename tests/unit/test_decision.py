@@ -1,0 +1,349 @@
+"""Decisions about requests and responses, as pure functions"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from requests.structures import CaseInsensitiveDict
+
+from requests_cache import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, CachedRequest, CachedResponse, CacheSettings
+from requests_cache.policy.decision import (
+    DoNotStore,
+    Fetch,
+    GatewayTimeout,
+    Store,
+    Use,
+    UseAndRefresh,
+    Validate,
+    decide_on_error,
+    decide_read,
+    decide_store,
+)
+from requests_cache.policy.directives import CacheDirectives
+from requests_cache.policy.freshness import (
+    age_seconds,
+    is_fresh_enough,
+    is_immediate,
+    is_stale_allowed,
+    lifetime_from_response,
+)
+from requests_cache.policy.request import RequestOptions, request_policy
+from requests_cache.policy.validation import conditions, has_validator, updated_fields, updated_headers
+from requests_cache.policy.vary import match_variant
+
+NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
+URL = 'http://example.com/page'
+ETAG = {'ETag': '"1"'}
+
+
+def policy(headers=None, options=None, method='GET', disabled=False, **settings):
+    headers = CaseInsensitiveDict(headers or {})
+    return request_policy(method, URL, headers, CacheSettings(**settings), RequestOptions(**(options or {})), disabled)
+
+
+def stored(expires=None, headers=None, **kwargs):
+    """A stored response; `expires` in seconds from now"""
+    return CachedResponse(
+        status_code=200,
+        headers=CaseInsensitiveDict(headers or {}),
+        expires=NOW + timedelta(seconds=expires) if expires is not None else None,
+        **kwargs,
+    )
+
+
+def read(response, **kwargs):
+    return decide_read(policy(**kwargs), response, NOW)
+
+
+def store(headers=None, status_code=200, **kwargs):
+    return decide_store(policy(**kwargs), status_code, CaseInsensitiveDict(headers or {}), NOW)
+
+
+def in_seconds(seconds):
+    return Store(NOW + timedelta(seconds=seconds))
+
+
+class TestRequestPolicy:
+    @pytest.mark.parametrize(
+        ('kwargs', 'reason'),
+        [
+            ({}, None),
+            ({'disabled': True}, 'disabled'),
+            ({'method': 'POST'}, 'method'),
+            ({'method': 'get'}, 'method'),
+            ({'headers': {'Cache-Control': 'no-store'}}, 'no-store'),
+            ({'headers': {'X-ACTUAL-NO-CACHE': 'true'}}, 'do not cache'),
+            ({'expire_after': DO_NOT_CACHE}, 'do not cache'),
+            ({'options': {'expire_after': DO_NOT_CACHE}}, 'do not cache'),
+            ({'urls_expire_after': {'*': DO_NOT_CACHE}}, 'do not cache'),
+        ],
+    )
+    def test_neither_read_nor_written(self, kwargs, reason):
+        assert policy(**kwargs).skip_read == policy(**kwargs).skip_write == reason
+
+    def test_disabled_by_setting(self):
+        settings = CacheSettings(disabled=True)
+        assert request_policy('GET', URL, {}, settings).skip_read == 'disabled'
+
+    def test_written_but_not_read(self):
+        for kwargs in ({'options': {'force_refresh': True}}, {'headers': {'Cache-Control': 'no-cache'}}):
+            assert (policy(**kwargs).skip_read, policy(**kwargs).skip_write) == ('no-cache', None)
+
+    def test_read_but_not_written(self):
+        assert (policy(read_only=True).skip_read, policy(read_only=True).skip_write) == (None, 'read-only')
+
+    def test_method_override(self):
+        assert policy(method='POST', headers={'X-HTTP-Method-Override': 'GET'}).skip_read is None
+        assert policy(method='GET', headers={'X-HTTP-Method-Override': 'DELETE'}).skip_read is None
+
+    def test_expiration_precedence(self):
+        patterns = {'example.com/page': 3}
+        header = {'Cache-Control': 'max-age=2'}
+        everything = {'headers': header, 'urls_expire_after': patterns, 'expire_after': 4}
+        assert policy(options={'expire_after': 1}, **everything).expire_after == 1
+        assert policy(**everything).expire_after == 2
+        assert policy(headers={'Cache-Control': 'max-stale'}, urls_expire_after=patterns).expire_after == 3
+        assert policy(urls_expire_after=patterns, expire_after=4).expire_after == 3
+        assert policy(urls_expire_after={'example.com/page': None}, expire_after=4).expire_after == 4
+        assert policy(urls_expire_after={'other': 3}, expire_after=4).expire_after == 4
+
+    @pytest.mark.parametrize(
+        ('kwargs', 'refresh'),
+        [
+            ({}, False),
+            ({'options': {'refresh': True}}, True),
+            ({'headers': {'Cache-Control': 'must-revalidate'}}, True),
+            ({'headers': {'Cache-Control': 'max-age=0'}}, True),
+            ({'headers': {'Cache-Control': 'max-age=1'}}, False),
+            ({'options': {'expire_after': 0}}, True),
+            ({'options': {'expire_after': 5}, 'headers': {'Cache-Control': 'max-age=0'}}, False),
+        ],
+    )
+    def test_refresh(self, kwargs, refresh):
+        assert policy(**kwargs).refresh is refresh
+
+
+class TestRead:
+    def test_nothing_stored(self):
+        assert read(None) == Fetch('not stored')
+        assert read(None, method='POST') == Fetch('method')
+        assert read(None, only_if_cached=True) == GatewayTimeout('not stored')
+        assert read(None, options={'only_if_cached': True, 'force_refresh': True}) == GatewayTimeout('no-cache')
+
+    def test_fresh(self):
+        assert read(stored()) == read(stored(5)) == Use('fresh')
+        assert read(stored(5, ETAG)) == Use('fresh')
+
+    def test_stale(self):
+        assert read(stored(-5)) == read(stored(0)) == Fetch('stale')
+        assert read(stored(-5, ETAG)) == Validate('stale', {'If-None-Match': '"1"'})
+
+    def test_only_if_cached(self):
+        directive = {'headers': {'Cache-Control': 'only-if-cached'}}
+        assert read(stored(5, ETAG), **directive) == Use('only-if-cached')
+        assert read(stored(-5), **directive) == GatewayTimeout('stale')
+        assert read(stored(-5), only_if_cached=True, stale_if_error=10) == Use('only-if-cached')
+        assert read(stored(-15), only_if_cached=True, stale_if_error=10) == GatewayTimeout('stale')
+
+    def test_max_stale_and_min_fresh(self):
+        assert read(stored(-5), headers={'Cache-Control': 'max-stale=10'}) == Use('stale')
+        assert read(stored(-15), headers={'Cache-Control': 'max-stale=10'}) == Fetch('stale')
+        assert read(stored(-5, ETAG), headers={'Cache-Control': 'max-stale=10'}).reason == 'stale'
+        assert read(stored(5), headers={'Cache-Control': 'min-fresh=10'}) == Fetch('stale')
+        assert read(stored(15), headers={'Cache-Control': 'min-fresh=10'}) == Use('fresh')
+        assert read(stored(), headers={'Cache-Control': 'min-fresh=10'}) == Use('fresh')
+
+    def test_refresh(self):
+        refresh = {'options': {'refresh': True}}
+        assert read(stored(5, ETAG), **refresh) == Validate('refresh', {'If-None-Match': '"1"'})
+        assert read(stored(5), **refresh) == Use('fresh')
+        assert read(stored(5, ETAG), always_revalidate=True).reason == 'refresh'
+        assert read(stored(5), always_revalidate=True) == Use('fresh')
+
+    def test_stale_while_revalidate(self):
+        assert read(stored(-5), stale_while_revalidate=True) == UseAndRefresh('stale-while-revalidate', {})
+        assert read(stored(-5, ETAG), stale_while_revalidate=10).conditions == {'If-None-Match': '"1"'}
+        assert read(stored(-15), stale_while_revalidate=10) == Fetch('stale')
+        assert read(stored(-5), headers={'Cache-Control': 'stale-while-revalidate=10'}).conditions == {}
+        assert read(stored(5), stale_while_revalidate=True) == Use('fresh')
+
+    def test_directives_of_the_stored_response_count_with_cache_control(self):
+        revalidate = {'Cache-Control': 'stale-while-revalidate=10'}
+        assert isinstance(read(stored(-5, revalidate), cache_control=True), UseAndRefresh)
+        assert read(stored(-5, revalidate)) == Fetch('stale')
+        assert read(stored(5, {'Cache-Control': 'no-cache'}), cache_control=True) == Fetch('no-cache')
+        assert isinstance(read(stored(5, {'Cache-Control': 'no-cache', **ETAG}), cache_control=True), Validate)
+        assert read(stored(5, {'Cache-Control': 'no-cache'})) == Use('fresh')
+
+    def test_must_revalidate_means_stale_responses_only(self):
+        response = {'Cache-Control': 'must-revalidate, stale-while-revalidate=10'}
+        assert read(stored(5, response), cache_control=True) == Use('fresh')
+        assert read(stored(-5, response), cache_control=True, stale_while_revalidate=True) == Fetch('stale')
+
+    @given(st.integers(-100, 100), st.integers(-100, 100), st.booleans(), st.sampled_from([False, True, 10]))
+    def test_time_only_makes_a_response_staler(self, first, second, validator, allowance):
+        earlier, later = sorted((first, second), reverse=True)
+        usable = [
+            isinstance(
+                read(stored(e, ETAG if validator else {}), stale_while_revalidate=allowance), (Use, UseAndRefresh)
+            )
+            for e in (earlier, later)
+        ]
+        assert usable[0] >= usable[1]
+
+
+class TestStore:
+    def test_by_settings(self):
+        assert store() == Store(None)
+        assert store(expire_after=60) == in_seconds(60)
+        assert store(expire_after=-60) == in_seconds(-60)
+        assert store(status_code=404) == DoNotStore('status')
+        assert store(status_code=404, allowable_codes=[404]) == Store(None)
+        assert store(read_only=True) == DoNotStore('read-only')
+        assert store(method='POST') == DoNotStore('method')
+        assert store(expire_after=DO_NOT_CACHE) == DoNotStore('do not cache')
+
+    @pytest.mark.parametrize('value', [EXPIRE_IMMEDIATELY, 0.5, timedelta(0)])
+    def test_what_expires_at_once_needs_a_validator(self, value):
+        assert store(expire_after=value) == DoNotStore('expires at once')
+        assert store({'Last-Modified': 'x'}, expire_after=value) == in_seconds(0)
+
+    @pytest.mark.parametrize(
+        ('headers', 'decision'),
+        [
+            ({'Cache-Control': 'max-age=60'}, in_seconds(60)),
+            ({'Cache-Control': 'max-age=60', 'Age': '10'}, in_seconds(50)),
+            ({'Cache-Control': 'max-age=60', 'Age': '70', **ETAG}, in_seconds(-10)),
+            ({'Cache-Control': 'max-age=60', 'Age': '60'}, DoNotStore('expires at once')),
+            ({'Cache-Control': 'max-age="60"'}, in_seconds(60)),
+            ({'Cache-Control': 'max-age=60', 'Expires': 'Thu, 01 Jan 2026 12:00:10 GMT'}, in_seconds(60)),
+            ({'Expires': 'Thu, 01 Jan 2026 12:00:10 GMT'}, in_seconds(10)),
+            ({'Expires': 'nonsense'}, in_seconds(0)),
+            ({'Expires': '0'}, in_seconds(0)),
+            ({'Cache-Control': 'immutable, max-age=5'}, Store(None)),
+            ({'Cache-Control': 'no-store'}, DoNotStore('no-store')),
+            ({'Cache-Control': 'max-age=0'}, DoNotStore('expires at once')),
+            ({'Cache-Control': 'max-age=0', **ETAG}, in_seconds(0)),
+            ({'Cache-Control': 'private'}, in_seconds(99)),
+            ({}, in_seconds(99)),
+        ],
+    )
+    def test_by_header_fields(self, headers, decision):
+        assert store(headers, cache_control=True, expire_after=99) == decision
+        assert store(headers, expire_after=99) == in_seconds(99)
+
+    @given(st.dictionaries(st.sampled_from(['Cache-Control', 'Expires', 'Age', 'ETag']), st.text()))
+    def test_header_fields_never_raise(self, headers):
+        store(headers, cache_control=True)
+
+
+class TestError:
+    def test_exception(self):
+        assert not decide_on_error(policy(), stored(-5), NOW)
+        assert decide_on_error(policy(stale_if_error=True), stored(-5), NOW)
+        assert decide_on_error(policy(stale_if_error=10), stored(-5), NOW)
+        assert not decide_on_error(policy(stale_if_error=10), stored(-15), NOW)
+        assert not decide_on_error(policy(stale_if_error=True), None, NOW)
+        assert decide_on_error(policy({'Cache-Control': 'stale-if-error=10'}), stored(-5), NOW)
+
+    def test_status(self):
+        assert decide_on_error(policy(stale_if_error=True), stored(-5), NOW, 500)
+        assert decide_on_error(policy(stale_if_error=True), stored(-5), NOW, 404)
+        assert not decide_on_error(policy(stale_if_error=True), stored(-5), NOW, 206)
+        assert not decide_on_error(policy(stale_if_error=True, allowable_codes=[404]), stored(-5), NOW, 404)
+        assert not decide_on_error(policy({'Cache-Control': 'stale-if-error=10'}), stored(-5), NOW, 500)
+        assert not decide_on_error(policy(), stored(-5), NOW, 500)
+
+    def test_by_the_stored_response(self):
+        response = stored(-5, {'Cache-Control': 'stale-if-error=10'})
+        assert decide_on_error(policy(cache_control=True), response, NOW)
+        assert decide_on_error(policy(cache_control=True), response, NOW, 500)
+        assert not decide_on_error(policy(), response, NOW)
+
+
+class TestFreshness:
+    @pytest.mark.parametrize(
+        ('value', 'seconds'), [('5', 5), ('5, 7', 5), ('', 0), ('x', 0), ('-5', 0), ('9' * 20, 2**31), ('٣', 0)]
+    )
+    def test_age(self, value, seconds):
+        assert age_seconds({'Age': value}) == seconds
+
+    def test_stale_allowance(self):
+        assert is_stale_allowed(None, NOW, False)
+        assert is_stale_allowed(NOW + timedelta(1), NOW, False)
+        assert not is_stale_allowed(NOW, NOW, None)
+        assert is_stale_allowed(NOW, NOW, -1)
+        assert is_stale_allowed(NOW, NOW, timedelta(seconds=1))
+
+    def test_helpers(self):
+        assert is_fresh_enough(None, NOW)
+        assert not is_immediate('0')
+        assert lifetime_from_response(CacheDirectives(), {}, NOW) is None
+
+
+class TestVary:
+    def request(self, **headers):
+        return CachedRequest(method='GET', url=URL, headers=CaseInsensitiveDict(headers))
+
+    def match(self, vary, now, before, ignored=(), **kwargs):
+        response = stored(headers={'Vary': vary} if vary else {}, request=self.request(**before), **kwargs)
+        return match_variant(CaseInsensitiveDict(now), response, ignored)
+
+    def test_no_vary(self):
+        assert self.match(None, {'Accept': 'a'}, {'Accept': 'b'}).matches
+        assert self.match(' , ', {'Accept': 'a'}, {'Accept': 'b'}).matches
+
+    def test_same_and_different(self):
+        assert self.match('Accept', {'accept': 'a'}, {'Accept': 'a'}).matches
+        assert self.match('Accept', {'Accept': 'a, b'}, {'Accept': 'B,a'}).matches
+        assert self.match('Accept', {}, {}).matches
+        different = self.match('Accept, X', {'Accept': 'a'}, {'Accept': 'b'})
+        assert (different.matches, different.secondary_names) == (False, ('accept', 'x'))
+        assert not self.match('Accept', {}, {'Accept': 'b'}).matches
+        assert not self.match('Accept', {'Accept': 'b'}, {}).matches
+
+    @pytest.mark.parametrize('vary', ['*', 'Accept, *', ' * '])
+    def test_star_never_matches(self, vary):
+        variant = self.match(vary, {'Accept': 'a'}, {'Accept': 'a'})
+        assert (variant.matches, variant.secondary_names) == (False, ())
+
+    def test_cookies_that_were_sent(self):
+        assert self.match('Cookie', {'Cookie': 'a=1; b=2'}, {'Cookie': 'b=2;a=1'}).matches
+        assert self.match('Cookie', {'Cookie': b'a=1'}, {'Cookie': 'a=1'}).matches
+        variant = self.match('Cookie', {'Cookie': 'a=1'}, {'Cookie': 'a=2'})
+        assert (variant.matches, variant.secondary_names) == (False, ())
+
+    def test_values_that_are_not_stored_cannot_be_compared(self):
+        variant = self.match('Authorization', {'authorization': 'x'}, {'Authorization': 'REDACTED'}, ['Authorization'])
+        assert (variant.matches, variant.secondary_names) == (False, ())
+        assert self.match('Authorization', {}, {}, ['Authorization']).matches
+
+    def test_redirects_count(self):
+        hop = stored(headers={'Vary': 'Accept'}, request=self.request(Accept='a'))
+        response = stored(request=self.request(Accept='z'), history=[hop])
+        assert match_variant(CaseInsensitiveDict(Accept='a'), response, None).matches
+        assert not match_variant(CaseInsensitiveDict(Accept='b'), response, None).matches
+        plain = stored(request=self.request(), history=[stored(request=self.request())])
+        assert match_variant({'Accept': 'b'}, plain, None).matches
+
+
+class TestValidation:
+    def test_conditions(self):
+        response = stored(headers={'ETag': 'W/"x"', 'Last-Modified': 'then'})
+        assert conditions(response) == {'If-None-Match': 'W/"x"', 'If-Modified-Since': 'then'}
+        assert has_validator(response)
+        assert not has_validator(stored())
+
+    def test_updated_headers(self):
+        before = CaseInsensitiveDict({'Content-Length': '5', 'X-A': '1', 'Date': 'old'})
+        after = updated_headers(before, {'content-length': '0', 'Connection': 'close', 'Date': 'new', 'X-B': '2'})
+        assert dict(after) == {'Content-Length': '5', 'X-A': '1', 'Date': 'new', 'X-B': '2'}
+        assert before['Date'] == 'old'
+
+    def test_updated_fields(self):
+        fields = (('A', '1'), ('A', '2'), ('B', '3'))
+        assert updated_fields(None, [('A', '1')]) is None
+        assert updated_fields(fields, [('a', '9'), ('Connection', 'x')]) == (('B', '3'), ('a', '9'))
