@@ -265,14 +265,16 @@ class CacheMixin(MIXIN_BASE):
 
     def _resend_async(
         self, request: PreparedRequest, actions: Call, cached_response: CachedResponse, **kwargs: Any
-    ) -> None:
-        """Renew a stored response in the background, unless that is being done already"""
+    ) -> Thread | None:
+        """Renew a stored response in a thread of its own, which is returned, unless that is being done already"""
         key = str(actions.cache_key)
         with self._refresh_lock:
             if key in self._refreshing:
-                return
+                return None
             self._refreshing.add(key)
-        Thread(target=self._refresh, args=(request, actions, cached_response), daemon=True).start()
+        thread = Thread(target=self._refresh, args=(request, actions, cached_response), daemon=True)
+        thread.start()
+        return thread
 
     def _refresh(self, request: PreparedRequest, actions: Call, cached_response: CachedResponse) -> None:
         try:

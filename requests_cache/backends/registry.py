@@ -72,7 +72,7 @@ def _named_instance(backend: BaseCache, cache_name: Any) -> BaseCache:
             f'cache_name {str(cache_name)!r} cannot be set after the backend was initialized; give it to '
             f'{type(backend).__name__}() instead',
             DeprecationWarning,
-            stacklevel=5,
+            stacklevel=4,
         )
         backend.cache_name = str(cache_name)
     return backend

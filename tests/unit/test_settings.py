@@ -34,10 +34,10 @@ def test_iterators_can_be_used_more_than_once():
 @pytest.mark.parametrize('name', ['expire_after', 'stale_if_error', 'stale_while_revalidate'])
 @pytest.mark.parametrize('value', [math.nan, math.inf, 'soon', 1e15])
 def test_expirations_are_checked_where_they_are_given(name, value):
-    with pytest.raises(ValueError, match='Invalid HTTP date|out of range'):
+    with pytest.raises(ValueError, match=r'Invalid HTTP date|out of range'):
         CacheSettings(**{name: value})
     settings = CacheSettings()
-    with pytest.raises(ValueError, match='Invalid HTTP date|out of range'):
+    with pytest.raises(ValueError, match=r'Invalid HTTP date|out of range'):
         setattr(settings, name, value)
     assert settings == CacheSettings()
 

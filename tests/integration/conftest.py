@@ -1,0 +1,38 @@
+"""Sessions over each local backend"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from requests_cache import BaseCache, CachedSession
+
+
+@pytest.fixture
+def new_session(cache_path) -> Iterator[Callable[..., CachedSession]]:
+    """Makes sessions that are closed after the test; with SQLite, unless another backend is given"""
+    sessions = []
+
+    def make(**kwargs: Any) -> CachedSession:
+        name = {} if isinstance(kwargs.get('backend'), BaseCache) else {'cache_name': cache_path}
+        session = kwargs.pop('session_class', CachedSession)(**{**name, **kwargs})
+        sessions.append(session)
+        return session
+
+    yield make
+    for session in sessions:
+        session.settings.autoclose = True
+        session.close()
+
+
+@pytest.fixture
+def session(new_session) -> CachedSession:
+    return new_session(backend='memory')
+
+
+@pytest.fixture(params=['memory', 'sqlite', 'filesystem'])
+def any_session(request, new_session) -> CachedSession:
+    """A session on each of the local backends"""
+    return new_session(backend=request.param)

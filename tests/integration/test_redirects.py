@@ -1,0 +1,160 @@
+"""Redirects: followed, stored, and served from the cache"""
+
+from __future__ import annotations
+
+import pytest
+import requests
+from support.origin import answer, redirect, revalidating
+
+
+@pytest.fixture
+def chain(origin):
+    origin.add('/a', redirect('/b', headers=[('Set-Cookie', 'hop=a; Path=/')]))
+    origin.add('/b', redirect('/c', 301))
+    origin.add('/c', body=b'end')
+    return origin
+
+
+def facts(response):
+    return response.status_code, response.url, [(r.status_code, r.url) for r in response.history]
+
+
+def test_chain(any_session, chain):
+    expected = 200, chain.url('/c'), [(302, chain.url('/a')), (301, chain.url('/b'))]
+    miss, hit = (any_session.get(chain.url('/a')) for _ in range(2))
+    assert facts(miss) == facts(hit) == expected
+    assert (miss.from_cache, hit.from_cache, chain.hits()) == (False, True, 3)
+    assert all(r.from_cache for r in hit.history)
+    assert hit.history[0].headers['Location'] == '/b'
+    assert hit.history[0].cookies.get_dict() == {'hop': 'a'}
+
+
+def test_intermediate_url_has_the_history_from_there(any_session, chain):
+    any_session.get(chain.url('/a'))
+    hit = any_session.get(chain.url('/b'))
+    assert facts(hit) == (200, chain.url('/c'), [(301, chain.url('/b'))])
+    assert any_session.get(chain.url('/c')).history == []
+    assert chain.hits() == 3
+
+
+def test_intermediate_url_without_verification(session, chain):
+    session.get(chain.url('/a'), verify=False)
+    assert session.get(chain.url('/b'), verify=False).from_cache
+    assert not session.get(chain.url('/b')).from_cache
+
+
+def test_not_following_after_a_chain_was_stored(any_session, chain):
+    any_session.get(chain.url('/a'))
+    response = any_session.get(chain.url('/a'), allow_redirects=False)
+    assert facts(response) == (302, chain.url('/a'), [])
+    assert (response.from_cache, response.is_redirect, chain.hits()) == (True, True, 3)
+    assert response.next.url == chain.url('/b')
+    assert facts(any_session.get(chain.url('/b'), allow_redirects=False)) == (301, chain.url('/b'), [])
+
+
+def test_stored_redirect_is_followed(new_session, chain):
+    session = new_session(backend='memory', allowable_codes=[200, 301, 302])
+    first = session.get(chain.url('/a'), allow_redirects=False)
+    assert (first.status_code, first.next.url) == (302, chain.url('/b'))
+    again = session.get(chain.url('/a'), allow_redirects=False)
+    assert (again.status_code, again.from_cache, again.next.url) == (302, True, chain.url('/b'))
+    response = session.get(chain.url('/a'))
+    assert facts(response) == (200, chain.url('/c'), [(302, chain.url('/a')), (301, chain.url('/b'))])
+    assert chain.hits('/a') == 1
+
+
+def test_options_go_for_each_redirect(session, chain):
+    session.get(chain.url('/a'))
+    response = session.get(chain.url('/a'), force_refresh=True, expire_after=60)
+    assert (response.from_cache, chain.hits()) == (False, 6)
+    assert session.get(chain.url('/c')).expires is not None
+    session.cache.clear()
+    assert session.get(chain.url('/a'), only_if_cached=True).status_code == 504
+    assert chain.hits() == 6
+
+
+def test_options_do_not_go_for_requests_of_hooks(session, chain):
+    chain.add('/other', body=b'x')
+    other = []
+
+    def hook(response, **kwargs):
+        if response.is_redirect:
+            other.append(session.get(chain.url('/other')).expires)
+
+    session.get(chain.url('/c'), expire_after=60, hooks={'response': hook})
+    session.get(chain.url('/a'), expire_after=60, hooks={'response': hook})
+    assert other == [None, None]
+
+
+def test_known_end_of_a_new_chain(session, chain):
+    session.get(chain.url('/c'), expire_after=60)
+    response = session.get(chain.url('/a'))
+    assert (response.content, chain.hits('/c')) == (b'end', 1)
+    stored = session.get(chain.url('/a'))
+    assert stored.expires == session.get(chain.url('/c')).expires, 'the chain is no fresher than its end'
+
+
+def test_method_of_the_request_decides_on_storing(new_session, origin):
+    session = new_session(backend='memory')
+    origin.add('/form', redirect('/done', 303))
+    origin.add('/done', body=b'done')
+    assert session.post(origin.url('/form'), data={'a': 1}).content == b'done'
+    assert session.cache.urls() == [origin.url('/done')]
+    session.cache.clear()
+    session.settings.allowable_methods = ['GET', 'POST']
+    assert [session.post(origin.url('/form'), data={'a': 1}).from_cache for _ in range(2)] == [False, True]
+
+
+def test_expired_chain_is_validated(session, origin):
+    origin.add('/a', redirect('/b'))
+    origin.add('/b', revalidating(answer(body=b'end', headers=[('ETag', '"1"')])))
+    session.get(origin.url('/a'), expire_after=-10)
+    response = session.get(origin.url('/a'))
+    assert (response.content, response.status_code) == (b'end', 200)
+    assert [r.status_code for r in response.history] == [302]
+    assert origin.requests_for('/b')[-1].header('If-None-Match') == '"1"'
+    hit = session.get(origin.url('/a'))
+    assert (hit.from_cache, hit.content) == (True, b'end')
+    assert 'If-None-Match' not in hit.request.headers
+    assert 'If-None-Match' not in hit.history[0].request.headers
+
+
+def test_vary_of_any_redirect_counts(session, origin):
+    def start(request):
+        language = request.header('Accept-Language')
+        return redirect(f'/{language}', headers=[('Vary', 'Accept-Language')])
+
+    origin.add('/start', start)
+    origin.add('/en', body=b'en')
+    origin.add('/de', body=b'de')
+    for _ in range(2):
+        for language in ('en', 'de'):
+            response = session.get(origin.url('/start'), headers={'Accept-Language': language})
+            assert response.text == language
+    assert origin.hits() == 4
+
+
+def test_vary_at_the_end_of_redirects(session, chain):
+    chain.add('/c', body=b'end', headers=[('Vary', 'Accept')])
+    assert [session.get(chain.url('/a')).from_cache for _ in range(2)] == [False, True]
+
+
+def test_too_many_redirects(session, origin):
+    origin.add('/loop', redirect('/loop'))
+    session.max_redirects = 3
+    for _ in range(2):
+        with pytest.raises(requests.TooManyRedirects):
+            session.get(origin.url('/loop'))
+
+
+def test_deleting_the_entry_deletes_the_way_to_it(any_session, chain):
+    any_session.get(chain.url('/a'))
+    assert len(any_session.cache.redirects) == 2
+    assert any_session.cache.delete(urls=[chain.url('/a')]) == 1
+    assert len(any_session.cache.redirects) == 0
+    assert not any_session.get(chain.url('/b'), only_if_cached=True).ok
+
+
+def test_head_is_not_followed_unless_asked(session, chain):
+    assert session.head(chain.url('/a')).status_code == 302
+    assert session.head(chain.url('/a'), allow_redirects=True).status_code == 200
