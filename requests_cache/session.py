@@ -18,6 +18,7 @@ from ._utils import accepted_keywords
 from .backends.base import BackendSpecifier, BaseCache
 from .backends.registry import CACHE_NAME_KWARGS, init_backend
 from .engine import Call
+from .environment import LazyProxies, merge_lazily
 from .fault_log import FaultLog
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
 from .policy.actions import CacheActions
@@ -225,9 +226,12 @@ class CacheMixin(MIXIN_BASE):
             _pending.reset(token)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """As in `requests`; adds the options of the call, which go to `send()` together with these settings"""
-        merged = super().merge_environment_settings(url, proxies, stream, verify, cert)
-        return {**merged, **_as_kwargs(_take_pending(self))}
+        """As in `requests`; in a call of `request()`, adds its options, which go to `send()` with these settings"""
+        merge = super().merge_environment_settings
+        options = _take_pending(self)
+        if options is None:
+            return merge(url, proxies, stream, verify, cert)
+        return {**merge_lazily(merge, url, proxies, stream, verify, cert), **_as_kwargs(options)}
 
     def send(
         self,
@@ -241,7 +245,7 @@ class CacheMixin(MIXIN_BASE):
         """Send a prepared request, and answer it from the cache if that may be done; options as for `request()`"""
         options = _options(expire_after, only_if_cached, refresh, force_refresh)
         pending = _take_pending(self)
-        if options is NO_OPTIONS:
+        if options is NO_OPTIONS and pending is not None:
             options = pending
         disabled = any(session is self for session in _switched_off.get())
         policy = request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
@@ -256,6 +260,8 @@ class CacheMixin(MIXIN_BASE):
         return responses
 
     def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        if isinstance(kwargs.get('proxies'), LazyProxies):
+            kwargs['proxies'] = kwargs['proxies'].proxies
         return super().send(request, **kwargs)
 
     def _send_and_cache(
@@ -319,11 +325,11 @@ def _options(expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, 
     return RequestOptions(expire_after, only_if_cached, refresh, force_refresh)
 
 
-def _take_pending(session: Any) -> RequestOptions:
-    """The options of the call of `request()` under way, once"""
+def _take_pending(session: Any) -> RequestOptions | None:
+    """The options of the call of `request()` under way, if they have not been taken already"""
     pending = _pending.get()
     if pending is None or pending[0] is not session:
-        return NO_OPTIONS
+        return None
     _pending.set(None)
     return pending[1]
 
