@@ -5,8 +5,8 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Any
 
-from requests import Response
 import urllib3
+from requests import Response
 from urllib3.response import HTTPResponse
 
 PIECE_BYTES = 64 * 1024
@@ -20,7 +20,8 @@ def read_body(response: Response) -> bool:
     A streamed response can afterwards be read from its beginning, by `raw` as it came over the wire, coded or not.
 
     Returns:
-        Whether the body is complete. If it is not, the caller meets the same error, in the same place, as without a cache.
+        Whether the body is complete. If it is not, the caller meets the same error, in the same place, as without a
+        cache.
     """
     if response.__dict__.get('_content', False) is not False:
         return _is_complete(response.raw)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from contextvars import ContextVar
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 from requests import PreparedRequest, Response

@@ -1,7 +1,7 @@
 """Proxy settings from the environment, read when a request is sent and not before
 
-`requests` goes through the whole environment twice for each request to find proxies, which takes longer than to answer the
-request from the cache.
+`requests` goes through the whole environment twice for each request to find proxies, which takes longer than to answer
+the request from the cache.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@
         ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
         └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
 
-Requests never see a `BackendError`: a fault while reading is a miss and a fault while writing is logged. Maintenance calls
-(`clear`, `delete`, `update`, iteration, …) raise it.
+Requests never see a `BackendError`: a fault while reading is a miss and a fault while writing is logged. Maintenance
+calls (`clear`, `delete`, `update`, iteration, …) raise it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ logger = getLogger('requests_cache')
 class FaultLog:
     """Logs a warning for the first of a row of faults with the same cause, and says when it is over
 
-    Requests go on without the cache while its storage fails; a warning for each one of them would hide more than it tells.
+    Requests go on without the cache while its storage fails; a warning for each one of them would hide more than it
+    tells.
     """
 
     def __init__(self) -> None:

@@ -1,8 +1,8 @@
 """Caching for all of `requests`, for code that makes its own sessions or calls `requests.get()`
 
-`install_cache()` puts a session class of its own in the place of `requests.Session`, for the whole process. `enabled()` and
-`disabled()` do so for the thread or task that enters them: while any of them is in force, `requests.Session` is a class that
-looks up, when it is called, what applies to its caller.
+`install_cache()` puts a session class of its own in the place of `requests.Session`, for the whole process. `enabled()`
+and `disabled()` do so for the thread or task that enters them: while any of them is in force, `requests.Session` is a
+class that looks up, when it is called, what applies to its caller.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import RLock
-from typing import Any, Optional, Union
+from typing import Any
 
 import requests
 
@@ -21,7 +21,7 @@ from .backends.registry import init_backend
 from .policy.settings import DEFAULT_CACHE_NAME
 from .session import CachedSession, CacheMixin, OriginalSession
 
-StrOrPath = Union[Path, str]
+StrOrPath = Path | str
 
 
 class _Installation:
@@ -52,8 +52,8 @@ class _Installation:
 
 
 _lock = RLock()
-_installed: _Installation | None = None
-# Installations by `enabled()` that are in force in some thread or task, oldest first
+# The installation for the whole process, if any, and those by `enabled()` that are in force in some thread or task
+_installed: list[_Installation] = []
 _scoped: list[_Installation] = []
 _NOT_SCOPED: Any = object()
 # What `enabled()` or `disabled()` has put in force in this thread or task
@@ -63,11 +63,11 @@ _scope: ContextVar[Any] = ContextVar('requests_cache_scope', default=_NOT_SCOPED
 def _current() -> _Installation | None:
     """What applies to the caller"""
     scope = _scope.get()
-    return _installed if scope is _NOT_SCOPED else scope
+    return next(iter(_installed), None) if scope is _NOT_SCOPED else scope
 
 
 def _patch() -> None:
-    in_force = [*([_installed] if _installed else []), *_scoped]
+    in_force = [*_installed, *_scoped]
     session_class = in_force[-1].session_class if in_force else OriginalSession
     requests.Session = requests.sessions.Session = session_class  # type: ignore[misc]
 
@@ -84,18 +84,16 @@ def install_cache(
         cache_name, backend, kwargs: As for `CachedSession`
         session_factory: The class of the sessions: `CachedSession`, or one made with `CacheMixin`
     """
-    global _installed
     installation = _Installation(cache_name, backend, session_factory, **kwargs)
     with _lock:
-        _installed = installation
+        _installed[:] = [installation]
         _patch()
 
 
 def uninstall_cache() -> None:
     """Undo `install_cache()`; no effect if no cache is installed"""
-    global _installed
     with _lock:
-        _installed = None
+        _installed.clear()
         _patch()
 
 

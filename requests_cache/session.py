@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from logging import getLogger
 from pathlib import Path
 from threading import Lock, Thread
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from requests import PreparedRequest, Response, Session
 from requests import Session as OriginalSession
@@ -40,7 +40,7 @@ from .serializers.pipeline import SerializerType
 __all__ = ['CacheActions', 'CacheMixin', 'CachedSession', 'OriginalResponse', 'OriginalSession']
 
 logger = getLogger(__name__)
-StrOrPath = Union[Path, str]
+StrOrPath = Path | str
 S = TypeVar('S', bound='CacheMixin')
 
 # At type-checking time the mixin has the methods of what it is mixed into
@@ -56,8 +56,8 @@ _switched_off: ContextVar[tuple[Any, ...]] = ContextVar('requests_cache_switched
 
 _OPTION_NAMES = ('expire_after', 'only_if_cached', 'refresh', 'force_refresh')
 _SHARED_ATTRIBUTES = (
-    'adapters', 'auth', 'cert', 'cookies', 'headers', 'hooks', 'max_redirects', 'params', 'proxies', 'stream', 'trust_env',
-    'verify',
+    'adapters', 'auth', 'cert', 'cookies', 'headers', 'hooks', 'max_redirects', 'params', 'proxies', 'stream',
+    'trust_env', 'verify',
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any
 from warnings import warn
 
 from requests import Request, Response
@@ -302,4 +302,4 @@ def _bulk_delete(storage: MutableMapping[str, Any], keys: list[str]) -> int:
     return len(keys) if removed is None else removed
 
 
-BackendSpecifier = Union[str, BaseCache, type[BaseCache]]
+BackendSpecifier = str | BaseCache | type[BaseCache]

@@ -25,9 +25,9 @@ CHUNK_SIZE = 999
 class BaseStorage(MutableMapping[KT, VT], ABC):
     """A mapping from keys to values that are serialized on their way in, and deserialized on their way out
 
-    A storage derives from this class and defines the five methods of a mutable mapping, and, where it can do better than
-    one key at a time, `bulk_delete`, `clear` and `items`. A missing key is a KeyError; any other failure of the store is
-    raised as `requests_cache.exceptions.BackendError`.
+    A storage derives from this class and defines the five methods of a mutable mapping, and, where it can do better
+    than one key at a time, `bulk_delete`, `clear` and `items`. A missing key is a KeyError; any other failure of the
+    store is raised as `requests_cache.exceptions.BackendError`.
 
     Args:
         serializer: A name, pipeline, stage, any object with `dumps` and `loads`, or None to keep values as they are
@@ -43,25 +43,25 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
-        removed = 0
-        for key in keys:
-            try:
-                del self[key]
-                removed += 1
-            except KeyError:
-                pass
-        return removed
+        return sum(self._discard(key) for key in keys)
+
+    def _discard(self, key: KT) -> bool:
+        try:
+            del self[key]
+        except KeyError:
+            return False
+        return True
 
     def clear(self) -> None:
         for keys in chunkify(list(self), CHUNK_SIZE):
             self.bulk_delete(keys)
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
-        """All keys with their values, None for those that cannot be read; in memory that does not grow with their number"""
+        """All keys with their values, None for those that cannot be read, without holding many of them at a time"""
         for key in self:
             try:
                 yield key, self[key]
-            except KeyError:  # deleted in the meantime
+            except KeyError:  # noqa: PERF203 - deleted in the meantime
                 continue
 
     def close(self) -> None:
@@ -75,7 +75,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """Undo `serialize`
 
         Returns:
-            The value, with its key in `cache_key` if it is a response; None if it cannot be read, for any reason but one
+            The value, with its key in `cache_key` if it is a response; None if it cannot be read, for any reason but
+            one
 
         Raises:
             itsdangerous.BadSignature: The value was signed with another key, or not at all

@@ -85,7 +85,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     def read(  # type: ignore[override]
         self, amt: int | None = None, decode_content: bool | None = None, **kwargs: Any
     ) -> bytes:
-        """Read up to `amt` bytes, or all; `b''` at the end. The coding cannot be redone: `decode_content` has no effect."""
+        """Read up to `amt` bytes, or all; `b''` at the end. `decode_content` has no effect: the coding is undone."""
         if decode_content is False and 'Content-Encoding' in self.headers:
             logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
         if self._fp.closed:
@@ -98,9 +98,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             self._fp.close()
         return data
 
-    def read1(
-        self, amt: int | None = None, decode_content: bool | None = None
-    ) -> bytes:
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
         return self.read(amt, decode_content)
 
     def readinto(self, b: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Union
+from typing import Any
 from urllib.parse import urlsplit
 
 from attrs import define, field, setters
@@ -95,5 +95,5 @@ CachedRequest._builders = {
     'url': lambda self, record: record.get('url'),
 }
 
-AnyRequest = Union[Request, PreparedRequest, CachedRequest]
-AnyPreparedRequest = Union[PreparedRequest, CachedRequest]
+AnyRequest = Request | PreparedRequest | CachedRequest
+AnyPreparedRequest = PreparedRequest | CachedRequest

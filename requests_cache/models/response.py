@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from http.cookiejar import Cookie
 from time import time
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any
 
 import attrs
 from attrs import define, field
@@ -20,7 +20,7 @@ from .raw_response import CachedHTTPResponse
 from .request import CachedRequest, cookies_by_name
 
 DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
-DecodedContent = Union[dict, list, str, bool, int, float, None]  # type: ignore[type-arg]
+DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[type-arg]
 HeaderFields = tuple[tuple[str, str], ...]
 
 
@@ -32,8 +32,8 @@ def _now() -> datetime:
 class BaseResponse(Response):
     """What responses have beyond those of `requests`, whether they come from the cache or not
 
-    `created_at` is the time (UTC) at which the response was received, `expires` the time (UTC) from which it is stale, or
-    None if it never is.
+    `created_at` is the time (UTC) at which the response was received, `expires` the time (UTC) from which it is stale,
+    or None if it never is.
     """
 
     created_at: datetime = field(factory=_now)
@@ -79,7 +79,8 @@ class OriginalResponse(BaseResponse):
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ('created_at', 'expires', 'cache_key')
-        return {**super().__getstate__(), **{k: self.__dict__[k] for k in kept if k in self.__dict__}}  # type: ignore[misc]
+        state: dict[str, Any] = super().__getstate__()  # type: ignore[misc]
+        return state | {name: self.__dict__[name] for name in kept if name in self.__dict__}
 
 
 @define(slots=False, repr=False, eq=True, auto_attribs=False, on_setattr=attrs.setters.NO_OP)
@@ -104,7 +105,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     status_code: int = field(default=0)
     url: str | None = field(default=None)  # type: ignore[assignment]
 
-    # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are repeated
+    # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are
+    # repeated
     _http_version = 0
     _header_fields: HeaderFields | None = None
 
@@ -226,7 +228,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         created, expires = format_datetime(self.created_at), format_datetime(self.expires)
         return (
             f'<CachedResponse [{self.status_code}]: "created: {created}, expires: {expires} '
-            f'({"stale" if self.is_expired else "fresh"}), size: {format_file_size(self.size)}, request: {self.request}>'
+            f'({"stale" if self.is_expired else "fresh"}), size: {format_file_size(self.size)}, '
+            f'request: {self.request}>'
         )
 
     def __hash__(self) -> int:
@@ -285,4 +288,4 @@ CachedResponse._builders = {
     'request': _build_request,
 }
 
-AnyResponse = Union[OriginalResponse, CachedResponse]
+AnyResponse = OriginalResponse | CachedResponse

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Optional, Union
+from typing import Any
 
 from attrs import define, field
 from requests import PreparedRequest, Response

@@ -1,14 +1,14 @@
 """What to do with a request, and with the response to it
 
-Pure functions from facts to values: nothing here reads a clock, a store or the network. `decide_read` is asked once the store
-has been read, `decide_store` once a response has come, `decide_on_error` if none could be had.
+Pure functions from facts to values: nothing here reads a clock, a store or the network. `decide_read` is asked once the
+store has been read, `decide_store` once a response has come, `decide_on_error` if none could be had.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Optional, Union
+from typing import Any
 
 from attrs import frozen
 
@@ -56,7 +56,7 @@ class GatewayTimeout:
     reason: str
 
 
-ReadDecision = Union[Use, UseAndRefresh, Validate, Fetch, GatewayTimeout]
+ReadDecision = Use | UseAndRefresh | Validate | Fetch | GatewayTimeout
 
 
 @frozen
@@ -73,7 +73,7 @@ class DoNotStore:
     reason: str
 
 
-StoreDecision = Union[Store, DoNotStore]
+StoreDecision = Store | DoNotStore
 
 
 def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:

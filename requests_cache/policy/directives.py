@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import timedelta
 from re import compile as re_compile
-from typing import Any, Optional, Union
+from typing import Any
 
 from attrs import field, frozen
 from requests.structures import CaseInsensitiveDict
@@ -81,8 +81,8 @@ class CacheDirectives(RichMixin):
         if not isinstance(headers, CaseInsensitiveDict):
             headers = CaseInsensitiveDict(headers or {})
         fields: dict[str, Any] = {}
-        for name, value in parse_cache_control(headers.get('Cache-Control')):
-            name = name.replace('-', '_')
+        for directive, value in parse_cache_control(headers.get('Cache-Control')):
+            name = directive.replace('-', '_')
             if name in _NUMERIC:
                 fields[name] = parse_seconds(value)
             elif name in _FLAGS:
@@ -126,7 +126,7 @@ def set_request_headers(
     refresh: bool,
     force_refresh: bool,
 ) -> CaseInsensitiveDict[str]:
-    """Request headers with the options of a request written as directives, for other tools; none of ours are ever sent"""
+    """Request headers with options written as directives, for other tools; the package itself sends no such thing"""
     new = CaseInsensitiveDict(headers or {})
     directives = {
         name if value is None else f'{name}={value}' for name, value in parse_cache_control(new.get('Cache-Control'))

@@ -1,7 +1,7 @@
 """Expiration values as users give them, turned into times
 
-The constants that stand for something else than a number of seconds are known here and nowhere below: what comes out is a
-time in UTC, or None for "never".
+The constants that stand for something else than a number of seconds are known here and nowhere below: what comes out is
+a time in UTC, or None for "never".
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from logging import getLogger
 from math import ceil
 from re import Pattern
 from re import compile as re_compile
-from typing import Dict, Optional, Union
 
 DO_NOT_CACHE = 0x0D0E0200020704
 EXPIRE_IMMEDIATELY = 0
 NEVER_EXPIRE = -1
 
-ExpirationTime = Union[None, int, float, str, datetime, timedelta]
-ExpirationPattern = Union[str, Pattern]  # type: ignore[type-arg]
+ExpirationTime = None | int | float | str | datetime | timedelta
+ExpirationPattern = str | Pattern  # type: ignore[type-arg]
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
 _INTEGER = re_compile(r'-?\d+')
@@ -118,8 +117,8 @@ def get_url_expiration(
 ) -> ExpirationTime:
     """The expiration of the first pattern that a URL matches, or None
 
-    A regular expression is searched for in the whole URL. Text is a shell pattern for the beginning of the URL without its
-    scheme; upper and lower case are the same in its host.
+    A regular expression is searched for in the whole URL. Text is a shell pattern for the beginning of the URL without
+    its scheme; upper and lower case are the same in its host.
     """
     if not url or not urls_expire_after:
         return None

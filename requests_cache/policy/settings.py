@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any, Dict, Optional, Union
+from typing import Any
 
 from attrs import Attribute, define, field, fields_dict
 from requests import Response
@@ -77,17 +77,18 @@ class CacheSettings(RichMixin):
         cache_control: Obey the response's own headers about caching
         content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
         disabled: Neither read nor write the cache
-        expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE
-        filter_fn: Called with a response; False keeps it out of the cache
-        ignored_parameters: Names of request parameters, headers and JSON members that are left out of matching, and whose
+        expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
+        NEVER_EXPIRE filter_fn: Called with a response; False keeps it out of the cache
+        ignored_parameters: Names of request parameters, headers and JSON members that are left out of matching, and
+        whose
             values are not stored
         key_fn: Called with a request and the arguments of its sending; returns its key
         match_headers: Names of request headers that requests must share to match; True for all
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
         stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
-        stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have been stale
-        urls_expire_after: Expiration by URL pattern; the first that matches counts
+        stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have been
+        stale urls_expire_after: Expiration by URL pattern; the first that matches counts
 
     Raises:
         ValueError, TypeError: An expiration has no meaning

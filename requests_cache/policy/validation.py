@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
 from ..models.response import CachedResponse, HeaderFields
 
-# Fields of a 304 that describe its own message, not the stored response (RFC 9111, section 3.2; RFC 9110, section 15.4.5)
+# Fields of a 304 that describe its own message, not the stored response (RFC 9111, section 3.2; RFC 9110, section
+# 15.4.5)
 NOT_UPDATED = frozenset(
-    ('connection', 'content-encoding', 'content-length', 'content-range', 'content-type', 'keep-alive', 'proxy-authenticate',
+    ('connection', 'content-encoding', 'content-length', 'content-range', 'content-type', 'keep-alive',
+    'proxy-authenticate',
      'proxy-authentication-info', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
 )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional
+from typing import Any
 
 from attrs import frozen
 
@@ -17,7 +17,8 @@ class Variant:
 
     Args:
         matches: It does
-        secondary_names: Names of the header fields that tell this variant from others, where it can be stored beside them;
+        secondary_names: Names of the header fields that tell this variant from others, where it can be stored beside
+        them;
             empty if it cannot
     """
 

@@ -96,8 +96,8 @@ def _declared_length(record: dict[str, Any]) -> int | None:
 def restore_content(record: dict[str, Any]) -> dict[str, Any]:
     """The record with a body made from its decoded form, which is all that 1.0 to 1.3 kept of JSON and text bodies
 
-    Text is encoded as it had been decoded, which gives the original bytes unless some of them could not be decoded. JSON
-    is written anew: the document is the same, its spelling may not be.
+    Text is encoded as it had been decoded, which gives the original bytes unless some of them could not be decoded.
+    JSON is written anew: the document is the same, its spelling may not be.
     """
     decoded = record.get('_decoded_content')
     if _is_json(record):

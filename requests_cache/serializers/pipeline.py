@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from copy import copy
 from importlib.util import find_spec
-from typing import Any, Union
+from typing import Any
 
 from ..exceptions import MissingDependencyError
 
@@ -117,4 +117,4 @@ class SerializerPipeline:
     __repr__ = __str__
 
 
-SerializerType = Union[str, SerializerPipeline, Stage]
+SerializerType = str | SerializerPipeline | Stage

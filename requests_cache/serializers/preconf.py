@@ -67,7 +67,7 @@ def _ujson_loads(value: bytes | str) -> Any:
 def _yaml_dumps(value: Any) -> str:
     import yaml
 
-    text: str = yaml.dump(value, Dumper=getattr(yaml, 'CSafeDumper', yaml.SafeDumper))
+    text: str = yaml.dump(value, Dumper=getattr(yaml, 'CSafeDumper', yaml.SafeDumper), sort_keys=False)
     return text
 
 

@@ -1,7 +1,7 @@
 """The stored form of a response: a dict of plain values, as 1.x writes and reads it
 
-What a record holds, and in which order, is what 1.3.x writes, so that either version reads what the other wrote. Fields that
-only this version knows stand beside the old ones, where 1.3.x passes over them:
+What a record holds, and in which order, is what 1.3.x writes, so that either version reads what the other wrote. Fields
+that only this version knows stand beside the old ones, where 1.3.x passes over them:
 
     checksum            CRC-32 of the body as stored in `_content`
     http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1)
@@ -24,7 +24,7 @@ from attrs import frozen
 
 from ..exceptions import InvalidEntryError
 from ..models.request import CachedRequest
-from ..models.response import CachedResponse, cookie_to_dict
+from ..models.response import COOKIE_ATTRIBUTES, CachedResponse, cookie_to_dict
 from .legacy import decode_text_fields, restore_content
 
 Record = dict[str, Any]
@@ -59,39 +59,34 @@ def to_record(response: CachedResponse, form: RecordFormat, decode_content: bool
     return record
 
 
+_COOKIE_NAMES = frozenset(COOKIE_ATTRIBUTES)
 _FIELD_ORDER = (
     '_content', '_next', 'cookies', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason',
-    'request', 'status_code', 'url', 'checksum', 'http_version', 'header_fields', 'cookie_attributes', '_decoded_content',
+    'request', 'status_code', 'url', 'checksum', 'http_version', 'header_fields', 'cookie_attributes',
+    '_decoded_content',
 )  # fmt: skip
 
 
 def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
     record: Record = {'created_at': form.datetime(response.created_at), 'status_code': response.status_code}
     if response._content is not None:
-        record['_content'] = form.bytes(response._content)
-        record['checksum'] = crc32(response._content)
+        record.update(_content=form.bytes(response._content), checksum=crc32(response._content))
     elif response._decoded_content is not None:
         record['_decoded_content'] = response._decoded_content
     if response.expires is not None:
         record['expires'] = form.datetime(response.expires)
-    if response.elapsed:
-        record['elapsed'] = form.timedelta(response.elapsed)
-    if response._next is not None:
-        record['_next'] = _request_record(response._next, form)
-    if request := _request_record(response.request, form):
-        record['request'] = request
-    if response.headers:
-        record['headers'] = dict(response.headers)
-    if response.cookies:
-        record['cookies'] = {c.name: c.value for c in response.cookies}
-        record['cookie_attributes'] = [cookie_to_dict(c) for c in response.cookies]
-    if response._http_version:
-        record['http_version'] = response._http_version
-    if response._header_fields:
-        record['header_fields'] = [list(f) for f in response._header_fields]
-    for name in ('encoding', 'reason', 'url'):
-        if (value := getattr(response, name)) is not None:
-            record[name] = value
+    optional = {
+        '_next': _request_record(response._next, form) if response._next is not None else None,
+        'cookies': {c.name: c.value for c in response.cookies},
+        'cookie_attributes': [cookie_to_dict(c) for c in response.cookies],
+        'elapsed': form.timedelta(response.elapsed) if response.elapsed else None,
+        'header_fields': [list(f) for f in response._header_fields or ()],
+        'headers': dict(response.headers),
+        'http_version': response._http_version,
+        'request': _request_record(response.request, form),
+    }
+    record.update({name: value for name, value in optional.items() if value})
+    record.update({n: v for n in ('encoding', 'reason', 'url') if (v := getattr(response, n)) is not None})
     return record
 
 
@@ -141,7 +136,9 @@ def from_record(record: Any) -> CachedResponse:
     return response
 
 
-def _build(record: Record) -> CachedResponse:
+def _build(record: Any) -> CachedResponse:
+    if not isinstance(record, dict):
+        raise InvalidEntryError(f'a stored response is a {type(record).__name__}')
     response = CachedResponse.__new__(CachedResponse)
     content = _checked('_content', record.get('_content'), bytes)
     if content is None and '_decoded_content' in record:
@@ -183,7 +180,7 @@ def _check_lazy_fields(record: Record) -> None:
                 raise InvalidEntryError(f'the stored {name} is not a request')
             _check_text_dict(request.get('headers'), 'request headers')
             _check_text_dict(request.get('cookies'), 'request cookies')
-    if any(not isinstance(c, dict) or 'name' not in c for c in record.get('cookie_attributes') or ()):
+    if not all(isinstance(c, dict) and c.keys() >= _COOKIE_NAMES for c in record.get('cookie_attributes') or ()):
         raise InvalidEntryError('the stored cookies are not cookies')
 
 
@@ -198,9 +195,11 @@ def _check_text_dict(value: Any, name: str) -> None:
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:
-    if value is None or isinstance(value, kind):
+    if value is None or type(value) is kind:
         return value
-    if kind is bytes and isinstance(value, (bytearray, memoryview)):
+    if kind is not bytes and isinstance(value, kind):
+        return value
+    if kind is bytes and isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     raise InvalidEntryError(f'the stored {name} is a {type(value).__name__}, not a {kind.__name__}')
 

@@ -1,7 +1,7 @@
 """Reading pickled data without running anything
 
-Entries hold builtin types only, and pickle needs no class or function to rebuild those. So none is admitted: a pickle that
-names any (which is how code is run by loading one) is refused.
+Entries hold builtin types only, and pickle needs no class or function to rebuild those. So none is admitted: a pickle
+that names any, which is how loading one runs code, is refused.
 """
 
 from __future__ import annotations

@@ -1,0 +1,378 @@
+"""Serializers: round trips, formats of earlier versions, and safety"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import pickle
+from base64 import b64encode, b85encode
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itsdangerous import BadSignature
+from requests.structures import CaseInsensitiveDict
+
+from requests_cache import (
+    SERIALIZERS,
+    CachedRequest,
+    CachedResponse,
+    CattrStage,
+    SerializerPipeline,
+    Stage,
+    bson_document_serializer,
+    dict_serializer,
+    dynamodb_document_serializer,
+    init_serializer,
+    json_serializer,
+    pickle_serializer,
+    safe_pickle_serializer,
+    utf8_serializer,
+)
+from requests_cache.exceptions import InvalidEntryError, MissingDependencyError
+from requests_cache.serializers.legacy import restore_content
+from requests_cache.serializers.record import from_record
+
+CREATED = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
+EVERY_SERIALIZER = [*SERIALIZERS, 'bson_document', 'dynamodb_document', 'dict', 'safe_pickle']
+
+
+def serializer(name, decode_content=False):
+    others = {
+        'bson_document': bson_document_serializer,
+        'dynamodb_document': dynamodb_document_serializer,
+        'dict': dict_serializer,
+        'safe_pickle': safe_pickle_serializer('secret'),
+    }
+    return init_serializer(others.get(name, name), decode_content)
+
+
+def response(content=b'body', content_type='text/plain', **kwargs):
+    hop = CachedResponse(
+        content=b'', status_code=302, url='http://h/0', request=CachedRequest(method='GET', url='http://h/0'),
+        created_at=CREATED,
+    )  # fmt: skip
+    kwargs = {
+        'status_code': 200,
+        'url': 'http://h/1',
+        'reason': 'OK',
+        'encoding': 'utf-8',
+        'created_at': CREATED,
+        'expires': CREATED + timedelta(days=9),
+        'elapsed': timedelta(seconds=1.5),
+        'headers': CaseInsensitiveDict({'Z': '1', 'Content-Type': content_type, 'A': '2'}),
+        'request': CachedRequest(method='POST', url='http://h/1', body=b'\x00\xff', headers=CaseInsensitiveDict(H='1')),
+        'history': [hop],
+        **kwargs,
+    }
+    return CachedResponse(content=content, **kwargs)
+
+
+def assert_same(one, other):
+    assert other == one
+    assert list(other.headers.items()) == list(one.headers.items())
+    assert other.raw.read() == (one.content or b'')
+    assert [r.request for r in other.history] == [r.request for r in one.history]
+
+
+class TestRoundTrips:
+    @pytest.mark.parametrize('decode_content', [False, True])
+    @pytest.mark.parametrize('name', EVERY_SERIALIZER)
+    def test_all_fields(self, name, decode_content):
+        pipeline = serializer(name, decode_content)
+        assert_same(response(), pipeline.loads(pipeline.dumps(response())))
+        for content_type in ('application/json', 'text/html; charset=iso-8859-1', 'application/octet-stream'):
+            for content in (b'', b'null', b'{"b": 1, "a": 1.50}', b'\xff\xfe', '{"é": 12345678901234567890}'.encode()):
+                original = response(content, content_type)
+                assert pipeline.loads(pipeline.dumps(original)).content == content
+
+    @pytest.mark.parametrize('name', EVERY_SERIALIZER)
+    def test_empty_response(self, name):
+        original = CachedResponse(created_at=CREATED)
+        assert serializer(name).loads(serializer(name).dumps(original)) == original
+
+    @pytest.mark.parametrize('name', EVERY_SERIALIZER)
+    def test_repeated_header_fields(self, name):
+        original = response()
+        original._header_fields = (('Set-Cookie', 'a=1'), ('X', '1'), ('Set-Cookie', 'b=2'))
+        original._http_version = 11
+        other = serializer(name).loads(serializer(name).dumps(original))
+        assert other.raw.headers.getlist('set-cookie') == ['a=1', 'b=2']
+        assert other.raw.version == 11
+
+    @given(
+        content=st.binary(),
+        headers=st.dictionaries(st.text('abcXYZ-', min_size=1), st.text(st.characters(codec='latin-1'))),
+        reason=st.none() | st.text(st.characters(codec='utf-8')),
+        expires=st.none() | st.datetimes(timezones=st.just(timezone.utc), min_value=datetime(1970, 1, 2)),
+        name=st.sampled_from(['pickle', 'json', 'orjson', 'ujson', 'yaml', 'dict']),
+    )
+    def test_anything(self, content, headers, reason, expires, name):
+        original = response(content, headers=CaseInsensitiveDict(headers), reason=reason, expires=expires)
+        pipeline = serializer(name)
+        other = pipeline.loads(pipeline.dumps(original))
+        assert (other.content, other.reason, other.expires) == (content, reason, expires)
+        assert dict(other.headers) == dict(original.headers)
+
+    def test_readable_copy(self):
+        record = json.loads(serializer('json', True).dumps(response(b'{"b": [1.50]}', 'Application/JSON')))
+        assert record['_decoded_content'] == {'b': [1.5]}
+        assert list(record)[-1] == '_decoded_content'
+        assert (
+            json.loads(serializer('json', True).dumps(response('é'.encode(), 'text/plain')))['_decoded_content'] == 'é'
+        )
+        assert '_decoded_content' not in json.loads(serializer('json').dumps(response()))
+        assert '_decoded_content' not in json.loads(serializer('json', True).dumps(response(b'{', 'application/json')))
+
+    def test_readable_copy_that_a_format_cannot_hold_is_left_out(self):
+        original = response(b'{"a": 123456789012345678901234567890}', 'application/json')
+        for name in ('bson', 'orjson'):
+            pipeline = serializer(name, True)
+            assert pipeline.loads(pipeline.dumps(original)).content == original.content
+
+    def test_fields_are_those_of_1x_in_their_order(self):
+        record = dict_serializer.dumps(response())
+        assert list(record) == [
+            '_content', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason', 'request',
+            'status_code', 'url', 'checksum',
+        ]  # fmt: skip
+        assert record['created_at'] == '2026-01-02T03:04:05.678000+00:00'
+        assert (record['elapsed'], record['_content'], record['request']['body']) == (1.5, b'body', b'\x00\xff')
+        assert bson_document_serializer.dumps(response())['created_at'] == CREATED
+        assert dynamodb_document_serializer.dumps(response())['elapsed'] == Decimal('1.5')
+
+    def test_fields_are_built_when_looked_at(self):
+        loaded = pickle_serializer.loads(pickle_serializer.dumps(response()))
+        assert 'headers' not in loaded.__dict__
+        assert loaded.headers['content-type'] == 'text/plain'
+        assert loaded.headers is loaded.headers
+
+
+class TestDamage:
+    @pytest.mark.parametrize(
+        'record',
+        [
+            {},
+            {'unknown': 1},
+            [],
+            None,
+            'text',
+            {'status_code': 'x'},
+            {'status_code': True},
+            {'status_code': 200, '_content': 5},
+            {'status_code': 200, 'headers': []},
+            {'status_code': 200, 'headers': {'a': 1}},
+            {'status_code': 200, 'url': 5},
+            {'status_code': 200, 'request': 5},
+            {'status_code': 200, 'request': {'body': 5}},
+            {'status_code': 200, 'request': {'headers': 'x'}},
+            {'status_code': 200, 'history': 'x'},
+            {'status_code': 200, 'history': [5]},
+            {'status_code': 200, 'cookie_attributes': [5]},
+            {'status_code': 200, 'cookie_attributes': [{'name': 'a'}]},
+            {'status_code': 200, 'header_fields': [5]},
+            {'status_code': 200, 'elapsed': 'long'},
+            {'status_code': 200, 'expires': 5},
+            {'status_code': 200, 'expires': 'soon'},
+            {'created_at': 'then'},
+            {'status_code': 200, '_content': b'x', 'checksum': 1},
+            {'status_code': 200, 'checksum': 1},
+            {'status_code': 200, '_content': '!', 'checksum': 1},
+        ],
+    )
+    def test_records_that_are_not_responses(self, record):
+        with pytest.raises((InvalidEntryError, ValueError, TypeError)):
+            from_record(record)
+
+    @pytest.mark.parametrize('name', ['pickle', 'json', 'bson', 'yaml', 'orjson', 'ujson'])
+    def test_flipped_bytes_never_give_another_body(self, name):
+        pipeline = serializer(name)
+        data = pipeline.dumps(response(os.urandom(50)))
+        data = data.encode() if isinstance(data, str) else data
+        good = pipeline.loads(data if pipeline.is_binary else data.decode()).content
+        for position in range(len(data)):
+            damaged = data[:position] + bytes([data[position] ^ 4]) + data[position + 1 :]
+            try:
+                content = pipeline.loads(damaged if pipeline.is_binary else damaged.decode()).content
+            except Exception:
+                continue
+            # A damaged name of the field makes an entry without body
+            assert content in (good, None)
+
+
+class TestSafety:
+    @pytest.mark.parametrize(
+        'value',
+        [os.system, datetime.now(), CaseInsensitiveDict(), Exception('x'), {'a': [Stage]}, os.stat('.')],
+        ids=lambda v: type(v).__name__,
+    )
+    @pytest.mark.parametrize('protocol', range(6))
+    def test_pickle_of_anything_but_plain_values_is_refused(self, value, protocol):
+        with pytest.raises(pickle.UnpicklingError, match='only plain values'):
+            pickle_serializer.loads(pickle.dumps(value, protocol))
+
+    def test_pickle_that_would_run_code(self, tmp_path):
+        class Exploit:
+            def __reduce__(self):
+                return open, (str(tmp_path / 'made'), 'w')
+
+        with pytest.raises(pickle.UnpicklingError):
+            pickle_serializer.loads(pickle.dumps({'status_code': 200, 'url': Exploit()}))
+        assert not (tmp_path / 'made').exists()
+
+    def test_signatures(self):
+        data = safe_pickle_serializer('key').dumps(response())
+        assert safe_pickle_serializer(['new', 'key']).loads(data).content == b'body'
+        for secret in ('other', ['a', 'b']):
+            with pytest.raises(BadSignature):
+                safe_pickle_serializer(secret).loads(data)
+        with pytest.raises(BadSignature):
+            safe_pickle_serializer('key').loads(pickle_serializer.dumps(response()))
+
+
+class TestEarlierVersions:
+    def base85(self, content, **fields):
+        return {'status_code': 200, 'created_at': '2024-01-01T00:00:00+00:00', '_content': b85encode(content).decode(),
+                'request': {'body': '', 'method': 'GET'}, **fields}  # fmt: skip
+
+    def test_base85(self):
+        assert from_record(self.base85(b'some content')).content == b'some content'
+        assert from_record(self.base85(b'abc', request={'method': 'GET', 'body': ''})).content == b'abc'
+        naive = self.base85(b'abc', created_at='2024-01-01T00:00:00.5', request={})
+        assert from_record(naive).content == b'abc'
+        assert from_record(naive).created_at.tzinfo is timezone.utc
+
+    def test_base85_told_by_length(self):
+        content = next(c for c in (os.urandom(4) for _ in range(10000)) if b85encode(c).decode().isalnum())
+        record = self.base85(content * 4, request={}, headers={'Content-Length': '16'})
+        assert from_record(record).content == content * 4
+
+    @given(st.binary())
+    def test_base64(self, content):
+        record = {
+            'status_code': 200,
+            'created_at': '2024-01-01T00:00:00+00:00',
+            '_content': b64encode(content).decode(),
+            'request': {'method': 'GET'},
+            'headers': {'content-length': str(len(content))},
+        }
+        assert from_record(record).content == content
+
+    def test_text_only(self):
+        headers = {'Content-Type': 'text/plain', 'Content-Length': '9'}
+        record = {'status_code': 200, '_decoded_content': 'déjà', 'headers': headers, 'encoding': 'iso-8859-1'}
+        loaded = from_record(record)
+        assert (loaded.content, loaded.text, loaded.encoding) == ('déjà'.encode('latin-1'), 'déjà', 'iso-8859-1')
+        assert loaded.headers['Content-Length'] == '4'
+        loaded = from_record({**record, '_decoded_content': 'd\ufffd'})
+        assert (loaded.text, loaded.encoding) == ('d\ufffd', 'utf-8')
+        assert from_record({**record, 'encoding': 'nope'}).text == 'déjà'
+        assert from_record({**record, 'encoding': 'ascii'}).text == 'déjà'
+
+    def test_json_only(self):
+        headers = {'Content-Type': 'application/json'}
+        for document in ({'a': [1, None]}, [], 'text', 5, None):
+            record = {'status_code': 200, '_decoded_content': document, 'headers': headers}
+            assert from_record(record).json() == document
+
+    def test_other_content_stays_as_it_is(self):
+        record = {'status_code': 200, '_decoded_content': {'a': 1}}
+        assert restore_content(record) is record
+        assert from_record(record)._decoded_content == {'a': 1}
+
+    def test_head_keeps_its_content_length(self):
+        headers = {'Content-Type': 'text/plain', 'Content-Length': '99'}
+        record = {'status_code': 200, '_decoded_content': '', 'headers': headers, 'request': {'method': 'HEAD'}}
+        assert from_record(record).headers['Content-Length'] == '99'
+
+
+class TestPipelines:
+    def test_names_and_texts(self):
+        assert str(pickle_serializer) == repr(pickle_serializer) == 'SerializerPipeline(name=pickle, n_stages=2)'
+        assert str(init_serializer('json', True)) == 'SerializerPipeline(name=json, n_stages=2)'
+        assert str(bson_document_serializer) == 'SerializerPipeline(name=bson_document, n_stages=1)'
+        assert str(dynamodb_document_serializer) == 'SerializerPipeline(name=dynamodb_document, n_stages=2)'
+        assert str(safe_pickle_serializer('x')) == 'SerializerPipeline(name=safe_pickle, n_stages=3)'
+        assert utf8_serializer.loads(utf8_serializer.dumps('é')) == 'é'
+
+    def test_init(self):
+        assert init_serializer(None, True) is None
+        pipeline = init_serializer(json_serializer, True)
+        assert pipeline is not json_serializer
+        assert (pipeline.stages[0].decode_content, json_serializer.stages[0].decode_content) == (True, False)
+        assert str(init_serializer(pickle, False)) == f'SerializerPipeline(name={pickle}, n_stages=1)'
+        with pytest.raises(KeyError, match="Unknown serializer: 'nope'"):
+            init_serializer('nope', False)
+        with pytest.raises(TypeError, match='dumps'):
+            init_serializer(object(), False)
+
+    def test_compressed(self):
+        zipped = SerializerPipeline(
+            [pickle_serializer, Stage(dumps=gzip.compress, loads=gzip.decompress)], is_binary=True
+        )
+        pipeline = init_serializer(zipped, False)
+        assert_same(response(), pipeline.loads(pipeline.dumps(response())))
+        assert gzip.decompress(pipeline.dumps(response()))
+
+    def test_plain_modules_as_stages(self):
+        pipeline = init_serializer(SerializerPipeline([*json_serializer.stages[:1], json]), True)
+        assert json.loads(pipeline.dumps(response()))['_decoded_content'] == 'body'
+
+    def test_extended_stages(self):
+        pipeline = pickle_serializer.copy()
+        pipeline.stages.append(Stage(dumps=lambda v: v[::-1], loads=lambda v: v[::-1]))
+        assert_same(response(), pipeline.loads(pipeline.dumps(response())))
+        assert len(pipeline.dump_stages) == len(pipeline.load_stages) == 3
+        assert len(pickle_serializer.stages) == 2
+
+    def test_stage_of_an_object(self):
+        class Own:
+            def write(self, value):
+                return ('written', value)
+
+            def read(self, value):
+                return value[1]
+
+        stage = Stage(Own(), dumps='write', loads='read').copy()
+        assert stage.loads(stage.dumps(5)) == 5
+        with pytest.raises(AttributeError):
+            Stage(Own())
+
+    def test_missing_library(self, monkeypatch):
+        monkeypatch.setattr('requests_cache.serializers.pipeline.find_spec', lambda name: None)
+        with pytest.raises(MissingDependencyError, match=r"'requests-cache\[yaml\]'"):
+            init_serializer('yaml', False)
+
+    def test_other_errors_are_raised(self):
+        with pytest.raises(TypeError):
+            init_serializer('json', True).dumps({'a': object()})
+
+
+class TestCattrs:
+    def test_values_that_are_not_responses_pass_through(self):
+        assert CattrStage().dumps('key') == CattrStage().loads('key') == 'key'
+
+    def test_hooks_of_the_user(self):
+        stage = CattrStage()
+        stage.converter.register_unstructure_hook(datetime, lambda d: d.timestamp())
+        stage.converter.register_structure_hook(datetime, lambda v, _: datetime.fromtimestamp(v, timezone.utc))
+        record = stage.dumps(response())
+        assert record['created_at'] == CREATED.timestamp()
+        assert_same(response(), stage.loads(record))
+        assert stage.copy().converter is stage.converter
+
+    @pytest.mark.parametrize('module', ['json', 'bson', 'pyyaml', 'ujson'])
+    def test_converters_of_cattrs(self, module):
+        from importlib import import_module
+
+        factory = import_module(f'cattrs.preconf.{module}').make_converter
+        stage = CattrStage(factory, convert_datetime=False)
+        assert_same(response(), stage.loads(stage.dumps(response())))
+
+    def test_times_and_durations_left_to_the_next_stage(self):
+        record = CattrStage(convert_datetime=False, convert_timedelta=False).dumps(response())
+        assert (record['created_at'], record['elapsed']) == (CREATED, timedelta(seconds=1.5))
+        assert_same(response(), CattrStage().loads(record))
