@@ -7,17 +7,17 @@ function acts on each kind of decision, `_record` stores what came back.
 from __future__ import annotations
 
 import sys
-from contextvars import ContextVar
 from logging import getLogger
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from attrs import define, evolve, field
+from attrs import evolve
 from requests import PreparedRequest, Response
 from requests.hooks import dispatch_hook
 
 from .backends.sending import SendingFor
 from .body import read_body
 from .cache_keys import has_unkeyable_body
+from .call import Call, Outcome, under_way
 from .models.request import CachedRequest
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
 from .policy.decision import (
@@ -34,57 +34,10 @@ from .policy.decision import (
 )
 from .policy.directives import CacheDirectives
 from .policy.expiration import utcnow
-from .policy.request import RequestOptions, RequestPolicy
 from .policy.validation import updated_fields, updated_headers
 from .policy.vary import match_variant
 
-if TYPE_CHECKING:
-    from .session import CacheMixin
-
 logger = getLogger(__name__)
-
-# The request that is under way in this thread or task, and its options, which go for its redirects, too
-under_way: ContextVar[tuple[PreparedRequest, RequestOptions] | None] = ContextVar('under_way', default=None)
-
-
-@define
-class Call:
-    """One request on its way through the cache
-
-    Args:
-        session: The session that sends it
-        request: The request; it is the caller's, and not changed
-        options: Options of the call
-        policy: What applies to it
-        send_kwargs: Arguments of `Session.send`
-        cache_key: Where its response is stored, or will be; None if it has no key
-        conditions: Header fields that are added to validate a stored response
-    """
-
-    session: CacheMixin
-    request: PreparedRequest
-    options: RequestOptions
-    policy: RequestPolicy
-    send_kwargs: dict[str, Any]
-    cache_key: str | None = None
-    conditions: dict[str, str] = field(factory=dict)
-
-    @property
-    def follows_redirects(self) -> bool:
-        return bool(self.send_kwargs.get('allow_redirects', True))
-
-    @property
-    def hop_kwargs(self) -> dict[str, Any]:
-        """Arguments that `Session.send` passes on, to hooks and for redirects"""
-        return {name: value for name, value in self.send_kwargs.items() if name != 'allow_redirects'}
-
-
-@define
-class Outcome:
-    """Where a response was stored, and until when it is fresh; nothing if it was not stored"""
-
-    cache_key: str | None = None
-    expires: Any = None
 
 
 def send(call: Call) -> AnyResponse:

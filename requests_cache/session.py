@@ -14,16 +14,17 @@ from requests import PreparedRequest, Response, Session
 from requests import Session as OriginalSession
 
 from . import engine
-from ._utils import accepted_keywords
 from .backends.base import BackendSpecifier, BaseCache
-from .backends.registry import CACHE_NAME_KWARGS, init_backend
-from .engine import Call
+from .backends.registry import init_backend
+from .call import Call, under_way
 from .environment import LazyProxies, merge_lazily
 from .fault_log import FaultLog
+from .keywords import parent_keywords
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
+from .options import as_keywords, make_options, pending, take_pending
 from .policy.actions import CacheActions
 from .policy.expiration import ExpirationPatterns, ExpirationTime
-from .policy.request import NO_OPTIONS, RequestOptions, request_policy
+from .policy.request import NO_OPTIONS, request_policy
 from .policy.settings import (
     DEFAULT_CACHE_NAME,
     DEFAULT_IGNORED_PARAMS,
@@ -32,8 +33,6 @@ from .policy.settings import (
     CacheSettings,
     FilterCallback,
     KeyCallback,
-    nearest_name,
-    setting_names,
 )
 from .serializers.pipeline import SerializerType
 
@@ -49,12 +48,9 @@ if TYPE_CHECKING:
 else:
     MIXIN_BASE = object
 
-# Options of the call of `request()` that this thread or task is in, until they have reached `send()`
-_pending: ContextVar[tuple[Any, RequestOptions] | None] = ContextVar('requests_cache_pending', default=None)
 # Sessions whose cache is switched off in this thread or task
 _switched_off: ContextVar[tuple[Any, ...]] = ContextVar('requests_cache_switched_off', default=())
 
-_OPTION_NAMES = ('expire_after', 'only_if_cached', 'refresh', 'force_refresh')
 _SHARED_ATTRIBUTES = (
     'adapters', 'auth', 'cert', 'cookies', 'headers', 'hooks', 'max_redirects', 'params', 'proxies', 'stream',
     'trust_env', 'verify',
@@ -117,24 +113,8 @@ class CacheMixin(MIXIN_BASE):
         self._faults = FaultLog()
         self._refreshing: set[str] = set()
         self._refresh_lock = Lock()
-        super().__init__(**self._parent_kwargs(kwargs, isinstance(backend, BaseCache)))
-
-    def _parent_kwargs(self, kwargs: dict[str, Any], backend_given: bool) -> dict[str, Any]:
-        """Find those keywords that are the next class's, and log those that are nobody's"""
-        mro = type(self).__mro__
-        following = mro[mro.index(CacheMixin) + 1 :]
-        parent = next(cls for cls in following if '__init__' in cls.__dict__)
-        parent_names = accepted_keywords(parent.__init__)  # type: ignore[misc]
-        backend_names = frozenset() if backend_given else self._cache.owned_keywords()
-        owned = setting_names() | frozenset(CACHE_NAME_KWARGS)
-        owned |= frozenset(kwargs) if backend_names is None else backend_names
-        if parent_names is None:
-            return {k: v for k, v in kwargs.items() if v is not None and (k not in owned or backend_names is None)}
-        for name in kwargs.keys() - owned - parent_names:
-            nearest = nearest_name(name, owned | parent_names | frozenset(CacheMixin.__init__.__annotations__))
-            hint = f"; did you mean '{nearest}'?" if nearest else ''
-            logger.warning('Keyword %r of %s has no effect%s', name, type(self).__name__, hint)
-        return {k: v for k, v in kwargs.items() if k in parent_names and v is not None}
+        backend_names = frozenset() if isinstance(backend, BaseCache) else self._cache.owned_keywords()
+        super().__init__(**parent_keywords(type(self), CacheMixin, kwargs, backend_names))
 
     @property
     def cache(self) -> BaseCache:
@@ -217,21 +197,21 @@ class CacheMixin(MIXIN_BASE):
             refresh: Validate a stored response with the origin before it is used, if it has a validator
             force_refresh: Send the request whatever is stored
         """
-        options = _options(expire_after, only_if_cached, refresh, force_refresh)
+        options = make_options(expire_after, only_if_cached, refresh, force_refresh)
         kwargs['headers'] = headers
-        token = _pending.set((self, options))
+        token = pending.set((self, options))
         try:
             return super().request(method, url, *args, **kwargs)  # type: ignore[return-value]
         finally:
-            _pending.reset(token)
+            pending.reset(token)
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """As in `requests`; in a call of `request()`, adds its options, which go to `send()` with these settings"""
         merge = super().merge_environment_settings
-        options = _take_pending(self)
+        options = take_pending(self)
         if options is None:
             return merge(url, proxies, stream, verify, cert)
-        return {**merge_lazily(merge, url, proxies, stream, verify, cert), **_as_kwargs(options)}
+        return {**merge_lazily(merge, url, proxies, stream, verify, cert), **as_keywords(options)}
 
     def send(
         self,
@@ -243,19 +223,19 @@ class CacheMixin(MIXIN_BASE):
         **kwargs: Any,
     ) -> AnyResponse:
         """Send a prepared request, and answer it from the cache if that may be done; options as for `request()`"""
-        options = _options(expire_after, only_if_cached, refresh, force_refresh)
-        pending = _take_pending(self)
-        if options is NO_OPTIONS and pending is not None:
-            options = pending
+        options = make_options(expire_after, only_if_cached, refresh, force_refresh)
+        by_request = take_pending(self)
+        if options is NO_OPTIONS and by_request is not None:
+            options = by_request
         disabled = any(session is self for session in _switched_off.get())
         policy = request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
         return engine.send(Call(self, request, options, policy, kwargs))
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `requests`; the options of a request go for its redirects, too"""
-        under_way = engine.under_way.get()
-        if under_way is not None and under_way[0] is req:
-            kwargs = {**kwargs, **_as_kwargs(under_way[1])}
+        current = under_way.get()
+        if current is not None and current[0] is req:
+            kwargs = {**kwargs, **as_keywords(current[1])}
         responses: Iterator[Any] = super().resolve_redirects(resp, req, *args, **kwargs)
         return responses
 
@@ -317,22 +297,3 @@ class CacheMixin(MIXIN_BASE):
 
 class CachedSession(CacheMixin, OriginalSession):
     """A `requests.Session` that caches; arguments as for `CacheMixin`"""
-
-
-def _options(expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, force_refresh: bool) -> RequestOptions:
-    if expire_after is None and not (only_if_cached or refresh or force_refresh):
-        return NO_OPTIONS
-    return RequestOptions(expire_after, only_if_cached, refresh, force_refresh)
-
-
-def _take_pending(session: Any) -> RequestOptions | None:
-    """The options of the call of `request()` under way, if they have not been taken already"""
-    pending = _pending.get()
-    if pending is None or pending[0] is not session:
-        return None
-    _pending.set(None)
-    return pending[1]
-
-
-def _as_kwargs(options: RequestOptions) -> dict[str, Any]:
-    return {} if options is NO_OPTIONS else {name: getattr(options, name) for name in _OPTION_NAMES}

@@ -1,0 +1,85 @@
+"""One request on its way through the cache"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, Protocol
+
+from attrs import define, field
+from requests import PreparedRequest, Response
+
+from .backends.base import BaseCache
+from .fault_log import FaultLog
+from .models.response import AnyResponse, CachedResponse
+from .policy.request import RequestOptions, RequestPolicy
+from .policy.settings import CacheSettings
+
+
+class CachingSession(Protocol):
+    """What the engine needs of a session; test suites of others replace the methods, so they are looked up when used"""
+
+    cache: BaseCache
+    settings: CacheSettings
+    _faults: FaultLog
+
+    def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
+        """Send a request by the session class that the mixin is mixed into"""
+
+    def _send_and_cache(
+        self, request: PreparedRequest, actions: Call, cached_response: CachedResponse | None = None, **kwargs: Any
+    ) -> AnyResponse:
+        """Send a request, and store what comes back"""
+
+    def _resend_async(
+        self, request: PreparedRequest, actions: Call, cached_response: CachedResponse, **kwargs: Any
+    ) -> Any:
+        """The same in the background"""
+
+    def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        """As in `requests`"""
+
+
+# The request that is under way in this thread or task, and its options, which go for its redirects, too
+under_way: ContextVar[tuple[PreparedRequest, RequestOptions] | None] = ContextVar('under_way', default=None)
+
+
+@define
+class Call:
+    """One request on its way through the cache
+
+    Args:
+        session: The session that sends it
+        request: The request; it is the caller's, and not changed
+        options: Options of the call
+        policy: What applies to it
+        send_kwargs: Arguments of `Session.send`
+        cache_key: Where its response is stored, or will be; None if it has no key
+        conditions: Header fields that are added to validate a stored response
+    """
+
+    session: CachingSession
+    request: PreparedRequest
+    options: RequestOptions
+    policy: RequestPolicy
+    send_kwargs: dict[str, Any]
+    cache_key: str | None = None
+    conditions: dict[str, str] = field(factory=dict)
+
+    @property
+    def follows_redirects(self) -> bool:
+        return bool(self.send_kwargs.get('allow_redirects', True))
+
+    @property
+    def hop_kwargs(self) -> dict[str, Any]:
+        """Arguments that `Session.send` passes on, to hooks and for redirects"""
+        return {name: value for name, value in self.send_kwargs.items() if name != 'allow_redirects'}
+
+
+@define
+class Outcome:
+    """Where a response was stored, and until when it is fresh; nothing if it was not stored"""
+
+    cache_key: str | None = None
+    expires: datetime | None = None

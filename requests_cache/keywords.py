@@ -1,0 +1,38 @@
+"""Who owns a keyword of a session: its settings, its backend, or the class it is mixed into"""
+
+from __future__ import annotations
+
+from logging import getLogger
+from typing import Any
+
+from ._utils import accepted_keywords
+from .backends.registry import CACHE_NAME_KWARGS
+from .policy.settings import nearest_name, setting_names
+
+logger = getLogger(__name__)
+
+
+def parent_keywords(
+    session_class: type, mixin: type, kwargs: dict[str, Any], backend_names: frozenset[str] | None
+) -> dict[str, Any]:
+    """Find the keywords of the class that comes after the mixin, and log those that are nobody's
+
+    Args:
+        session_class: Class of the session
+        mixin: The mixin among its bases
+        kwargs: Keywords that the mixin itself has no parameter for
+        backend_names: Names that the backend takes; None if that cannot be told
+    """
+    mro = session_class.__mro__
+    parent = next(cls for cls in mro[mro.index(mixin) + 1 :] if '__init__' in cls.__dict__)
+    parent_names = accepted_keywords(parent.__init__)  # type: ignore[misc]
+    owned = setting_names() | frozenset(CACHE_NAME_KWARGS)
+    owned |= frozenset(kwargs) if backend_names is None else backend_names
+    given = {k: v for k, v in kwargs.items() if v is not None}
+    if parent_names is None:  # it takes any name
+        return {k: v for k, v in given.items() if k not in owned or backend_names is None}
+    for name in kwargs.keys() - owned - parent_names:
+        nearest = nearest_name(name, owned | parent_names | frozenset(mixin.__init__.__annotations__))  # type: ignore[misc]
+        hint = f"; did you mean '{nearest}'?" if nearest else ''
+        logger.warning('Keyword %r of %s has no effect%s', name, session_class.__name__, hint)
+    return {k: v for k, v in given.items() if k in parent_names}
