@@ -62,7 +62,7 @@ def merge_lazily(merge: Any, url: Any, proxies: Any, stream: Any, verify: Any, c
     if getattr(merge, '__func__', None) is not Session.merge_environment_settings or not merge.__self__.trust_env:
         settings: dict[str, Any] = merge(url, proxies, stream, verify, cert)
         return settings
-    settings = merge(_NO_HOST, dict(proxies or {}), stream, verify, cert)
+    settings = merge(_NO_HOST, None, stream, verify, cert)
 
     def make() -> dict[str, str]:
         made: dict[str, str] = merge(url, dict(proxies or {}), stream, verify, cert)['proxies']

@@ -183,6 +183,12 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """Length of the body, in bytes"""
         return len(self.content) if self.content else 0
 
+    def has_header(self, name: str) -> bool:
+        """Whether there is a header field of this name, in lower case; quicker than to ask `headers` of a new hit"""
+        if 'headers' in self.__dict__ or '_record' not in self.__dict__:
+            return name in self.headers
+        return any(field_name.lower() == name for field_name in self._record.get('headers') or ())
+
     @property
     def _content_consumed(self) -> bool:
         return True

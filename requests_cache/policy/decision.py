@@ -92,12 +92,11 @@ def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datet
     if policy.only_if_cached:
         usable = _is_usable(policy, expires, now, allowances) or is_stale_allowed(expires, now, allowances.if_error)
         return Use('only-if-cached') if usable else GatewayTimeout('stale')
-    validator = has_validator(stored)
     if expired and allowances.while_revalidate and is_stale_allowed(expires, now, allowances.while_revalidate):
         return UseAndRefresh('stale-while-revalidate', conditions(stored))
-    if not _is_usable(policy, expires, now, allowances) or (expired and validator):
+    if not _is_usable(policy, expires, now, allowances) or (expired and has_validator(stored)):
         return _renew('stale', stored)
-    if validator and (policy.refresh or policy.settings.always_revalidate):
+    if (policy.refresh or policy.settings.always_revalidate) and has_validator(stored):
         return _renew('refresh', stored)
     if policy.settings.cache_control and allowances.no_cache:
         return _renew('no-cache', stored)

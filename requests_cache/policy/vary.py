@@ -45,7 +45,7 @@ def match_variant(
         stored: The stored response
         ignored_parameters: Names whose values are not stored, and cannot be compared
     """
-    if 'Vary' not in stored.headers and not stored.history:
+    if not stored.history and not stored.has_header('vary'):
         return MATCH
     names = varied_names(stored)
     if not names:
