@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from secrets import token_hex
+from os import urandom
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 
@@ -100,7 +100,7 @@ def create_key(
         using it up (`has_unkeyable_body`), digits that are different every time
     """
     if has_unkeyable_body(request):
-        return token_hex(KEY_BYTES)
+        return urandom(KEY_BYTES).hex()
     ignored = _names(ignored_parameters)
     if isinstance(request, Request):
         request = _prepare(request)

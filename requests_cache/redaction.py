@@ -8,15 +8,17 @@ The key of a redacted request equals that of the original, except where this goe
 
 - passwords in URLs, and parameters in fragments
 - names that differ in case from the ignored ones
-- JSON members below the first level, outside of `content_root_key`, or in documents that are not valid JSON
-- cookies with an ignored name, where the `Cookie` header is matched
+- JSON members below the first level or outside of `content_root_key`
+- JSON documents that count byte by byte, as they are not valid, repeat a name, or are too long
+- bodies, where `Content-Type` is ignored; cookies with an ignored name, where the `Cookie` header is matched
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
-from json import JSONDecoder, detect_encoding
+from json import detect_encoding
 from typing import Any, TypeVar
 
 from requests.cookies import RequestsCookieJar
@@ -42,6 +44,7 @@ H = TypeVar('H', bound=Mapping[str, Any])
 AUTHORITY = re.compile(r'^([^/?#:]*:)?//[^/?#]*')
 COOKIE_PAIR = re.compile(r'(^\s*|,\s*)([^\s=;,]+)(\s*=\s*)("[^"]*"|(?:(?!,\s*[^\s=;,]+=)[^;])+)')
 JSON_STRING = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:\s*)?', re.DOTALL)
+JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
 URL_PARTS = re.compile(r'([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
 URL_HEADERS = frozenset({'content-location', 'location'})
 
@@ -197,19 +200,32 @@ def _redact_json(text: str, names: Names) -> str:
     """Replace the values of secret members at any depth, leaving the rest of the text as it is written"""
     if '\\' not in text and not any(name in text.lower() for name in names):
         return text
-    decoder = JSONDecoder(strict=False)
     pieces: list[str] = []
     copied = position = 0
     while match := JSON_STRING.search(text, position):
         position = match.end()
-        try:
-            if match[2] is not None and decoder.decode(match[1]).lower() in names:
-                _, end = decoder.raw_decode(text, position)
-                pieces += [text[copied:position], f'"{REDACTED}"']
-                copied = position = end
-        except (ValueError, RecursionError):
-            continue
+        if match[2] is not None and _decode_json_string(match[1]).lower() in names:
+            pieces += [text[copied:position], f'"{REDACTED}"']
+            copied = position = _end_of_json_value(text, position)
     return ''.join([*pieces, text[copied:]])
+
+
+def _decode_json_string(text: str) -> str:
+    try:
+        return str(json.loads(text, strict=False))
+    except ValueError:
+        return text
+
+
+def _end_of_json_value(text: str, start: int) -> int:
+    depth = 0
+    for token in JSON_TOKEN.finditer(text, start):
+        depth += {'[': 1, '{': 1, ']': -1, '}': -1}.get(token[0], 0)
+        if depth < 0 or (depth == 0 and token[0] == ','):
+            return start + len(text[start : token.start()].rstrip())
+        if depth == 0:
+            return token.end()
+    return len(text)
 
 
 def _tester(names: Names) -> IsSecret:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes
@@ -139,16 +138,17 @@ def redact_part(part: bytes, is_secret: IsSecret) -> bytes:
     """Replace the non-empty content of a part of a multipart document if the field has a secret name"""
     head, blank_line, content = part.partition(b'\r\n\r\n')
     ending = b'\r\n' if content.endswith(b'\r\n') else b''
-    if content == ending or not is_secret(_field_name(head)):
+    name = _field_name(head)
+    if content == ending or name is None or not is_secret(name):
         return part
     return head + blank_line + REDACTED.encode() + ending
 
 
-def _field_name(head: bytes) -> str:
+def _field_name(head: bytes) -> str | None:
     disposition = DISPOSITION.search(head)
     match = FIELD_NAME.search(disposition[0].decode('utf-8', 'replace')) if disposition else None
     if match is None:
-        return ''
+        return None
     return unquote(re.sub(r'\\(.)', r'\1', match[1])) if match[1] is not None else unquote(match[2])
 
 
@@ -210,8 +210,11 @@ def _distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _exact_float(text: str) -> float:
     number = float(text)
-    if repr(number) != text and Decimal(text) != Decimal(repr(number)):
-        raise ValueError('A number with more digits than its value shows')
+    if repr(number) != text:
+        from decimal import Decimal  # rarely needed, and slow to import
+
+        if Decimal(text) != Decimal(repr(number)):
+            raise ValueError('A number with more digits than its value shows')
     return number
 
 
