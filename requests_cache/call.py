@@ -14,6 +14,7 @@ from .backends.base import BaseCache
 from .fault_log import FaultLog
 from .models.response import AnyResponse, CachedResponse
 from .policy.request import RequestOptions, RequestPolicy
+from .policy.rules import Rules
 from .policy.settings import CacheSettings
 
 
@@ -53,19 +54,27 @@ class Call:
         session: The session that sends it
         request: The request; it is the caller's, and not changed
         options: Options of the call
-        policy: What applies to it
+        rules: The rules that the session goes by
+        policy: What applies to the request
         send_kwargs: Arguments of `Session.send`
         cache_key: Where its response is stored, or will be; None if it has no key
         conditions: Header fields that are added to validate a stored response
+        generation: Name that the variants of the resource share, by the standard
     """
 
     session: CachingSession
     request: PreparedRequest
     options: RequestOptions
+    rules: Rules
     policy: RequestPolicy
     send_kwargs: dict[str, Any]
     cache_key: str | None = None
     conditions: dict[str, str] = field(factory=dict)
+    generation: str = ''
+
+    @property
+    def is_strict(self) -> bool:
+        return self.policy.strict is not None
 
     @property
     def follows_redirects(self) -> bool:

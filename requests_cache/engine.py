@@ -20,22 +20,20 @@ from .cache_keys import has_unkeyable_body
 from .call import Call, Outcome, under_way
 from .models.request import CachedRequest
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
-from .policy.decision import (
-    Fetch,
-    GatewayTimeout,
-    Store,
-    Use,
-    UseAndRefresh,
-    Validate,
-    decide_on_error,
-    decide_read,
-    decide_store,
-    response_lifetime,
-)
-from .policy.directives import CacheDirectives
+from .policy.decision import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from .policy.expiration import utcnow
+from .policy.presentation import present
 from .policy.validation import updated_fields, updated_headers
 from .policy.vary import match_variant
+from .strict_acts import (
+    add_conditions,
+    freshen_by_head,
+    invalidate,
+    is_about,
+    key_of,
+    new_generation,
+    remove_unstorable,
+)
 
 logger = getLogger(__name__)
 
@@ -49,7 +47,7 @@ def send(call: Call) -> AnyResponse:
         if call.cache_key is None:
             return _bypass(call)
         stored = None if call.policy.skip_read else _look_up(call)
-        decision = decide_read(call.policy, stored, utcnow())
+        decision = call.rules.decide_read(call.policy, stored, utcnow())
         if isinstance(decision, Use) and stored is not None:
             return _use(call, stored)
         if isinstance(decision, UseAndRefresh) and stored is not None:
@@ -68,6 +66,9 @@ def send(call: Call) -> AnyResponse:
 
 def _bypass(call: Call) -> AnyResponse:
     response = _send_to_origin(call, call.request)
+    if call.is_strict:
+        with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
+            invalidate(call, response)
     return _wrap(response, Outcome())
 
 
@@ -82,16 +83,29 @@ def _create_key(call: Call) -> str | None:
 
 def _look_up(call: Call) -> CachedResponse | None:
     """The stored response that the request matches; also sets the key under which its variant is, or will be stored"""
+    # Not by truth: a response with an error status is false
     stored = _read(call)
     if stored is None:
+        stored = _read_for_head(call)
+    if stored is None:
         return None
-    settings = call.policy.settings
+    settings, call.generation = call.policy.settings, stored._generation
     variant = match_variant(call.request.headers, stored, settings.ignored_parameters)
     if not variant.matches and variant.secondary_names:
         call.cache_key = _secondary_key(call, variant.secondary_names)
         stored = _read(call)
-        variant = match_variant(call.request.headers, stored, settings.ignored_parameters) if stored else variant
-    return stored if stored is not None and variant.matches else None
+        if stored is not None:
+            variant = match_variant(call.request.headers, stored, settings.ignored_parameters)
+    return stored if variant.matches else None
+
+
+def _read_for_head(call: Call) -> CachedResponse | None:
+    """By the standard, a response to GET answers HEAD, too, as long as it is fresh (RFC 9111, section 4)"""
+    if not call.is_strict or call.request.method != 'HEAD':
+        return None
+    stored = _read(evolve(call, cache_key=key_of(call, 'GET', call.request.url)))
+    decision = call.rules.decide_read(call.policy, stored, utcnow())
+    return stored if isinstance(decision, Use) else None
 
 
 def _secondary_key(call: Call, names: tuple[str, ...]) -> str:
@@ -104,7 +118,7 @@ def _secondary_key(call: Call, names: tuple[str, ...]) -> str:
     if key == primary and settings.key_fn is None:
         # None of the fields is in this request: the variant for those that lack them
         key = f'{primary}-{"-".join(names)}'
-    return key
+    return f'{key}-{call.generation}' if call.generation else key
 
 
 def _read(call: Call) -> CachedResponse | None:
@@ -134,6 +148,8 @@ def _use(call: Call, stored: CachedResponse) -> AnyResponse:
         first = stored.history[0]
         first.expires, first.cache_key = stored.expires, stored.cache_key
         stored = first
+    if call.is_strict:
+        stored = present(call.request.method, call.request.headers, stored, utcnow())
     if not stored.is_redirect:
         return _answer(call, stored)
     return _follow(call, stored)
@@ -185,6 +201,8 @@ def _own_request(call: Call) -> PreparedRequest:
     The hooks are for the response that the caller gets, which after a 304 is the stored one.
     """
     request = call.request.copy()
+    if call.is_strict:
+        add_conditions(request, call.conditions)
     request.headers.update(call.conditions)
 
     def unless_not_modified(hook: Any) -> Any:
@@ -200,13 +218,16 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
     try:
         response = _send_to_origin(call, request)
     except Exception:
-        if not decide_on_error(call.policy, stored, utcnow()):
+        if not call.rules.decide_on_error(call.policy, stored, utcnow()):
             raise
         logger.warning('Request for %s failed; using the stored response', call.request.url, exc_info=True)
         return _use(call, stored)  # type: ignore[arg-type]
     if call.conditions and response.status_code == 304 and stored is not None:
+        if call.is_strict and not is_about(stored, response):
+            unconditional = evolve(call, conditions={})
+            return send_and_record(unconditional, _own_request(unconditional), stored)
         return _use(call, _revalidated(call, stored, response))
-    if decide_on_error(call.policy, stored, utcnow(), response.status_code):
+    if call.rules.decide_on_error(call.policy, stored, utcnow(), response.status_code):
         logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
         response.close()
         return _use(call, stored)  # type: ignore[arg-type]
@@ -233,8 +254,13 @@ def _send_to_origin(call: Call, request: PreparedRequest) -> Response:
 def _record(call: Call, response: Response, stored: CachedResponse | None) -> AnyResponse:
     """Store a new response, if it may be stored, and return it as one that came from the origin"""
     policy, now = call.policy, utcnow()
-    decision = decide_store(policy, response.status_code, response.headers, now)
+    delay_seconds = response.elapsed.total_seconds()
+    decision = call.rules.decide_store(policy, response.status_code, response.headers, now, delay_seconds)
     outcome = Outcome()
+    if call.is_strict:
+        invalidate(call, response)
+        if call.request.method == 'HEAD' and response.status_code == 200:
+            freshen_by_head(call, response)
     if policy.settings.filter_fn is not None and not policy.settings.filter_fn(response):
         if stored is not None or policy.skip_read:
             _forget(call)
@@ -245,6 +271,9 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
             cached.expires = min(filter(None, (response.expires, decision.expires)), default=None)
             cached.created_at = response.created_at
         _without_conditions(call, cached)
+        if call.is_strict:
+            cached._generation = call.generation or new_generation()
+            remove_unstorable(cached, policy.settings.shared_cache)
         if _write(call, cached):
             outcome = Outcome(call.cache_key, cached.expires)
     return _wrap(response, outcome)
@@ -264,8 +293,9 @@ def _revalidated(call: Call, stored: CachedResponse, response: Response) -> Cach
     before = dict(stored.headers), stored.expires
     stored._header_fields = updated_fields(stored._header_fields, response.headers.items())
     stored.headers = updated_headers(stored.headers, response.headers)
-    lifetime = response_lifetime(policy, CacheDirectives.from_headers(stored.headers), response.headers, now)
-    stored.expires = lifetime.expires
+    stored.expires = call.rules.renewed_until(policy, stored.headers, response.headers, now)
+    if call.is_strict:
+        stored.created_at = now
     stored.revalidated = True
     if not policy.skip_write and before != (dict(stored.headers), stored.expires):
         _write(call, stored)

@@ -24,7 +24,8 @@ from .models.response import AnyResponse, CachedResponse, OriginalResponse
 from .options import as_keywords, make_options, pending, take_pending
 from .policy.actions import CacheActions
 from .policy.expiration import ExpirationPatterns, ExpirationTime
-from .policy.request import NO_OPTIONS, request_policy
+from .policy.request import NO_OPTIONS
+from .policy.rules import rules_for
 from .policy.settings import (
     DEFAULT_CACHE_NAME,
     DEFAULT_IGNORED_PARAMS,
@@ -76,7 +77,7 @@ class CacheMixin(MIXIN_BASE):
         serializer: SerializerType | None = None,
         expire_after: ExpirationTime = -1,
         urls_expire_after: ExpirationPatterns | None = None,
-        cache_control: bool = False,
+        cache_control: bool | str = False,
         content_root_key: str | None = None,
         allowable_codes: Iterable[int] = DEFAULT_STATUS_CODES,
         allowable_methods: Iterable[str] = DEFAULT_METHODS,
@@ -228,8 +229,9 @@ class CacheMixin(MIXIN_BASE):
         if options is NO_OPTIONS and by_request is not None:
             options = by_request
         disabled = any(session is self for session in _switched_off.get())
-        policy = request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
-        return engine.send(Call(self, request, options, policy, kwargs))
+        rules = rules_for(self._settings)
+        policy = rules.request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
+        return engine.send(Call(self, request, options, rules, policy, kwargs))
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `requests`; the options of a request go for its redirects, too"""

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from io import BytesIO
 from logging import getLogger
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from requests import Response
 from urllib3._collections import HTTPHeaderDict
 from urllib3.response import HTTPResponse
 
 from .base import RichMixin
-
-if TYPE_CHECKING:
-    from .response import CachedResponse
 
 logger = getLogger(__name__)
 
@@ -49,8 +46,8 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         )
 
     @classmethod
-    def from_cached_response(cls, response: CachedResponse) -> CachedHTTPResponse:
-        """Make the raw part of a response that was read from the cache"""
+    def from_cached_response(cls, response: Any) -> CachedHTTPResponse:
+        """Make the raw part of a `CachedResponse` that was read from the cache"""
         headers: Any = response._header_fields or response.headers
         return cls(
             body=response.content,

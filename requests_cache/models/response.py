@@ -109,6 +109,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     # repeated
     _http_version = 0
     _header_fields: HeaderFields | None = None
+    # By the standard: a name that the variants of one resource share
+    _generation = ''
 
     def __attrs_post_init__(self) -> None:
         if self.__dict__['created_at'] is None:

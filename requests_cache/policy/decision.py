@@ -140,7 +140,9 @@ def _is_usable(policy: RequestPolicy, expires: datetime | None, now: datetime, a
     return is_fresh_enough(expires, now, policy.directives.get_expire_offset().total_seconds())
 
 
-def decide_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime) -> StoreDecision:
+def decide_store(
+    policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime, delay_seconds: float = 0
+) -> StoreDecision:
     """Whether to store a response, and until when it is fresh
 
     Args:
@@ -148,6 +150,7 @@ def decide_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, 
         status_code: Status of the response
         headers: Header fields of the response
         now: When the response was received (UTC)
+        delay_seconds: Time from sending the request to receiving the response; counts by the standard only
     """
     if policy.skip_write:
         return DoNotStore(policy.skip_write)
@@ -160,6 +163,20 @@ def decide_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, 
     if lifetime.needs_validator and not directives.has_validator:
         return DoNotStore('expires at once')
     return Store(lifetime.expires)
+
+
+def renewed_until(
+    policy: RequestPolicy, headers: Mapping[str, Any], new_headers: Mapping[str, Any], now: datetime
+) -> datetime | None:
+    """Until when a stored response is fresh after a 304
+
+    Args:
+        policy: What applies to the request
+        headers: Header fields of the stored response, brought up to date
+        new_headers: Header fields of the 304
+        now: When that was received (UTC)
+    """
+    return response_lifetime(policy, CacheDirectives.from_headers(headers), new_headers, now).expires
 
 
 def response_lifetime(

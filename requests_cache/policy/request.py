@@ -11,6 +11,7 @@ from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
 from .expiration import DO_NOT_CACHE, ExpirationTime, get_url_expiration
 from .freshness import is_immediate
 from .settings import CacheSettings
+from .strict_directives import StrictDirectives
 
 METHOD_OVERRIDE_HEADERS = ('X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override')
 
@@ -43,6 +44,8 @@ class RequestPolicy:
         refresh: Validate a stored response before use
         stale_if_error: Allowance for the use of stale responses when the origin fails
         stale_while_revalidate: Allowance for the use of stale responses while they are renewed
+        strict: Directives of the request by the standard, if the session goes by it
+        authorized: Whether the request has credentials
     """
 
     settings: CacheSettings
@@ -55,6 +58,8 @@ class RequestPolicy:
     refresh: bool
     stale_if_error: bool | ExpirationTime
     stale_while_revalidate: bool | ExpirationTime
+    strict: StrictDirectives | None = None
+    authorized: bool = False
 
 
 def request_policy(
@@ -82,7 +87,7 @@ def request_policy(
     method_allowed = method in allowed or any(headers.get(name) in allowed for name in METHOD_OVERRIDE_HEADERS)
     expire_after = _expiration(url, settings, options, directives, url_expiration)
     never_stored = expire_after == DO_NOT_CACHE or directives.actual_no_cache
-    skip = _first(
+    skip = first_reason(
         ('disabled', disabled or settings.disabled),
         ('method', not method_allowed),
         ('no-store', directives.no_store),
@@ -92,8 +97,8 @@ def request_policy(
         settings=settings,
         directives=directives,
         method_allowed=method_allowed,
-        skip_read=skip or _first(('no-cache', options.force_refresh or directives.no_cache)),
-        skip_write=skip or _first(('read-only', settings.read_only)),
+        skip_read=skip or first_reason(('no-cache', options.force_refresh or directives.no_cache)),
+        skip_write=skip or first_reason(('read-only', settings.read_only)),
         expire_after=expire_after,
         only_if_cached=options.only_if_cached or directives.only_if_cached or settings.only_if_cached,
         refresh=options.refresh or directives.must_revalidate or _asks_for_new(options, directives),
@@ -109,14 +114,17 @@ def _expiration(
     directives: CacheDirectives,
     url_expiration: Any,
 ) -> ExpirationTime:
+    if options.expire_after is None and directives is not NO_DIRECTIVES and directives.max_age is not None:
+        return directives.max_age
+    return by_user(url, settings, options, url_expiration)
+
+
+def by_user(url: str | None, settings: CacheSettings, options: RequestOptions, url_expiration: Any) -> ExpirationTime:
+    """The expiration that the user has given: with the call, for the URL, or for the session"""
     if options.expire_after is not None:
         return options.expire_after
-    if directives is not NO_DIRECTIVES and directives.max_age is not None:
-        return directives.max_age
-    if settings.urls_expire_after and (by_url := url_expiration(url, settings.urls_expire_after)) is not None:
-        expire_after: ExpirationTime = by_url
-        return expire_after
-    return settings.expire_after
+    by_url: ExpirationTime = url_expiration(url, settings.urls_expire_after) if settings.urls_expire_after else None
+    return by_url if by_url is not None else settings.expire_after
 
 
 def _asks_for_new(options: RequestOptions, directives: CacheDirectives) -> bool:
@@ -129,5 +137,6 @@ def _allowance(directive: int | None, setting: bool | ExpirationTime) -> bool | 
     return directive if directive is not None else setting
 
 
-def _first(*reasons: tuple[str, bool]) -> str | None:
+def first_reason(*reasons: tuple[str, bool]) -> str | None:
+    """The first reason that applies"""
     return next((reason for reason, applies in reasons if applies), None)

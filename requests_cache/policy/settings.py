@@ -63,6 +63,11 @@ def _check_staleness(instance: Any, attribute: Attribute[Any], value: Any) -> No
         get_expiration_datetime(value)
 
 
+def _check_cache_control(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, str) and value != 'strict':
+        raise ValueError(f"Invalid cache_control: {value!r}; it must be True, False or 'strict'")
+
+
 @define(slots=False, repr=False, eq=True)
 class CacheSettings(RichMixin):
     """What a session caches, for how long, and how it matches requests
@@ -74,11 +79,13 @@ class CacheSettings(RichMixin):
         allowable_methods: Methods, in upper case, of requests that may be answered from the cache and stored
         always_revalidate: Validate stored responses on each use, if they have a validator
         autoclose: Close the backend together with the session
-        cache_control: Obey the response's own headers about caching
+        cache_control: Obey the response's own headers about caching; 'strict': all of the standard, RFC 9111
         content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
         disabled: Neither read nor write the cache
         expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
         NEVER_EXPIRE filter_fn: Called with a response; False keeps it out of the cache
+        heuristic_fraction: By the standard, how long a response without explicit freshness is fresh, as a part of the
+            time for which it had not been modified
         ignored_parameters: Names of request parameters, headers and JSON members that are left out of matching, and
         whose
             values are not stored
@@ -86,6 +93,7 @@ class CacheSettings(RichMixin):
         match_headers: Names of request headers that requests must share to match; True for all
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
+        shared_cache: By the standard, cache for more than one user
         stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
         stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have been
         stale urls_expire_after: Expiration by URL pattern; the first that matches counts
@@ -98,16 +106,18 @@ class CacheSettings(RichMixin):
     allowable_methods: Iterable[str] = field(default=DEFAULT_METHODS, converter=_reusable)
     always_revalidate: bool = field(default=False)
     autoclose: bool = field(default=True)
-    cache_control: bool = field(default=False)
+    cache_control: bool | str = field(default=False, validator=_check_cache_control)
     content_root_key: str | None = field(default=None)
     disabled: bool = field(default=False)
     expire_after: ExpirationTime = field(default=None, validator=_check_expiration)
     filter_fn: FilterCallback | None = field(default=None)
+    heuristic_fraction: float = field(default=0.1, kw_only=True)
     ignored_parameters: Iterable[str] = field(default=DEFAULT_IGNORED_PARAMS, converter=_reusable)
     key_fn: KeyCallback | None = field(default=None)
     match_headers: Iterable[str] | bool = field(default=False, converter=_reusable)
     only_if_cached: bool = field(default=False)
     read_only: bool = field(default=False)
+    shared_cache: bool = field(default=False, kw_only=True)
     stale_if_error: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     stale_while_revalidate: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     urls_expire_after: dict[ExpirationPattern, ExpirationTime] = field(factory=dict, validator=_check_patterns)

@@ -20,7 +20,7 @@ def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
     1.3 writes base64, earlier versions base85, and neither says so; all fields of one record are in the same code.
     """
     texts = list(_text_fields(record))
-    if not texts:
+    if not texts and not _has_empty_body(record):
         return record
     decode = b85decode if _is_base85(record, texts) else _strict_b64decode
     try:
@@ -30,6 +30,12 @@ def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
     except ValueError as e:
         raise InvalidEntryError(f'the stored body is damaged: {e}') from e
     return record
+
+
+def _has_empty_body(record: dict[str, Any]) -> bool:
+    """Whether there is a body as 1.3 writes an empty one in text formats"""
+    responses = (record, *(record.get('history') or ()))
+    return any(isinstance(r, dict) and r.get('_content', b'') is None for r in responses)
 
 
 def _strict_b64decode(text: str) -> bytes:

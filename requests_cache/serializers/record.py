@@ -7,6 +7,7 @@ that only this version knows stand beside the old ones, where 1.3.x passes over 
     http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1)
     header_fields       [name, value] of each header field in order, if a name is repeated
     cookie_attributes   all attributes of the response's cookies
+    generation          name that the variants of one resource share, by the standard
     _decoded_content    a readable copy of the body; the bytes in `_content` are what is served
 """
 
@@ -63,7 +64,7 @@ _COOKIE_NAMES = frozenset(COOKIE_ATTRIBUTES)
 _FIELD_ORDER = (
     '_content', '_next', 'cookies', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason',
     'request', 'status_code', 'url', 'checksum', 'http_version', 'header_fields', 'cookie_attributes',
-    '_decoded_content',
+    'generation', '_decoded_content',
 )  # fmt: skip
 
 
@@ -82,6 +83,7 @@ def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
         'elapsed': form.timedelta(response.elapsed) if response.elapsed else None,
         'header_fields': [list(f) for f in response._header_fields or ()],
         'headers': dict(response.headers),
+        'generation': response._generation,
         'http_version': response._http_version,
         'request': _request_record(response.request, form),
     }
@@ -161,6 +163,8 @@ def _build(record: Any) -> CachedResponse:
     )
     if 'http_version' in record:
         response.__dict__['_http_version'] = _to_int(record['http_version'])
+    if record.get('generation'):
+        response.__dict__['_generation'] = _checked('generation', record['generation'], str)
     if record.get('header_fields'):
         response.__dict__['_header_fields'] = tuple((str(n), str(v)) for n, v in record['header_fields'])
     _check_lazy_fields(record)

@@ -21,6 +21,7 @@ from requests_cache.policy.decision import (
     decide_on_error,
     decide_read,
     decide_store,
+    renewed_until,
 )
 from requests_cache.policy.directives import CacheDirectives
 from requests_cache.policy.freshness import (
@@ -239,6 +240,14 @@ class TestStore:
     @given(st.dictionaries(st.sampled_from(['Cache-Control', 'Expires', 'Age', 'ETag']), st.text()))
     def test_header_fields_never_raise(self, headers):
         store(headers, cache_control=True)
+
+
+class TestRenewal:
+    def test_by_settings_or_header_fields(self):
+        headers = {'Cache-Control': 'max-age=60'}
+        assert renewed_until(policy(expire_after=5), headers, {}, NOW) == NOW + timedelta(seconds=5)
+        assert renewed_until(policy(cache_control=True), headers, {'Age': '10'}, NOW) == NOW + timedelta(seconds=50)
+        assert renewed_until(policy(), headers, {}, NOW) is None
 
 
 class TestError:

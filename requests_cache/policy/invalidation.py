@@ -1,0 +1,45 @@
+"""Which stored responses a request makes invalid (RFC 9111, section 4.4)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+SAFE_METHODS = frozenset(('GET', 'HEAD', 'OPTIONS', 'TRACE'))
+_DEFAULT_PORTS = {'http': 80, 'https': 443}
+
+
+def invalidated_urls(method: str | None, url: str, status_code: int, headers: Mapping[str, Any]) -> list[str]:
+    """URLs whose stored responses are invalid after a request with an unsafe or unknown method that succeeded
+
+    Args:
+        method: Method of the request
+        url: Its target
+        status_code: Status of the response
+        headers: Header fields of the response
+    """
+    if method in SAFE_METHODS or not 200 <= status_code < 400:
+        return []
+    urls = [url]
+    for name in ('Location', 'Content-Location'):
+        other = _resolve(url, headers.get(name))
+        if other is not None and origin(other) == origin(url) and other not in urls:
+            urls.append(other)
+    return urls
+
+
+def _resolve(url: str, reference: Any) -> str | None:
+    try:
+        return urljoin(url, str(reference)) if reference else None
+    except ValueError:
+        return None
+
+
+def origin(url: str) -> tuple[str, str | None, int | None] | None:
+    """Scheme, host and port of a URL; None if it has none that are valid (RFC 9110, section 4.3.1)"""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme.lower(), parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())
+    except ValueError:
+        return None

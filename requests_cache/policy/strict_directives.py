@@ -1,0 +1,98 @@
+"""Directives by the standard: every one of RFC 9111 section 5.2, RFC 5861 and RFC 8246"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+from requests.structures import CaseInsensitiveDict
+
+from .directives import MAX_SECONDS, parse_cache_control
+
+INVALID = -1
+_NUMERIC = frozenset(('max_age', 's_maxage', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate'))
+_FLAGS = frozenset(
+    ('immutable', 'must_revalidate', 'must_understand', 'no_store', 'only_if_cached', 'proxy_revalidate', 'public')
+)
+# Directives that may name the header fields which they are about
+_QUALIFIED = frozenset(('no_cache', 'private'))
+
+
+@frozen
+class StrictDirectives:
+    """The directives of one message; numbers are seconds, None is absent, INVALID is no number
+
+    Args:
+        no_cache_fields, private_fields: Header fields, in lower case, that the qualified form names
+    """
+
+    max_age: int | None = None
+    s_maxage: int | None = None
+    max_stale: int | None = None
+    min_fresh: int | None = None
+    stale_if_error: int | None = None
+    stale_while_revalidate: int | None = None
+    immutable: bool = False
+    must_revalidate: bool = False
+    must_understand: bool = False
+    no_cache: bool = False
+    no_store: bool = False
+    only_if_cached: bool = False
+    private: bool = False
+    proxy_revalidate: bool = False
+    public: bool = False
+    no_cache_fields: frozenset[str] = field(factory=frozenset)
+    private_fields: frozenset[str] = field(factory=frozenset)
+
+    @classmethod
+    def from_headers(cls, headers: Mapping[str, Any]) -> StrictDirectives:
+        """Read the directives of a message; of a number given more than once the first counts (section 4.2.1)"""
+        values: dict[str, Any] = {}
+        for directive, value in parse_cache_control(headers.get('Cache-Control')):
+            name = directive.replace('-', '_')
+            if name in _NUMERIC:
+                values.setdefault(name, _seconds(name, value))
+            elif name in _QUALIFIED:
+                _add_qualified(values, name, value)
+            elif name in _FLAGS:
+                values[name] = True
+        return cls(**values)
+
+
+NOTHING = StrictDirectives()
+
+
+def request_directives(headers: Mapping[str, Any]) -> StrictDirectives:
+    """The directives of a request; `Pragma` counts where there is no `Cache-Control` (section 5.4)"""
+    if headers.get('Cache-Control') is not None:
+        return StrictDirectives.from_headers(headers)
+    pragma = headers.get('Pragma')
+    if pragma is not None and any(name == 'no-cache' for name, _ in parse_cache_control(pragma)):
+        return StrictDirectives(no_cache=True)
+    return NOTHING
+
+
+def response_directives(headers: Mapping[str, Any]) -> StrictDirectives:
+    """The directives of a response"""
+    return StrictDirectives.from_headers(headers) if headers.get('Cache-Control') is not None else NOTHING
+
+
+def _seconds(name: str, value: str | None) -> int:
+    if value is None:
+        return MAX_SECONDS if name == 'max_stale' else INVALID
+    return min(int(value), MAX_SECONDS) if value.isascii() and value.isdigit() else INVALID
+
+
+def _add_qualified(values: dict[str, Any], name: str, value: str | None) -> None:
+    fields = frozenset(part.strip().lower() for part in (value or '').split(',') if part.strip())
+    if fields:
+        values[f'{name}_fields'] = values.get(f'{name}_fields', frozenset()) | fields
+    else:
+        values[name] = True
+
+
+def named_by_connection(headers: Mapping[str, Any]) -> frozenset[str]:
+    """Header fields, in lower case, that `Connection` names (RFC 9110, section 7.6.1)"""
+    case_insensitive = headers if isinstance(headers, CaseInsensitiveDict) else CaseInsensitiveDict(headers)
+    return frozenset(n.strip().lower() for n in str(case_insensitive.get('Connection') or '').split(',') if n.strip())

@@ -1,0 +1,49 @@
+"""What applies to one request by the standard"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .directives import NO_DIRECTIVES
+from .expiration import DO_NOT_CACHE, get_url_expiration
+from .preconditions import FOR_THE_ORIGIN
+from .request import NO_OPTIONS, RequestOptions, RequestPolicy, by_user, first_reason
+from .settings import DEFAULT_METHODS, CacheSettings
+from .strict_directives import request_directives
+
+
+def strict_request_policy(
+    method: str | None,
+    url: str | None,
+    headers: Mapping[str, Any],
+    settings: CacheSettings,
+    options: RequestOptions = NO_OPTIONS,
+    disabled: bool = False,
+) -> RequestPolicy:
+    """Bring together what applies to a request (RFC 9111, sections 3, 4 and 5.2.1); arguments as `request_policy`"""
+    directives = request_directives(headers)
+    methods: Any = settings.allowable_methods
+    method_allowed = method in DEFAULT_METHODS and method in methods
+    expire_after = by_user(url, settings, options, get_url_expiration)
+    skip = first_reason(
+        ('disabled', disabled or settings.disabled),
+        ('method', not method_allowed),
+        ('do not cache', expire_after == DO_NOT_CACHE),
+    )
+    for_the_origin = any(headers.get(name) is not None for name in FOR_THE_ORIGIN)
+    return RequestPolicy(
+        settings=settings,
+        directives=NO_DIRECTIVES,
+        method_allowed=method_allowed,
+        skip_read=skip or first_reason(('request', options.force_refresh or for_the_origin)),
+        # What is stored already may be read (section 5.2.1.5)
+        skip_write=skip or first_reason(('no-store', directives.no_store), ('read-only', settings.read_only)),
+        expire_after=expire_after,
+        only_if_cached=options.only_if_cached or directives.only_if_cached or settings.only_if_cached,
+        refresh=options.refresh,
+        stale_if_error=settings.stale_if_error,
+        stale_while_revalidate=settings.stale_while_revalidate,
+        strict=directives,
+        authorized=headers.get('Authorization') is not None,
+    )
