@@ -187,7 +187,6 @@ class TestRead:
     @given(st.integers(-100, 100), st.integers(-100, 100), st.booleans(), st.sampled_from([False, True, 10]))
     def test_time_only_makes_a_response_staler(self, first, second, validator, allowance):
         earlier, later = sorted((first, second), reverse=True)
-        headers = ETAG if validator else {}
         usable = [
             isinstance(
                 read(stored(e, ETAG if validator else {}), stale_while_revalidate=allowance), (Use, UseAndRefresh)

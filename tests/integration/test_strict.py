@@ -1,0 +1,216 @@
+"""The standard end to end: `cache_control='strict'` over a real origin, by section of RFC 9111"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+import requests
+from support.origin import answer, revalidating
+
+
+def date(seconds=0):
+    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.fixture(params=['memory', 'sqlite', 'filesystem'])
+def session(request, new_session):
+    return new_session(backend=request.param, cache_control='strict')
+
+
+def fetches(session, origin, path, **kwargs):
+    """Whether each of two requests in a row went to the origin"""
+    out = []
+    for _ in range(2):
+        before = origin.hits(path)
+        session.get(origin.url(path), **kwargs)
+        out.append(origin.hits(path) > before)
+    return out
+
+
+@pytest.mark.parametrize(
+    ('status', 'headers', 'reused'),
+    [
+        (200, [('Cache-Control', 'max-age=100')], True),
+        (200, [('Cache-Control', 'max-age=100'), ('Age', '100')], False),
+        (200, [('Cache-Control', 'max-age=100, no-store')], False),
+        (200, [('Expires', date(100))], True),
+        (200, [('Expires', '0'), ('ETag', '"1"')], False),
+        (200, [('Last-Modified', date(-10000))], True),
+        (200, [], False),
+        (404, [('Cache-Control', 'max-age=100')], True),
+        (500, [('Cache-Control', 'max-age=100')], True),
+        (500, [('Last-Modified', date(-10000))], False),
+        (200, [('Cache-Control', 'max-age=100'), ('Vary', '*')], False),
+    ],
+)
+def test_storing_and_freshness(session, origin, status, headers, reused):
+    """Sections 3 and 4.2"""
+    origin.add('/page', answer(status, b'x', headers))
+    assert fetches(session, origin, '/page') == [True, not reused]
+
+
+def test_age_is_generated(session, origin):
+    """Section 5.1"""
+    origin.add('/page', body=b'x', headers=[('Cache-Control', 'max-age=100'), ('Age', '30')])
+    session.get(origin.url('/page'))
+    assert int(session.get(origin.url('/page')).headers['Age']) >= 30
+
+
+def test_request_directives(session, origin):
+    """Section 5.2.1"""
+    full = answer(200, b'x', [('Cache-Control', 'max-age=100'), ('ETag', '"1"'), ('Age', '10')])
+    origin.add('/page', revalidating(full))
+    session.get(origin.url('/page'))
+
+    def reused(**headers):
+        before = origin.hits()
+        session.get(origin.url('/page'), headers={k.replace('_', '-'): v for k, v in headers.items()})
+        return origin.hits() == before
+
+    assert reused(Cache_Control='max-age=50')
+    assert not reused(Cache_Control='max-age=5')
+    assert not reused(Cache_Control='no-cache')
+    assert not reused(Pragma='no-cache')
+    assert not reused(Cache_Control='min-fresh=200')
+    assert reused(Cache_Control='only-if-cached')
+    assert session.get(origin.url('/none'), headers={'Cache-Control': 'only-if-cached'}).status_code == 504
+
+
+def test_no_store_request_is_answered_and_not_stored(session, origin):
+    """Section 5.2.1.5"""
+    origin.add('/page', body=b'x', headers=[('Cache-Control', 'max-age=100')])
+    assert fetches(session, origin, '/page', headers={'Cache-Control': 'no-store'}) == [True, True]
+    session.get(origin.url('/page'))
+    assert session.get(origin.url('/page'), headers={'Cache-Control': 'no-store'}).from_cache
+
+
+def test_hop_by_hop_fields_are_not_stored(session, origin):
+    """Section 3.1"""
+    headers = [('Cache-Control', 'max-age=100'), ('Connection', 'X-Hop'), ('X-Hop', '1'), ('X-Kept', '1')]
+    origin.add('/page', body=b'x', headers=headers)
+    assert session.get(origin.url('/page')).headers['X-Hop'] == '1'
+    hit = session.get(origin.url('/page'))
+    assert hit.from_cache
+    assert 'X-Hop' not in hit.headers
+    assert 'Connection' not in hit.headers
+    assert hit.headers['X-Kept'] == '1'
+
+
+def test_variants_and_their_invalidation(session, origin):
+    """Sections 4.1 and 4.4"""
+
+    def page(request):
+        return answer(
+            body=request.header('X-Kind') or 'none', headers=[('Vary', 'X-Kind'), ('Cache-Control', 'max-age=9')]
+        )
+
+    origin.add('/page', page)
+    kinds = ['a', 'b', None]
+    for _ in range(2):
+        for kind in kinds:
+            assert session.get(origin.url('/page'), headers={'X-Kind': kind}).text == (kind or 'none')
+    assert origin.hits() == 3
+    session.delete(origin.url('/page'))
+    before = origin.hits()
+    for kind in reversed(kinds):
+        assert not session.get(origin.url('/page'), headers={'X-Kind': kind}).from_cache
+    assert origin.hits() == before + 3
+
+
+def test_invalidation_needs_success_and_covers_locations(session, origin):
+    """Section 4.4"""
+    fresh = [('Cache-Control', 'max-age=100')]
+    origin.add('/other', body=b'x', headers=fresh)
+    origin.add('/failing', answer(500))
+    origin.add('/form', answer(201, headers=[('Location', '/other')]))
+    session.get(origin.url('/other'))
+    session.post(origin.url('/failing'))
+    assert session.get(origin.url('/other')).from_cache
+    session.post(origin.url('/form'))
+    assert not session.get(origin.url('/other')).from_cache
+
+
+def test_validation_freshens_and_replaces(session, origin):
+    """Sections 4.3.3 and 4.3.4"""
+    old = answer(200, b'old', [('ETag', '"old"'), ('Cache-Control', 'max-age=0'), ('X-Version', '1')])
+    new = answer(200, b'new', [('ETag', '"new"'), ('Cache-Control', 'max-age=100')])
+    freshened = answer(304, headers=[('ETag', '"old"'), ('Cache-Control', 'max-age=100'), ('X-Version', '2')])
+    origin.add('/page', old, freshened, new)
+    session.get(origin.url('/page'))
+    response = session.get(origin.url('/page'))
+    assert (response.content, response.revalidated, response.headers['X-Version']) == (b'old', True, '2')
+    assert session.get(origin.url('/page')).from_cache
+    response = session.get(origin.url('/page'), refresh=True)
+    assert (response.content, response.from_cache) == (b'new', False)
+
+
+def test_not_modified_about_another_response(session, origin):
+    """Section 4.3.4: what it does not select is not used"""
+    first = answer(200, b'first', [('ETag', '"1"'), ('Cache-Control', 'max-age=0')])
+    origin.add('/page', first, answer(304, headers=[('ETag', '"2"')]), answer(200, b'second', [('ETag', '"2"')]))
+    session.get(origin.url('/page'))
+    assert session.get(origin.url('/page')).content == b'second'
+    assert origin.requests[-1].header('If-None-Match') is None
+
+
+def test_callers_conditions(session, origin):
+    """Section 4.3.2"""
+    full = answer(200, b'x', [('ETag', '"1"'), ('Cache-Control', 'max-age=100'), ('X-Other', '1')])
+    origin.add('/page', revalidating(full))
+    session.get(origin.url('/page'))
+    response = session.get(origin.url('/page'), headers={'If-None-Match': '"0", W/"1"'})
+    assert (response.status_code, response.content, response.from_cache) == (304, b'', True)
+    assert 'X-Other' not in response.headers
+    assert session.get(origin.url('/page'), headers={'If-None-Match': '"0"'}).status_code == 200
+    assert origin.hits() == 1
+    response = session.get(origin.url('/page'), headers={'If-None-Match': '"0"', 'Cache-Control': 'no-cache'})
+    assert origin.requests[-1].header('If-None-Match') == '"1"', 'the condition of the cache takes its place'
+    assert (response.status_code, response.content) == (200, b'x')
+
+
+def test_head(session, origin):
+    """Sections 4 and 4.3.5"""
+    full = answer(200, b'body', [('ETag', '"1"'), ('Cache-Control', 'max-age=100')])
+    origin.add('/page', full)
+    session.get(origin.url('/page'))
+    head = session.head(origin.url('/page'))
+    assert (head.from_cache, head.content, head.headers['Content-Length'], origin.hits()) == (True, b'', '4', 1)
+    origin.add('/page', answer(200, b'body', [('ETag', '"1"'), ('Cache-Control', 'max-age=100'), ('X-New', '1')]))
+    session.head(origin.url('/page'), force_refresh=True)
+    assert session.get(origin.url('/page')).headers['X-New'] == '1'
+    origin.add('/page', answer(200, b'other', [('ETag', '"2"'), ('Cache-Control', 'max-age=100')]))
+    session.head(origin.url('/page'), force_refresh=True)
+    assert session.get(origin.url('/page')).content == b'other'
+
+
+def test_stale_responses(session, origin):
+    """Section 4.2.4 and RFC 5861"""
+    allowing = [('Cache-Control', 'max-age=1, stale-if-error=100'), ('Age', '10')]
+    origin.add('/page', answer(200, b'x', allowing), answer(503))
+    origin.add(
+        '/plain', answer(200, b'x', [('Cache-Control', 'max-age=1'), ('Age', '10'), ('ETag', '"1"')]), answer(503)
+    )
+    assert [session.get(origin.url('/page')).status_code for _ in range(2)] == [200, 200]
+    assert [session.get(origin.url('/plain')).status_code for _ in range(2)] == [200, 503]
+    origin.stop()
+    assert session.get(origin.url('/page')).content == b'x'
+    with pytest.raises(requests.ConnectionError):
+        session.get(origin.url('/plain'))
+
+
+def test_shared_cache(new_session, origin):
+    """Sections 3.5, 5.2.2.7 and 5.2.2.10"""
+    session = new_session(cache_control='strict', shared_cache=True)
+    origin.add('/private', body=b'x', headers=[('Cache-Control', 'private, max-age=100')])
+    origin.add('/shared', body=b'x', headers=[('Cache-Control', 's-maxage=100, max-age=0')])
+    origin.add('/user', body=b'x', headers=[('Cache-Control', 'max-age=100')])
+    assert fetches(session, origin, '/private') == [True, True]
+    assert fetches(session, origin, '/shared') == [True, False]
+    assert fetches(session, origin, '/user', headers={'Authorization': 'Bearer x'}) == [True, True]
+
+
+def test_ranges_go_to_the_origin(session, origin):
+    origin.add('/page', answer(206, b'x', [('Cache-Control', 'max-age=100'), ('Content-Range', 'bytes 0-0/5')]))
+    assert fetches(session, origin, '/page', headers={'Range': 'bytes=0-0'}) == [True, True]
