@@ -59,6 +59,8 @@ class Call:
         send_kwargs: Arguments of `Session.send`
         cache_key: Where its response is stored, or will be; None if it has no key
         conditions: Header fields that are added to validate a stored response
+        reason: Why it is answered as it is
+        origin_status: Status of the origin's answer, if it was asked
         generation: Name that the variants of the resource share, by the standard
     """
 
@@ -71,6 +73,8 @@ class Call:
     cache_key: str | None = None
     conditions: dict[str, str] = field(factory=dict)
     generation: str = ''
+    reason: str = ''
+    origin_status: int | None = None
 
     @property
     def is_strict(self) -> bool:

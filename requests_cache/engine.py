@@ -12,13 +12,12 @@ from typing import Any
 
 from attrs import evolve
 from requests import PreparedRequest, Response
-from requests.hooks import dispatch_hook
 
+from .answers import first_of, follow, gateway_timeout, with_hooks
 from .backends.sending import SendingFor
 from .body import read_body
 from .cache_keys import has_unkeyable_body
 from .call import Call, Outcome, under_way
-from .models.request import CachedRequest
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
 from .policy.decision import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from .policy.expiration import utcnow
@@ -27,6 +26,7 @@ from .policy.validation import updated_fields, updated_headers
 from .policy.vary import match_variant
 from .strict_acts import (
     add_conditions,
+    cache_status,
     freshen_by_head,
     invalidate,
     is_about,
@@ -40,6 +40,13 @@ logger = getLogger(__name__)
 
 def send(call: Call) -> AnyResponse:
     """Answer a request from the cache or from the origin"""
+    response = _send(call)
+    if call.is_strict:
+        response.cache_status = cache_status(call, response)
+    return response
+
+
+def _send(call: Call) -> AnyResponse:
     if call.policy.skip_read and call.policy.skip_write and not call.policy.only_if_cached:
         return _bypass(call)
     with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
@@ -48,6 +55,7 @@ def send(call: Call) -> AnyResponse:
             return _bypass(call)
         stored = None if call.policy.skip_read else _look_up(call)
         decision = call.rules.decide_read(call.policy, stored, utcnow())
+        call.reason = decision.reason
         if isinstance(decision, Use) and stored is not None:
             return _use(call, stored)
         if isinstance(decision, UseAndRefresh) and stored is not None:
@@ -55,7 +63,7 @@ def send(call: Call) -> AnyResponse:
             call.session._resend_async(_own_request(background), background, stored._copy())
             return _use(call, stored)
         if isinstance(decision, GatewayTimeout):
-            return _answer(call, _gateway_timeout(call))
+            return _answer(call, gateway_timeout(call))
         if isinstance(decision, Validate):
             call.conditions = decision.conditions
             return call.session._send_and_cache(_own_request(call), call, stored)
@@ -76,9 +84,6 @@ def _create_key(call: Call) -> str | None:
     if has_unkeyable_body(call.request):
         return None
     return call.session.cache.create_key(call.request, **call.send_kwargs)
-
-
-# Look up
 
 
 def _look_up(call: Call) -> CachedResponse | None:
@@ -139,60 +144,22 @@ def _is_bad_signature(error: Exception) -> bool:
     return itsdangerous is not None and isinstance(error, itsdangerous.BadSignature)
 
 
-# Act
-
-
 def _use(call: Call, stored: CachedResponse) -> AnyResponse:
     """Answer with a stored response, which may be that to a redirect that is or is not to be followed"""
     if stored.history and not call.follows_redirects:
-        first = stored.history[0]
-        first.expires, first.cache_key = stored.expires, stored.cache_key
-        stored = first
+        stored = first_of(stored)
     if call.is_strict:
         stored = present(call.request.method, call.request.headers, stored, utcnow())
     if not stored.is_redirect:
         return _answer(call, stored)
-    return _follow(call, stored)
-
-
-def _follow(call: Call, redirect: CachedResponse) -> AnyResponse:
-    session, kwargs = call.session, call.hop_kwargs
-    redirect = _with_hooks(call, redirect)
-    token = under_way.set((call.request, call.options))
-    try:
-        if not call.follows_redirects:
-            following = session.resolve_redirects(redirect, call.request, yield_requests=True, **kwargs)
-            redirect._next = CachedRequest.from_request(next(following))
-            return redirect
-        responses: list[Any] = [redirect, *session.resolve_redirects(redirect, call.request, **kwargs)]
-    finally:
-        under_way.reset(token)
-    response: AnyResponse = responses.pop()
-    response.history = responses
-    return response
+    return follow(call, stored)
 
 
 def _answer(call: Call, stored: CachedResponse) -> AnyResponse:
     filter_fn = call.policy.settings.filter_fn
     if filter_fn is not None and not filter_fn(stored):
         _forget(call)
-    return _with_hooks(call, stored)
-
-
-def _with_hooks(call: Call, response: CachedResponse) -> CachedResponse:
-    hooks = call.request.hooks
-    if not hooks or not hooks.get('response'):
-        return response
-    result: CachedResponse = dispatch_hook(  # type: ignore[no-untyped-call]
-        'response', hooks, response, **call.hop_kwargs
-    )
-    return result
-
-
-def _gateway_timeout(call: Call) -> CachedResponse:
-    response = CachedResponse(status_code=504, reason='Not Cached', url=call.request.url)
-    response.request = call.request  # type: ignore[assignment]
-    return response
+    return with_hooks(call, stored)
 
 
 def _own_request(call: Call) -> PreparedRequest:
@@ -224,8 +191,8 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
         return _use(call, stored)  # type: ignore[arg-type]
     if call.conditions and response.status_code == 304 and stored is not None:
         if call.is_strict and not is_about(stored, response):
-            unconditional = evolve(call, conditions={})
-            return send_and_record(unconditional, _own_request(unconditional), stored)
+            call.conditions = {}
+            return send_and_record(call, _own_request(call), stored)
         return _use(call, _revalidated(call, stored, response))
     if call.rules.decide_on_error(call.policy, stored, utcnow(), response.status_code):
         logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
@@ -243,12 +210,11 @@ def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> Non
 def _send_to_origin(call: Call, request: PreparedRequest) -> Response:
     token = under_way.set((request, call.options))
     try:
-        return call.session._send_to_origin(request, **call.send_kwargs)
+        response = call.session._send_to_origin(request, **call.send_kwargs)
+        call.origin_status = response.status_code
+        return response
     finally:
         under_way.reset(token)
-
-
-# Record
 
 
 def _record(call: Call, response: Response, stored: CachedResponse | None) -> AnyResponse:

@@ -7,7 +7,8 @@ from os import urandom
 from requests import PreparedRequest, Response
 
 from .call import Call
-from .models.response import CachedResponse
+from .models.response import AnyResponse, CachedResponse
+from .policy.cache_status import CacheStatus, forwarded
 from .policy.expiration import utcnow
 from .policy.invalidation import invalidated_urls
 from .policy.preconditions import OWN_CONDITIONS, entity_tags
@@ -20,6 +21,23 @@ _BODY_FIELDS = ('Content-Length', 'Content-Type', 'Content-Encoding', 'Transfer-
 def new_generation() -> str:
     """A name for the variants of a resource from now on; those of earlier generations are not found any more"""
     return urandom(4).hex()
+
+
+def cache_status(call: Call, response: AnyResponse) -> CacheStatus:
+    """What the cache did with a request (RFC 9211)"""
+    expires = getattr(response, 'expires', None)
+    ttl = round((expires - utcnow()).total_seconds()) if expires is not None else None
+    asked = call.origin_status is not None
+    reason = call.reason or call.policy.skip_read
+    return CacheStatus(
+        hit=not asked and response.status_code != 504,
+        fwd=forwarded(reason) if asked else None,
+        fwd_status=call.origin_status,
+        ttl=ttl,
+        stored=asked and bool(getattr(response, 'cache_key', None)),
+        key=call.cache_key,
+        detail=reason,
+    )
 
 
 def invalidate(call: Call, response: Response) -> None:

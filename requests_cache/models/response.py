@@ -40,6 +40,8 @@ class BaseResponse(Response):
     expires: datetime | None = field(default=None)
     cache_key = ''
     revalidated = False
+    # By the standard: what the cache did (RFC 9211)
+    cache_status: Any = None
 
     @property
     def from_cache(self) -> bool:

@@ -18,8 +18,7 @@ class Variant:
     Args:
         matches: It does
         secondary_names: Names of the header fields that tell this variant from others, where it can be stored beside
-        them;
-            empty if it cannot
+            them; empty if it cannot
     """
 
     matches: bool

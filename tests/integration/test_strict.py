@@ -211,6 +211,22 @@ def test_shared_cache(new_session, origin):
     assert fetches(session, origin, '/user', headers={'Authorization': 'Bearer x'}) == [True, True]
 
 
+def test_cache_status(session, origin):
+    """RFC 9211"""
+    origin.add('/page', revalidating(answer(200, b'x', [('Cache-Control', 'max-age=100'), ('ETag', '"1"')])))
+    key = session.cache.create_key(requests.Request('GET', origin.url('/page')))
+    end = f'key="{key}"; detail='
+    shown = [str(session.get(origin.url('/page'), **kwargs).cache_status) for kwargs in ({}, {}, {'refresh': True})]
+    assert shown == [
+        f'requests-cache; fwd=uri-miss; fwd-status=200; ttl=100; stored; {end}"not stored"',
+        f'requests-cache; hit; ttl=100; {end}"fresh"',
+        f'requests-cache; fwd=request; fwd-status=304; ttl=100; stored; {end}"refresh"',
+    ]
+    status = session.get(origin.url('/none'), only_if_cached=True).cache_status
+    assert (status.hit, status.fwd, status.stored) == (False, None, False)
+    assert str(session.post(origin.url('/page')).cache_status).startswith('requests-cache; fwd=method; fwd-status=200')
+
+
 def test_ranges_go_to_the_origin(session, origin):
     origin.add('/page', answer(206, b'x', [('Cache-Control', 'max-age=100'), ('Content-Range', 'bytes 0-0/5')]))
     assert fetches(session, origin, '/page', headers={'Range': 'bytes=0-0'}) == [True, True]
