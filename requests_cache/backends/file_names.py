@@ -1,10 +1,10 @@
 """Names of files for keys that may hold anything
 
-A key that is a safe file name on every platform we run on is its own name, as in 1.x. Any other key gets a name that begins
-with a tilde, which no plain name does:
+A key that is a safe file name is its own name, as in 1.x. Any other key gets a name that begins with a tilde, which no
+plain name does:
 
     ~a%2Fb          a short key, percent-encoded
-    ~~<SHA-256>     a key too long for a file name; the key itself is in the file `.requests-cache-<SHA-256>.key` beside it
+    ~~<SHA-256>     a key too long for a file name; the key is in a file beside it, `.requests-cache-<SHA-256>.json.key`
 
 No name of an entry begins with a dot, so neither these nor temporary files are ever taken for one.
 """
@@ -18,11 +18,9 @@ from re import compile as re_compile
 from secrets import token_hex
 from urllib.parse import quote, unquote_to_bytes
 
-KEY_FILE_SUFFIX = '.key'
 MAX_NAME_LENGTH = 255
 REDIRECTS_FILE = 'redirects.sqlite'
 LRU_INDEX_FILE = 'lru.db'
-TEMP_SUFFIX = '.tmp'
 _OWN_PREFIX = '.requests-cache-'
 
 # Printable ASCII that no file system gives a meaning to; a colon or a quote is one only on Windows
@@ -30,7 +28,8 @@ _PLAIN = re_compile(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' els
 _DEVICE = re_compile(r'(?i)(con|conin\$|conout\$|prn|aux|nul|com\d|lpt\d) *(\.|$)')
 _DEFAULT_KEY = re_compile(r'[0-9a-f]{16}|[0-9a-f]{64}')
 _LONG_NAME = re_compile(r'~~[0-9a-f]{64}')
-_OWN_FILE = re_compile(rf'{_OWN_PREFIX.replace(".", "[.]")}[0-9a-f]+({TEMP_SUFFIX}|{KEY_FILE_SUFFIX})')
+_TEMP_FILE = re_compile(r'\.requests-cache-[0-9a-f]{16}\.tmp')
+_KEY_FILE = re_compile(r'\.requests-cache-([0-9a-f]{64}\..*)\.key')
 _OTHER_STORE = re_compile(r'(redirects\.sqlite|lru\.db)(-[a-z]+)?')
 
 
@@ -70,15 +69,15 @@ def is_long(name: str, extension: str) -> bool:
     return name.endswith(extension) and _LONG_NAME.fullmatch(_stem(name, extension)) is not None
 
 
-def key_file(path: Path, extension: str) -> Path:
+def key_file(path: Path) -> Path:
     """Where the key of an entry with a long key is kept"""
-    return path.with_name(f'{_OWN_PREFIX}{_stem(path.name, extension)[2:]}{KEY_FILE_SUFFIX}')
+    return path.with_name(f'{_OWN_PREFIX}{path.name[2:]}.key')
 
 
 def read_key_file(path: Path, extension: str) -> str | None:
     """The key of an entry with a long key; None if it is not known"""
     try:
-        key = key_file(path, extension).read_bytes().decode('utf-8', 'surrogatepass')
+        key = key_file(path).read_bytes().decode('utf-8', 'surrogatepass')
     except (OSError, ValueError):
         return None
     return key if file_name(key, extension) == path.name else None
@@ -86,7 +85,7 @@ def read_key_file(path: Path, extension: str) -> str | None:
 
 def temp_file(directory: Path) -> Path:
     """A new name for a file that is being written"""
-    return directory / f'{_OWN_PREFIX}{token_hex(8)}{TEMP_SUFFIX}'
+    return directory / f'{_OWN_PREFIX}{token_hex(8)}.tmp'
 
 
 def is_entry(name: str, extension: str) -> bool:
@@ -95,13 +94,19 @@ def is_entry(name: str, extension: str) -> bool:
 
 
 def is_certainly_ours(name: str, extension: str) -> bool:
-    """Whether nobody else gives such names; the plain name of a key that `create_key` did not make may be a foreign file"""
+    """Whether nobody else gives such names; a plain name that `create_key` does not make may be of a foreign file"""
     return name.startswith('~') or _DEFAULT_KEY.fullmatch(_stem(name, extension)) is not None
 
 
-def is_leftover(name: str) -> bool:
-    """Whether a file belongs to entries without being one: a temporary file, or the key of a long name"""
-    return _OWN_FILE.fullmatch(name) is not None
+def is_temporary(name: str) -> bool:
+    """Whether a file was left behind by a writer that did not come to its end"""
+    return _TEMP_FILE.fullmatch(name) is not None
+
+
+def entry_of_key_file(path: Path, extension: str) -> Path | None:
+    """The entry whose key is kept in a file; None if the file is another one"""
+    match = _KEY_FILE.fullmatch(path.name)
+    return path.with_name(f'~~{match[1]}') if match and is_long(f'~~{match[1]}', extension) else None
 
 
 def extension_for(serializer: object) -> str:
@@ -111,8 +116,9 @@ def extension_for(serializer: object) -> str:
         return '.dat'
     known = {'pickle': 'pkl', 'safe_pickle': 'pkl', 'ujson': 'json', 'orjson': 'json'}
     extension = f'.{known.get(name, name)}'
-    # A serializer object without a name goes by its `repr()`, which may hold a path or an address that is not the same again
-    return extension if _PLAIN.fullmatch(extension[1:]) and len(extension) < 80 and ' at 0x' not in extension else '.dat'
+    # An object without a name goes by its `repr()`, which may hold a path, or an address that is never the same again
+    is_usable = _PLAIN.fullmatch(extension[1:]) and len(extension) < 80 and ' at 0x' not in extension
+    return extension if is_usable else '.dat'
 
 
 def _stem(name: str, extension: str) -> str:
