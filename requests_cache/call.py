@@ -61,6 +61,7 @@ class Call:
         conditions: Header fields that are added to validate a stored response
         reason: Why it is answered as it is
         origin_status: Status of the origin's answer, if it was asked
+        is_store_away: The store could not be reached for reading; to write would be to wait once more
         generation: Name that the variants of the resource share, by the standard
     """
 
@@ -73,6 +74,7 @@ class Call:
     cache_key: str | None = None
     conditions: dict[str, str] = field(factory=dict)
     generation: str = ''
+    is_store_away: bool = False
     reason: str = ''
     origin_status: int | None = None
 

@@ -18,12 +18,13 @@ from .backends.sending import SendingFor
 from .body import read_body
 from .cache_keys import has_unkeyable_body
 from .call import Call, Outcome, under_way
+from .exceptions import BackendUnavailableError
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
-from .policy.decision import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from .policy.expiration import utcnow
 from .policy.presentation import present
 from .policy.validation import updated_fields, updated_headers
 from .policy.vary import match_variant
+from .policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from .strict_acts import (
     add_conditions,
     cache_status,
@@ -134,6 +135,7 @@ def _read(call: Call) -> CachedResponse | None:
         if _is_bad_signature(e):
             raise
         session._faults.report('read', e)
+        call.is_store_away = isinstance(e, BackendUnavailableError)
         return None
     session._faults.succeeded('read')
     return stored
@@ -269,6 +271,8 @@ def _revalidated(call: Call, stored: CachedResponse, response: Response) -> Cach
 
 
 def _write(call: Call, cached: CachedResponse) -> bool:
+    if call.is_store_away:
+        return False
     session = call.session
     try:
         session.cache.save_response(cached, call.cache_key, cached.expires)

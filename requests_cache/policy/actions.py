@@ -14,16 +14,7 @@ from requests import PreparedRequest, Response
 
 from ..models.base import RichMixin
 from ..models.response import CachedResponse
-from .decision import (
-    Fetch,
-    GatewayTimeout,
-    Store,
-    UseAndRefresh,
-    Validate,
-    decide_read,
-    decide_store,
-    response_lifetime,
-)
+from .decision import decide_read, decide_store, response_lifetime
 from .directives import NO_DIRECTIVES, CacheDirectives
 from .expiration import ExpirationTime, get_expiration_datetime, get_url_expiration, utcnow
 from .freshness import is_fresh_enough, is_stale_allowed
@@ -32,6 +23,7 @@ from .request import RequestPolicy, request_policy
 from .settings import CacheSettings, KeyCallback
 from .validation import updated_headers
 from .vary import match_variant
+from .verdicts import Fetch, GatewayTimeout, Store, UseAndRefresh, Validate
 
 METHOD_OVERRIDE_HEADERS = list(_METHOD_OVERRIDE_HEADERS)
 

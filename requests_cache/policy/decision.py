@@ -17,63 +17,17 @@ from .directives import NO_DIRECTIVES, CacheDirectives
 from .freshness import Lifetime, is_fresh_enough, is_stale_allowed, lifetime_from_response, lifetime_from_user
 from .request import RequestPolicy
 from .validation import conditions, has_validator
-
-
-@frozen
-class Use:
-    """Answer with the stored response"""
-
-    reason: str
-
-
-@frozen
-class UseAndRefresh:
-    """Answer with the stored response, and renew it in the background, with these request header fields"""
-
-    reason: str
-    conditions: dict[str, str]
-
-
-@frozen
-class Validate:
-    """Ask the origin whether the stored response is still right, with these request header fields"""
-
-    reason: str
-    conditions: dict[str, str]
-
-
-@frozen
-class Fetch:
-    """Send the request to the origin as it is"""
-
-    reason: str
-
-
-@frozen
-class GatewayTimeout:
-    """Answer with status 504: the network may not be used (RFC 9111, section 5.2.1.7)"""
-
-    reason: str
-
-
-ReadDecision = Use | UseAndRefresh | Validate | Fetch | GatewayTimeout
-
-
-@frozen
-class Store:
-    """Store the response"""
-
-    expires: datetime | None
-
-
-@frozen
-class DoNotStore:
-    """Leave the store as it is"""
-
-    reason: str
-
-
-StoreDecision = Store | DoNotStore
+from .verdicts import (
+    DoNotStore,
+    Fetch,
+    GatewayTimeout,
+    ReadDecision,
+    Store,
+    StoreDecision,
+    Use,
+    UseAndRefresh,
+    Validate,
+)
 
 
 def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:

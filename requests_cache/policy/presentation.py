@@ -10,9 +10,9 @@ from requests.structures import CaseInsensitiveDict
 
 from ..models.response import CachedResponse
 from .preconditions import FIELDS_OF_304, has_conditions, is_not_modified
-from .strict import received
 from .strict_directives import named_by_connection, response_directives
 from .strict_freshness import current_age_seconds
+from .strict_state import received
 
 # Header fields about one connection, which are not stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1)
 OF_THE_CONNECTION = frozenset(

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from . import decision, strict
-from .decision import ReadDecision, StoreDecision
 from .request import RequestPolicy, request_policy
 from .settings import CacheSettings
 from .strict_request import strict_request_policy
+from .verdicts import ReadDecision, StoreDecision
 
 
 class Rules(NamedTuple):

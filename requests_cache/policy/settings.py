@@ -83,20 +83,21 @@ class CacheSettings(RichMixin):
         content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
         disabled: Neither read nor write the cache
         expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
-        NEVER_EXPIRE filter_fn: Called with a response; False keeps it out of the cache
+            NEVER_EXPIRE
+        filter_fn: Called with a response; False keeps it out of the cache
         heuristic_fraction: By the standard, how long a response without explicit freshness is fresh, as a part of the
             time for which it had not been modified
         ignored_parameters: Names of request parameters, headers and JSON members that are left out of matching, and
-        whose
-            values are not stored
+            whose values are not stored
         key_fn: Called with a request and the arguments of its sending; returns its key
         match_headers: Names of request headers that requests must share to match; True for all
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
         shared_cache: By the standard, cache for more than one user
         stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
-        stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have been
-        stale urls_expire_after: Expiration by URL pattern; the first that matches counts
+        stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have
+            been stale
+        urls_expire_after: Expiration by URL pattern; the first that matches counts
 
     Raises:
         ValueError, TypeError: An expiration has no meaning

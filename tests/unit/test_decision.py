@@ -10,19 +10,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, CachedRequest, CachedResponse, CacheSettings
-from requests_cache.policy.decision import (
-    DoNotStore,
-    Fetch,
-    GatewayTimeout,
-    Store,
-    Use,
-    UseAndRefresh,
-    Validate,
-    decide_on_error,
-    decide_read,
-    decide_store,
-    renewed_until,
-)
+from requests_cache.policy.decision import decide_on_error, decide_read, decide_store, renewed_until
 from requests_cache.policy.directives import CacheDirectives
 from requests_cache.policy.freshness import (
     age_seconds,
@@ -34,6 +22,7 @@ from requests_cache.policy.freshness import (
 from requests_cache.policy.request import RequestOptions, request_policy
 from requests_cache.policy.validation import conditions, has_validator, updated_fields, updated_headers
 from requests_cache.policy.vary import match_variant
+from requests_cache.policy.verdicts import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 URL = 'http://example.com/page'

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DO_NOT_CACHE, CachedResponse, CacheSettings
-from requests_cache.policy.decision import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from requests_cache.policy.http_date import parse_http_date
 from requests_cache.policy.invalidation import invalidated_urls, origin
 from requests_cache.policy.preconditions import entity_tags, has_conditions, is_not_modified
 from requests_cache.policy.presentation import present, without_unstorable
 from requests_cache.policy.request import RequestOptions
 from requests_cache.policy.rules import DEFAULT, STANDARD, rules_for
-from requests_cache.policy.strict import FOREVER_SECONDS, decide_on_error, decide_read, decide_store, renewed_until
+from requests_cache.policy.strict import decide_on_error, decide_read, decide_store, renewed_until
 from requests_cache.policy.strict_directives import (
     INVALID,
     NOTHING,
@@ -28,6 +27,8 @@ from requests_cache.policy.strict_directives import (
     response_directives,
 )
 from requests_cache.policy.strict_request import strict_request_policy
+from requests_cache.policy.strict_state import FOREVER_SECONDS
+from requests_cache.policy.verdicts import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 URL = 'http://example.com/page'
