@@ -1,0 +1,153 @@
+"""The contract, kept in Redis: one server, one with access control, a cluster, and the driver's stand-in"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import fakeredis
+import pytest
+import redis
+from support.redis_server import HOST, RedisClusterServers, RedisServer, free_port
+
+from contract.storage_contract import StorageContract
+from contract.values import closing_all
+from requests_cache.backends.redis import RedisCache, RedisDict, RedisHashDict
+
+pytest_plugins = ['support.redis_fixtures']
+
+NAMESPACE = 'contract'
+USER = 'cache on >secret ~contract* +@all -@dangerous -@admin -@scripting -@blocking'
+
+
+class RedisContract(StorageContract):
+    serializers: tuple[Any, ...] = ('pickle',)
+
+    @pytest.fixture
+    def options(self) -> dict[str, Any]:
+        """Keywords that lead to the store of the test, which is empty"""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
+        def make(kind: str = 'responses', **kwargs: Any) -> Any:
+            storage_class = RedisHashDict if kind == 'redirects' else RedisDict
+            return storage_class(NAMESPACE, kind, **options, **kwargs)
+
+        with closing_all(make) as factory:
+            yield factory
+
+    @pytest.fixture
+    def cache_factory(self, options: dict[str, Any]) -> Iterator[Any]:
+        with closing_all(lambda **kwargs: RedisCache(NAMESPACE, **options, **kwargs)) as factory:
+            yield factory
+
+    @pytest.fixture
+    def broken_storage(self) -> Iterator[Any]:
+        with closing_all(RedisDict) as factory:
+            yield factory(NAMESPACE, host=HOST, port=free_port())
+
+
+class TestRedis(RedisContract):
+    serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
+
+    @pytest.fixture
+    def options(self, redis_server: RedisServer) -> dict[str, Any]:
+        return {'host': HOST, 'port': redis_server.port}
+
+
+class TestRedisHash(RedisContract):
+    """All that holds for responses holds for those kept in a hash"""
+
+    @pytest.fixture
+    def options(self, redis_server: RedisServer) -> dict[str, Any]:
+        return {'url': redis_server.url}
+
+    @pytest.fixture
+    def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
+        def make(kind: str = 'responses', **kwargs: Any) -> Any:
+            serializer = {'serializer': 'pickle'} if kind == 'responses' else {}
+            return RedisHashDict(NAMESPACE, kind, **{**options, **serializer, **kwargs})
+
+        with closing_all(make) as factory:
+            yield factory
+
+    @pytest.fixture
+    def broken_storage(self) -> Iterator[Any]:
+        with closing_all(RedisHashDict) as factory:
+            yield factory(NAMESPACE, 'responses', serializer='pickle', host=HOST, port=free_port())
+
+
+@pytest.fixture(scope='module')
+def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp('redis'), password='admin', users=(USER,)) as started:
+        yield started
+
+
+class TestRedisWithAccessControl(RedisContract):
+    @pytest.fixture
+    def options(self, guarded_server: RedisServer) -> dict[str, Any]:
+        guarded_server.flush()
+        return {'host': HOST, 'port': guarded_server.port, 'username': 'cache', 'password': 'secret'}
+
+    @pytest.fixture
+    def broken_storage(self, options: dict[str, Any]) -> Iterator[Any]:
+        with closing_all(RedisDict) as factory:
+            yield factory(NAMESPACE, **{**options, 'password': 'wrong'})
+
+
+class TestRedisClientThatDecodes(RedisContract):
+    @pytest.fixture
+    def options(self, redis_server: RedisServer) -> Iterator[dict[str, Any]]:
+        with redis_server.client(decode_responses=True) as client:
+            yield {'connection': client}
+
+
+class TestRedisCluster(RedisContract):
+    examples = 10
+
+    @pytest.fixture
+    def options(self, redis_cluster: RedisClusterServers) -> dict[str, Any]:
+        return {'host': HOST, 'port': redis_cluster.port, 'cluster': True}
+
+    @pytest.fixture
+    def broken_storage(self) -> Iterator[Any]:
+        with closing_all(RedisDict) as factory:
+            yield factory(NAMESPACE, host=HOST, port=free_port(), cluster=True)
+
+
+class TestRedisClusterClientThatDecodes(RedisContract):
+    examples = 10
+
+    @pytest.fixture
+    def options(self, redis_cluster: RedisClusterServers) -> Iterator[dict[str, Any]]:
+        with redis_cluster.client(decode_responses=True) as client:
+            yield {'connection': client}
+
+
+class TestFakeRedis(RedisContract):
+    persistent = True
+    forkable = False  # it lives in the memory of the process
+
+    @pytest.fixture
+    def options(self) -> Iterator[dict[str, Any]]:
+        with fakeredis.FakeStrictRedis(server=fakeredis.FakeServer()) as client:
+            yield {'connection': client}
+
+    @pytest.fixture
+    def broken_storage(self, storage_factory: Callable[..., Any]) -> Any:
+        server = fakeredis.FakeServer()
+        server.connected = False
+        return RedisDict(NAMESPACE, connection=fakeredis.FakeStrictRedis(server=server))
+
+
+class TestFakeRedisInPlaceOfTheDriver(TestFakeRedis):
+    @pytest.fixture
+    def options(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        server = fakeredis.FakeServer()
+
+        def make(**kwargs: Any) -> redis.Redis:
+            return fakeredis.FakeStrictRedis(server=server, **kwargs)
+
+        monkeypatch.setattr('requests_cache.backends.redis.StrictRedis', make)
+        return {}

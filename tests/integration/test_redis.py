@@ -1,0 +1,285 @@
+"""Redis as its users see it: names and lifetimes on the server, round trips, sessions"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+from unittest import mock
+
+import pytest
+import redis
+import redis.asyncio
+from contract.values import facts, make_response
+from support.redis_server import RedisServer
+
+from requests_cache import CachedSession
+from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict, RedisHashDict
+from requests_cache.backends.redis_commands import unique
+
+pytest_plugins = ['support.redis_fixtures']
+
+
+def in_an_hour() -> datetime:
+    return datetime.now(timezone.utc) + timedelta(hours=1)
+
+
+class TestNames:
+    NAMESPACES = ('a', 'a:b', 'a:b:c', 'a*', 'a?', '[ab]', 'a\\', 'a^', '*', '', ':', 'a-redirects', 'ä\ud800', 'a:%')
+
+    def test_names_are_those_of_1_3(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('my_cache')
+        cache.responses['0a1b2c3d4e5f6789'] = make_response(1)
+        cache.redirects['fedcba9876543210'] = '0a1b2c3d4e5f6789'
+        assert sorted(redis_client.keys()) == [b'my_cache-redirects', b'my_cache:0a1b2c3d4e5f6789']
+        assert redis_client.hgetall('my_cache-redirects') == {b'fedcba9876543210': b'0a1b2c3d4e5f6789'}
+        RedisHashDict('my_cache', 'other', connection=redis_client)['key'] = 'value'
+        assert redis_client.hgetall('my_cache-other') == {b'key': b'value'}
+
+    @pytest.mark.parametrize('namespace', NAMESPACES, ids=ascii)
+    def test_caches_do_not_touch_each_other(self, namespace: str, make_redis_cache: Any) -> None:
+        keys = ['0a1b', 'b:0a1b', 'b', ':', '%3A', '', '-redirects', 'b-redirects', '%b%2Dredirects', 'c:-redirects']
+        caches = {name: make_redis_cache(name) for name in self.NAMESPACES}
+        for number, cache in enumerate(caches.values()):
+            for key in keys:
+                cache.responses[key] = make_response(number)
+                cache.redirects[key] = str(number)
+        for number, cache in enumerate(caches.values()):
+            assert sorted(cache.responses) == sorted(cache.redirects) == sorted(keys)
+            assert {r.headers['X-Number'] for r in cache.responses.values()} == {str(number)}
+            assert set(cache.redirects.values()) == {str(number)}
+        cache = caches.pop(namespace)
+        assert cache.responses.bulk_delete(['b', 'b:0a1b', 'b-redirects']) == 3
+        cache.clear()
+        assert len(cache.responses) == len(cache.redirects) == 0
+        for other in caches.values():
+            assert len(other.responses) == len(other.redirects) == len(keys)
+
+    def test_what_others_keep_stays(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('mine')
+        cache.responses['key'] = make_response(1)
+        foreign = {
+            'min': b'1',
+            'mine': b'2',
+            'mine-': b'3',
+            'mine:sub:key': b'4',
+            b'mine:\xff': b'5',
+            'other:mine:key': b'6',
+        }
+        redis_client.mset(foreign)
+        redis_client.rpush('mine:list', 'a', 'b')
+        redis_client.hset('mine:other-redirects', 'a', 'b')
+        assert list(cache.responses) == ['key']
+        assert len(cache.responses) == 1
+        cache.delete(expired=True, invalid=True, older_than=-1)
+        cache.clear()
+        assert set(redis_client.keys()) == {k.encode() if isinstance(k, str) else k for k in foreign} | {
+            b'mine:list',
+            b'mine:other-redirects',
+        }
+
+    def test_a_value_of_another_type(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('mine')
+        redis_client.rpush('mine:key', 'not', 'an', 'entry')
+        redis_client.set('mine-redirects', 'not a hash')
+        assert cache.responses['key'] is None
+        assert cache.get_response('key') is None
+        assert len(cache.redirects) == 0
+        assert (list(cache.redirects), 'key' in cache.redirects, cache.redirects.get('key')) == ([], False, None)
+        assert cache.redirects.bulk_delete(['key']) == 0
+        cache.responses['key'] = make_response(1)
+        cache.redirects['from'] = 'key'
+        assert facts(cache.get_response('from')) == facts(make_response(1))
+
+    def test_deleting_a_value_of_another_type_by_its_key(
+        self, redis_client: redis.Redis, make_redis_cache: Any
+    ) -> None:
+        redis_client.rpush('mine:key', 'not an entry')
+        assert make_redis_cache('mine').delete('key') == 1
+        assert redis_client.keys() == []
+
+    def test_each_key_once_though_the_server_repeats_itself(self, redis_server: RedisServer) -> None:
+        class Repeating(redis.Redis):
+            def scan_iter(self, *args: Any, **kwargs: Any) -> Any:
+                found = list(super().scan_iter(*args, **kwargs))
+                return iter([*found, *found])
+
+        with Repeating(port=redis_server.port) as repeating:
+            storage = RedisDict('mine', connection=repeating)
+            storage.update({str(i): make_response(i) for i in range(10)})
+            assert len(storage) == 10
+            assert len(list(storage.scan())) == 10
+
+    def test_a_server_that_does_not_select_by_type(self, redis_server: RedisServer) -> None:
+        class Old(redis.Redis):
+            def scan(self, *args: Any, _type: Any = None, **kwargs: Any) -> Any:
+                if _type:
+                    raise redis.ResponseError('syntax error')
+                return super().scan(*args, **kwargs)
+
+        with Old(port=redis_server.port) as old:
+            cache = RedisCache('mine', connection=old)
+            cache.responses['key'] = make_response(1)
+            old.rpush('mine:list', 'not an entry')
+            assert sorted(cache.responses) == ['key', 'list']
+            assert [key for key, _ in cache.responses.scan()] == ['key']
+
+    def test_what_is_remembered_while_scanning_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr('requests_cache.backends.redis_commands.REMEMBERED_NAMES', 3)
+        assert list(unique([1, 2, 1, 3, 2, 3, 4, 1, 4], key=int)) == [1, 2, 3, 4, 4]
+
+
+class TestLifetimes:
+    @pytest.mark.parametrize(
+        ('options', 'expires_in', 'expected'),
+        [
+            ({}, None, -1),
+            ({}, 60, 60 + DEFAULT_TTL_OFFSET),
+            ({}, -60, DEFAULT_TTL_OFFSET - 60),
+            ({}, -10 * DEFAULT_TTL_OFFSET, DEFAULT_TTL_OFFSET),
+            ({'ttl_offset': 10}, 60, 70),
+            ({'ttl_offset': 0}, -60, 1),
+            ({'ttl_offset': -100}, 60, 1),
+            ({'ttl': False}, 60, -1),
+            ({'ttl': False}, -60, -1),
+        ],
+    )
+    def test_entries_are_kept_until_some_time_after_they_expire(
+        self,
+        options: dict[str, Any],
+        expires_in: int | None,
+        expected: int,
+        redis_client: redis.Redis,
+        make_redis_cache: Any,
+    ) -> None:
+        cache = make_redis_cache('mine', **options)
+        expires = expires_in and datetime.now(timezone.utc) + timedelta(seconds=expires_in)
+        cache.save_response(make_response(1), 'key', expires)
+        assert redis_client.ttl('mine:key') == pytest.approx(expected, abs=5 if expected > 5 else 0)
+
+    def test_a_new_expiration_is_a_new_lifetime(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('mine')
+        cache.save_response(make_response(1), 'key', in_an_hour())
+        cache.reset_expiration()
+        assert redis_client.ttl('mine:key') == -1
+        cache.reset_expiration(100)
+        assert redis_client.ttl('mine:key') == pytest.approx(100 + DEFAULT_TTL_OFFSET, abs=5)
+
+    def test_redirects_are_not_removed(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('mine')
+        cache.redirects['a'] = 'b'
+        assert redis_client.ttl('mine-redirects') == -1
+
+    def test_far_dates(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('mine')
+        cache.save_response(make_response(1), 'key', datetime.max.replace(tzinfo=timezone.utc))
+        assert redis_client.ttl('mine:key') > 86_400
+        assert cache.contains('key')
+
+
+class TestRoundTrips:
+    """How often the server is asked"""
+
+    @staticmethod
+    def commands(redis_client: redis.Redis) -> dict[str, int]:
+        ignored = (
+            'cmdstat_info',
+            'cmdstat_config',
+            'cmdstat_client',
+            'cmdstat_hello',
+            'cmdstat_auth',
+            'cmdstat_select',
+        )
+        stats = redis_client.info('commandstats')
+        return {k.removeprefix('cmdstat_'): v['calls'] for k, v in stats.items() if not k.startswith(ignored)}
+
+    def test_one_read_for_a_hit_and_one_write_for_a_response(
+        self, redis_client: redis.Redis, make_redis_session: Any, origin: Any
+    ) -> None:
+        origin.add('/page', body=b'hello')
+        session = make_redis_session(expire_after=60)
+        session.get(origin.url('/missing'))
+        redis_client.config_resetstat()
+        session.get(origin.url('/page'))
+        assert self.commands(redis_client) == {'get': 1, 'hget': 1, 'setex': 1}
+        redis_client.config_resetstat()
+        assert session.get(origin.url('/page')).from_cache
+        assert self.commands(redis_client) == {'get': 1}
+
+    def test_a_scan_reads_values_in_batches(
+        self, redis_server: RedisServer, redis_client: redis.Redis, make_redis_cache: Any
+    ) -> None:
+        cache = make_redis_cache('mine')
+        for i in range(250):
+            cache.responses[str(i)] = make_response(i)
+        sent = []
+        connected = redis.Connection.send_packed_command
+
+        def send(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
+            sent.append(command)
+            return connected(self, command, *args, **kwargs)
+
+        with mock.patch.object(redis.Connection, 'send_packed_command', send):
+            assert len(list(cache.responses.scan())) == 250
+            scanned = len(sent)
+            assert cache.responses.bulk_delete(map(str, range(250))) == 250
+        assert scanned <= 6
+        assert len(sent) == scanned + 1
+
+    def test_deleting_looks_for_dead_redirects_in_batches(
+        self, redis_client: redis.Redis, make_redis_cache: Any
+    ) -> None:
+        cache = make_redis_cache('mine')
+        cache.responses['there'] = make_response(1)
+        cache.redirects.update({f'alive {i}': 'there' for i in range(500)}, dead='gone')
+        redis_client.config_resetstat()
+        assert cache.delete('missing') == 0
+        assert len(cache.redirects) == 500
+        assert self.commands(redis_client) == {'unlink': 1, 'hscan': 1, 'exists': 2, 'hdel': 1, 'hlen': 1}
+
+
+class TestSessions:
+    def test_hits_outlive_the_session(self, make_redis_session: Any, origin: Any) -> None:
+        origin.add('/page', body=b'\x00\xff body', headers=[('X-Repeated', 'a'), ('X-Repeated', 'b')])
+        make_redis_session().get(origin.url('/page'))
+        hit = make_redis_session().get(origin.url('/page'))
+        assert hit.from_cache
+        assert hit.content == b'\x00\xff body'
+        assert origin.hits() == 1
+        assert not make_redis_session('another').get(origin.url('/page')).from_cache
+
+    def test_redirects(self, make_redis_session: Any, origin: Any) -> None:
+        origin.add('/start', status=302, headers=[('Location', '/end')])
+        origin.add('/end', body=b'end')
+        session = make_redis_session()
+        session.get(origin.url('/start'))
+        hits = origin.hits()
+        assert make_redis_session().get(origin.url('/start')).from_cache
+        assert make_redis_session().get(origin.url('/end')).from_cache
+        assert origin.hits() == hits
+        assert session.cache.delete(urls=[origin.url('/start')]) == 1
+        assert len(session.cache.redirects) == 0
+
+    def test_copying_between_backends(self, make_redis_session: Any, origin: Any) -> None:
+        origin.add('/page', body=b'hello', headers=[('Content-Type', 'text/plain')])
+        url = origin.url('/page')
+        for serializer in (None, 'json'):
+            with (
+                CachedSession('memory', backend='memory') as source,
+                make_redis_session(f'to {serializer}', serializer=serializer) as ours,
+            ):
+                source.get(url)
+                ours.cache.update(source.cache)
+                assert ours.get(url).from_cache
+                with CachedSession('back', backend='memory') as back:
+                    back.cache.update(ours.cache)
+                    assert back.get(url).content == b'hello'
+                    assert back.get(url).from_cache
+
+    def test_keys_of_ones_own(self, make_redis_session: Any, origin: Any, redis_client: redis.Redis) -> None:
+        origin.add('/page', body=b'hello')
+        session = make_redis_session(key_fn=lambda request, **kwargs: request.url)
+        session.get(origin.url('/page'))
+        assert session.get(origin.url('/page')).from_cache
+        assert list(session.cache.responses) == [origin.url('/page')]
+        assert session.cache.delete(origin.url('/page')) == 1
+        assert redis_client.keys() == []
