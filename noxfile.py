@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 PYTHONS = ['3.10', '3.11', '3.12', '3.13']
-PUBLISHED = ('requests-cache==1.3.3', 'url-normalize==3.0.0')
+PUBLISHED = ('requests-cache==1.3.3', 'url-normalize==3.0.0', 'time-machine')
 PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
 
 nox.needs_version = '>=2024.3.2'
@@ -45,7 +45,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests, with branch coverage"""
     session.install('.[test]')
-    env = {'COVERAGE_FILE': str(Path(session.create_tmp()) / 'coverage'), 'PYTHONDEVMODE': '1'}
+    env = {'COVERAGE_FILE': str(Path(session.create_tmp(), 'coverage').resolve()), 'PYTHONDEVMODE': '1'}
     session.run('pytest', '--cov', '--cov-report=term', *session.posargs, env=env)
 
 
@@ -60,11 +60,11 @@ def docs(session: nox.Session) -> None:
 def differential(session: nox.Session) -> None:
     """The same requests through this package and through the published one, side by side"""
     session.install('.[test]')
-    published = Path(session.create_tmp(), 'published')
+    published = Path(session.create_tmp(), 'published').resolve()
     session.run('python', '-m', 'venv', str(published))
     python = str(published / ('Scripts' if os.name == 'nt' else 'bin') / 'python')
     session.run(python, '-m', 'pip', 'install', '-q', *PUBLISHED, external=True)
-    session.run('pytest', '-m', 'differential', *session.posargs, env={'PUBLISHED_PYTHON': python})
+    session.run('pytest', '-m', 'differential', *session.posargs, env={'REQUESTS_CACHE_ORACLE': python})
 
 
 @nox.session

@@ -1,0 +1,69 @@
+"""Fixtures, and guards between the tests and the machine they run on"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+import pytest
+import requests
+from hypothesis.configuration import set_hypothesis_home_dir
+from support.origin import Origin
+
+set_hypothesis_home_dir(Path(__file__).parents[1] / '.hypothesis')
+hypothesis.settings.register_profile('project', deadline=None, derandomize='CI' in os.environ)
+hypothesis.settings.load_profile('project')
+
+PROXIES = ('http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy')
+FOREIGN = ('AWS_', 'REDIS_', 'MONGO')
+
+
+def pytest_report_header() -> str:
+    """Say which package is being tested: the installed one, or a checkout"""
+    spec = importlib.util.find_spec('requests_cache')
+    place = Path(spec.origin).parent if spec and spec.origin else 'not installed'
+    return f'requests_cache: {place}, requests {requests.__version__}'
+
+
+@pytest.fixture(autouse=True)
+def private_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxies, certificates, credentials or cache directories of the user; relative paths lead to `tmp_path`"""
+    home = tmp_path / 'home'
+    home.mkdir()
+    for name in [*PROXIES, *map(str.upper, PROXIES), 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE']:
+        monkeypatch.delenv(name, raising=False)
+    for name in [n for n in os.environ if n.startswith(FOREIGN)]:
+        monkeypatch.delenv(name)
+    for name, folder in {'HOME': '', 'USERPROFILE': '', 'LOCALAPPDATA': 'local', 'XDG_CACHE_HOME': 'cache'}.items():
+        monkeypatch.setenv(name, str(home / folder))
+    monkeypatch.setenv('NETRC', str(home / 'no-netrc'))
+    monkeypatch.setenv('AWS_EC2_METADATA_DISABLED', 'true')
+    monkeypatch.setattr(tempfile, 'tempdir', str(home))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def requests_unpatched() -> Iterator[None]:
+    """A test that leaves `requests` patched fails, and does not spoil the next one"""
+    before = requests.Session, requests.sessions.Session
+    yield
+    after = requests.Session, requests.sessions.Session
+    requests.Session, requests.sessions.Session = before  # type: ignore[misc]
+    assert after == before, 'requests.Session was left patched'
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """A programmable HTTP server on loopback"""
+    with Origin() as server:
+        yield server
+
+
+@pytest.fixture
+def cache_path(tmp_path: Path) -> Path:
+    """Where a cache may live: a path without suffix in a directory of the test's own"""
+    return tmp_path / 'cache' / 'test_cache'

@@ -1,0 +1,103 @@
+"""Every Python snippet of the README and the guide runs, offline, and prints what it says it prints
+
+The snippets of a page share their names and run from top to bottom, as a reader would type them. A line
+`print(…)  # text` must print that text. A snippet after a comment `<!-- not run: REASON -->` is compiled only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import pytest
+import requests
+from support.origin import Answer, Origin, RecordedRequest, answer, revalidating
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
+SNIPPET = re.compile(r'(?P<comment><!-- not run: [^>]+-->\n+)?^```python\n(?P<code>.*?)^```$', re.M | re.S)
+PROMISE = re.compile(r'^\s*print\(.*\)  # (?P<text>.+)$', re.M)
+
+
+class Snippet(NamedTuple):
+    code: str
+    line: int
+    runs: bool
+
+
+def snippets(page: Path) -> list[Snippet]:
+    text = page.read_text('utf-8')
+    return [Snippet(m['code'], text.count('\n', 0, m.start('code')), not m['comment']) for m in SNIPPET.finditer(text)]
+
+
+def example_api(request: RecordedRequest) -> Answer:
+    """What the hosts in the documentation serve: a document about the request, with a validator"""
+    url = unquote(request.path.removeprefix('/'))
+    path = urlsplit(url).path
+    if path.startswith('/redirect'):
+        return answer(302, headers=[('Location', url.replace('/redirect', '/target'))])
+    if path.startswith('/broken'):
+        return answer(503, 'out of order')
+    body = json.dumps({'path': path, 'name': 'example', 'items': [1, 2, 3]})
+    headers = [('Content-Type', 'application/json'), ('Cache-Control', 'max-age=60'), ('ETag', '"1"')]
+    return revalidating(answer(200, body, headers))(request)
+
+
+@pytest.fixture
+def the_web(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Origin:
+    """Every host there is, played by the origin"""
+    origin.default = example_api
+    send_for_real = requests.adapters.HTTPAdapter.send
+
+    def send(self: Any, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        local = request.copy()
+        local.url = origin.url('/' + quote(request.url or '', safe=''))
+        response = send_for_real(self, local, **kwargs)
+        response.url, response.request = request.url or '', request
+        return response
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, 'send', send)
+    return origin
+
+
+@contextlib.contextmanager
+def sessions_closed(names: dict[str, Any]) -> Iterator[None]:
+    """Close what a page opens and, for brevity, does not close"""
+    try:
+        yield
+    finally:
+        for value in names.values():
+            if isinstance(value, requests.Session):
+                value.close()
+        names.clear()
+        gc.collect()
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.usefixtures('the_web')
+def test_snippets_do_what_they_say(page: Path) -> None:
+    names: dict[str, Any] = {'__name__': '__main__'}
+    with sessions_closed(names):
+        for snippet in snippets(page):
+            code = compile('\n' * snippet.line + snippet.code, str(page), 'exec')
+            if not snippet.runs:
+                continue
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(code, names)
+            promised = [m['text'] for m in PROMISE.finditer(snippet.code)]
+            assert printed.getvalue().splitlines() == promised, f'{page.name}:{snippet.line}'
+
+
+def test_no_snippet_escapes_the_check() -> None:
+    """A block that looks like Python is marked as such, and the guide has some"""
+    fences = {p.name: len(re.findall(r'^```\s*py', p.read_text('utf-8'), re.M | re.I)) for p in PAGES}
+    assert fences == {p.name: len(snippets(p)) for p in PAGES}
+    assert sum(fences.values()) >= 20

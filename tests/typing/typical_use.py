@@ -1,0 +1,249 @@
+"""Typical uses of the public API, checked by mypy and never run
+
+What is written here must type-check without casts or ignores: it is what users write.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import requests
+from requests import PreparedRequest, Request, Response, Session
+from requests.structures import CaseInsensitiveDict
+
+import requests_cache
+from requests_cache import (
+    ALL_METHODS,
+    DEFAULT_IGNORED_PARAMS,
+    DO_NOT_CACHE,
+    EXPIRE_IMMEDIATELY,
+    NEVER_EXPIRE,
+    AnyRequest,
+    AnyResponse,
+    BaseCache,
+    BaseStorage,
+    CachedRequest,
+    CachedResponse,
+    CachedSession,
+    CacheMixin,
+    CacheSettings,
+    CattrStage,
+    DictStorage,
+    DynamoDbCache,
+    ExpirationPatterns,
+    ExpirationTime,
+    FileCache,
+    GridFSCache,
+    MongoCache,
+    OriginalResponse,
+    RedisCache,
+    SerializerPipeline,
+    SQLiteCache,
+    SQLiteDict,
+    Stage,
+    create_key,
+    get_expiration_datetime,
+    get_url_expiration,
+    init_backend,
+    json_serializer,
+    pickle_serializer,
+    safe_pickle_serializer,
+)
+
+URL = 'https://api.example.com/items'
+
+
+def constructing(directory: Path) -> list[CachedSession]:
+    compressed = SerializerPipeline(
+        [pickle_serializer, Stage(dumps=gzip.compress, loads=gzip.decompress)], name='gzip', is_binary=True
+    )
+    return [
+        CachedSession(),
+        CachedSession('my_cache', 'sqlite', 'json', 3600),
+        CachedSession(directory / 'my_cache', backend='SQLite', use_temp=True, wal=True, busy_timeout=5.0),
+        CachedSession(backend=SQLiteCache(directory / 'cache.db', fast_save=True)),
+        CachedSession(backend=FileCache, serializer=compressed),
+        CachedSession('files', backend='filesystem', serializer=json_serializer, max_cache_bytes=10_000_000),
+        CachedSession(serializer=safe_pickle_serializer(secret_key='secret'), cache_control=True),
+        CachedSession('api_cache', backend='redis', host='localhost', port=6380, db=1, password='secret'),
+        CachedSession(backend=RedisCache('prefix', ttl_offset=60)),
+        CachedSession(backend=MongoCache('database', host='localhost')),
+        CachedSession(backend=GridFSCache('database')),
+        CachedSession(backend=DynamoDbCache('table', region_name='eu-north-1')),
+    ]
+
+
+def is_small(response: Response) -> bool:
+    return len(response.content) < 1_000_000
+
+
+def by_url(request: AnyRequest, **kwargs: Any) -> str:
+    return str(request.url)
+
+
+def settings(session: CachedSession) -> None:
+    patterns: ExpirationPatterns = {
+        '*.example.com': timedelta(hours=1),
+        re.compile(r'/live/\d+'): DO_NOT_CACHE,
+        'cdn.example.com': NEVER_EXPIRE,
+        '*': EXPIRE_IMMEDIATELY,
+    }
+    session.settings = CacheSettings(
+        expire_after=datetime(2030, 1, 1, tzinfo=timezone.utc),
+        urls_expire_after=patterns,
+        allowable_codes=(200, 404),
+        allowable_methods=ALL_METHODS,
+        ignored_parameters=[*DEFAULT_IGNORED_PARAMS, 'token'],
+        match_headers=['Accept', 'Accept-Language'],
+        filter_fn=is_small,
+        key_fn=by_url,
+        stale_if_error=timedelta(days=1),
+        stale_while_revalidate=True,
+    )
+    session.settings.match_headers = True
+    session.settings.expire_after = '2030-01-01'
+    session.expire_after = 60
+    with session.cache_disabled():
+        session.get(URL)
+
+
+def requesting(session: CachedSession) -> str:
+    response = session.get(URL, params={'page': 1}, headers={'Accept': 'text/plain'}, timeout=5)
+    response = session.get(URL, expire_after=timedelta(minutes=5))
+    response = session.post(URL, json={'a': 1}, expire_after=DO_NOT_CACHE, force_refresh=True)
+    response = session.request('PUT', URL, data=b'body', only_if_cached=True, refresh=False)
+    response = session.send(Request('GET', URL).prepare(), expire_after=10, stream=True)
+    for verb in (session.head, session.options, session.delete):
+        verb(URL)
+    if response.from_cache and not response.is_expired:
+        print(response.cache_key, response.revalidated, response.created_at.isoformat())
+    if isinstance(response, CachedResponse):
+        print(response.size, response.expires_delta, response.expires_unix, response.is_older_than(timedelta(days=1)))
+        response.reset_expiration(60)
+        prepared: PreparedRequest = response.request.prepare()
+        print(prepared.url)
+    expires: datetime | None = response.expires
+    return response.text if expires else str(response.json()['text'])
+
+
+def handing_on(session: Session) -> Response:
+    return session.get(URL)
+
+
+def a_cached_session_is_a_session(session: CachedSession) -> bool:
+    return handing_on(session).ok
+
+
+class LimitedSession(Session):
+    def __init__(self, per_second: float = 1.0):
+        super().__init__()
+        self.per_second = per_second
+
+
+class CachedLimitedSession(CacheMixin, LimitedSession):
+    pass
+
+
+class ApiSession(CachedSession):
+    def __init__(self, token: str, **kwargs: Any):
+        super().__init__('api_cache', expire_after=600, **kwargs)
+        self.headers['X-API-Token'] = token
+
+    def send(
+        self,
+        request: PreparedRequest,
+        expire_after: ExpirationTime = None,
+        only_if_cached: bool = False,
+        refresh: bool = False,
+        force_refresh: bool = False,
+        **kwargs: Any,
+    ) -> OriginalResponse | CachedResponse:
+        return super().send(request, expire_after, only_if_cached, refresh, force_refresh, **kwargs)
+
+
+def mixing() -> None:
+    limited = CachedLimitedSession('limited', backend='memory', per_second=5)
+    limited.get(URL)
+    with ApiSession('token', backend='memory') as api:
+        api.get(URL)
+    wrapped: CachedSession = CachedSession.wrap(requests.Session(), backend='memory')
+    wrapped.close()
+
+
+def patching() -> None:
+    requests_cache.install_cache('my_cache', backend='memory', expire_after=60)
+    if requests_cache.is_installed():
+        cache: BaseCache | None = requests_cache.get_cache()
+        print(cache)
+    requests_cache.delete(expired=True)
+    requests_cache.clear()
+    requests_cache.uninstall_cache()
+    with requests_cache.enabled(backend='memory'), requests_cache.disabled():
+        requests.get(URL)
+    requests_cache.install_cache(session_factory=ApiSession)
+
+
+def maintaining(cache: BaseCache, sqlite: SQLiteCache, files: FileCache) -> None:
+    key: str = cache.create_key(Request('GET', URL))
+    found: bool = cache.contains(key) or cache.contains(url=URL) or cache.contains(request=Request('GET', URL))
+    removed: int = cache.delete(key, 'other', urls=[URL], expired=True, older_than=timedelta(days=30))
+    stored: CachedResponse | None = cache.get_response(key)
+    if stored:
+        cache.save_response(stored, cache_key='copy', expires=datetime.now(timezone.utc))
+    for response in cache.filter(valid=True, expired=False, invalid=True, older_than=60):
+        print(response.url, response.size)
+    urls: list[str] = cache.urls(expired=False)
+    cache.update(sqlite)
+    cache.recreate_keys()
+    cache.reset_expiration(timedelta(days=30))
+    print(found, removed, urls, len(cache.responses), list(cache.redirects.items()))
+
+    largest: Iterator[CachedResponse] = sqlite.sorted(key='size', reversed=True, limit=10)
+    print(sqlite.count(expired=False), sqlite.db_path, [r.url for r in largest])
+    paths: list[Path] = list(files.paths())
+    print(paths, files.cache_dir)
+    with SQLiteDict('my_cache', table_name='things').bulk_commit():
+        pass
+
+
+class MyStorage(BaseStorage[str, Any]):
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.data: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        return self.deserialize(key, self.data[key])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.data[key] = self.serialize(value)
+
+    def __delitem__(self, key: str) -> None:
+        del self.data[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+class MyCache(BaseCache):
+    def __init__(self, cache_name: str = 'mine', **kwargs: Any):
+        super().__init__(cache_name, **kwargs)
+        self.responses = MyStorage(serializer='pickle')
+        self.redirects = DictStorage()
+
+
+def helpers(request: AnyRequest, response: AnyResponse, when: ExpirationTime) -> None:
+    backend: BaseCache = init_backend('my_cache', backend=MyCache())
+    key: str = create_key(request, ignored_parameters=['token'], match_headers=['Accept'])
+    expires: datetime | None = get_expiration_datetime(when)
+    print(backend, key, expires, get_url_expiration(response.url, {'*': 60}))
+    stored = CachedResponse(status_code=200, url=URL, headers=CaseInsensitiveDict({'ETag': '"1"'}))
+    stored.request = CachedRequest(method='GET', url=URL)
+    print(CachedResponse.from_response(stored).history, CattrStage().dumps(stored))

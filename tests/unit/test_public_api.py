@@ -1,0 +1,89 @@
+"""Code for 1.3.x finds every name, parameter and default where it was, and pays nothing for what it does not use"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib import import_module, metadata, resources
+from pathlib import Path
+
+import pytest
+
+COMPAT = Path(__file__).parents[1] / 'compat'
+
+# Differences to 1.3.3 that were decided on, as `api_surface.py` words them, with the reason.
+RULED = {
+    'requests_cache.backends.gridfs.GridFSCache.delete: does not take VAR_KEYWORD': 'its keywords have names',
+}
+
+PACKAGES = ['requests_cache', *(f'requests_cache.{name}' for name in ('backends', 'models', 'policy', 'serializers'))]
+OPTIONAL = {'boto3', 'botocore', 'bson', 'gridfs', 'itsdangerous', 'orjson', 'pymongo', 'redis', 'ujson', 'yaml'}
+HEAVY = {'cattrs', 'idna.uts46data', 'url_normalize', 'asyncio', 'multiprocessing', 'concurrent.futures'}
+
+
+def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+
+
+def test_the_recorded_surface_is_served() -> None:
+    script, record = COMPAT / 'api_surface.py', COMPAT / 'api_1.3.json'
+    done = run_python('-W', 'error', str(script), 'check', str(record))
+    assert 'names recorded' in done.stdout, done.stderr
+    differences = filter(None, done.stdout.splitlines()[:-1])
+    assert {d for d in differences if not is_served_all_the_same(d)} == set(RULED)
+
+
+def is_served_all_the_same(difference: str) -> bool:
+    """Whether a member that the class of ours lacks is inherited from elsewhere, or is a field of its instances"""
+    where, _, what = difference.partition(': ')
+    path, _, name = where.rpartition('.')
+    module, _, class_name = path.rpartition('.')
+    if what != 'no such member':
+        return False
+    cls = getattr(import_module(module), class_name)
+    return hasattr(cls, name) or hasattr(cls(), name)
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_what_a_package_offers_is_listed(package: str) -> None:
+    module = import_module(package)
+    listed = module.__all__
+    assert len(set(listed)) == len(listed)
+    assert [name for name in listed if not hasattr(module, name)] == []
+    recorded = json.loads((COMPAT / 'api_1.3.json').read_text())[package]
+    assert set(recorded) - set(listed) == set()
+
+
+@pytest.mark.parametrize('module', ['backends.sqlite', 'patcher', 'models', 'policy.expiration', 'serializers.preconf'])
+def test_modules_are_attributes_after_a_plain_import(module: str) -> None:
+    done = run_python('-c', f'import requests_cache; requests_cache.{module}')
+    assert done.returncode == 0, done.stderr
+
+
+def test_importing_loads_only_what_every_session_needs() -> None:
+    """`requests` has been paid for already; what it brings along is not ours"""
+    code = 'import requests, sys; before = set(sys.modules); import requests_cache; print(*(set(sys.modules) - before))'
+    loaded = set(run_python('-c', code).stdout.split())
+    assert 'requests_cache.session' in loaded
+    assert loaded & (OPTIONAL | HEAVY) == set()
+
+
+@pytest.mark.parametrize('library', ['boto3', 'bson', 'itsdangerous', 'orjson', 'pymongo', 'redis', 'ujson', 'yaml'])
+def test_everything_is_importable_without_an_optional_library(library: str) -> None:
+    code = (
+        f'import sys; sys.modules[{library!r}] = None\n'
+        'import requests_cache\n'
+        'for name in requests_cache.__all__: getattr(requests_cache, name)\n'
+        'print(requests_cache.CachedSession(backend="memory"))'
+    )
+    done = run_python('-W', 'error', '-c', code)
+    assert done.stdout.startswith('<CachedSession('), done.stderr
+
+
+def test_dependents_find_the_version_and_the_types_they_ask_for() -> None:
+    major, minor = metadata.version('requests-cache').split('.')[:2]
+    assert (int(major), int(minor)) == (1, 4)
+    assert resources.files('requests_cache').joinpath('py.typed').is_file()
+    extras = {'all', 'bson', 'dynamodb', 'json', 'mongodb', 'redis', 'security', 'yaml'}
+    assert extras <= set(metadata.metadata('requests-cache').get_all('Provides-Extra') or [])
