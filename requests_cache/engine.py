@@ -152,9 +152,9 @@ def _use(call: Call, stored: CachedResponse) -> AnyResponse:
         stored = first_of(stored)
     if call.is_strict:
         stored = present(call.request.method, call.request.headers, stored, utcnow())
-    if not stored.is_redirect:
-        return _answer(call, stored)
-    return follow(call, stored)
+    if stored.status_code >= 300 and stored.is_redirect:
+        return follow(call, stored)
+    return _answer(call, stored)
 
 
 def _answer(call: Call, stored: CachedResponse) -> AnyResponse:

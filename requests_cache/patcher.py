@@ -7,9 +7,11 @@ class that looks up, when it is called, what applies to its caller.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from copyreg import __newobj__  # type: ignore[attr-defined]
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -48,6 +50,10 @@ class _Installation:
             def __init__(self) -> None:
                 super().__init__(backend=installation.cache, **kwargs)
 
+            def __reduce__(self) -> Any:
+                # Nothing may be installed where it is unpickled
+                return __newobj__, (session_factory,), self.__getstate__()
+
         self.session_class: Any = InstalledSession
 
 
@@ -58,6 +64,16 @@ _scoped: list[_Installation] = []
 _NOT_SCOPED: Any = object()
 # What `enabled()` or `disabled()` has put in force in this thread or task
 _scope: ContextVar[Any] = ContextVar('requests_cache_scope', default=_NOT_SCOPED)
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = RLock()
+
+
+if hasattr(os, 'register_at_fork'):
+    # The thread that held it at the moment of the fork does not exist in the child
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def _current() -> _Installation | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from logging import getLogger
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from requests import PreparedRequest, Response, Session
@@ -35,11 +34,12 @@ from .policy.settings import (
     FilterCallback,
     KeyCallback,
 )
+from .refreshing import Refreshing
 from .serializers.pipeline import SerializerType
+from .session_state import Portable
 
 __all__ = ['CacheActions', 'CacheMixin', 'CachedSession', 'OriginalResponse', 'OriginalSession']
 
-logger = getLogger(__name__)
 StrOrPath = Path | str
 S = TypeVar('S', bound='CacheMixin')
 
@@ -58,7 +58,7 @@ _SHARED_ATTRIBUTES = (
 )  # fmt: skip
 
 
-class CacheMixin(MIXIN_BASE):
+class CacheMixin(Portable, MIXIN_BASE):
     """Adds caching to a session class; goes before it: `class MySession(CacheMixin, OtherSession)`
 
     Args:
@@ -112,8 +112,7 @@ class CacheMixin(MIXIN_BASE):
         self._settings = settings
         self._cache._settings = settings
         self._faults = FaultLog()
-        self._refreshing: set[str] = set()
-        self._refresh_lock = Lock()
+        self._refreshing = Refreshing()
         backend_names = frozenset() if isinstance(backend, BaseCache) else self._cache.owned_keywords()
         super().__init__(**parent_keywords(type(self), CacheMixin, kwargs, backend_names))
 
@@ -255,23 +254,9 @@ class CacheMixin(MIXIN_BASE):
         self, request: PreparedRequest, actions: Call, cached_response: CachedResponse, **kwargs: Any
     ) -> Thread | None:
         """Renew a stored response in a thread of its own, which is returned, unless that is being done already"""
-        key = str(actions.cache_key)
-        with self._refresh_lock:
-            if key in self._refreshing:
-                return None
-            self._refreshing.add(key)
-        thread = Thread(target=self._refresh, args=(request, actions, cached_response), daemon=True)
-        thread.start()
-        return thread
-
-    def _refresh(self, request: PreparedRequest, actions: Call, cached_response: CachedResponse) -> None:
-        try:
-            engine.refresh(actions, request, cached_response)
-        except Exception:
-            logger.warning('Unable to renew the response for %s in the background', request.url, exc_info=True)
-        finally:
-            with self._refresh_lock:
-                self._refreshing.discard(str(actions.cache_key))
+        return self._refreshing.start(
+            str(actions.cache_key), request.url, lambda: engine.refresh(actions, request, cached_response)
+        )
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:
@@ -287,9 +272,6 @@ class CacheMixin(MIXIN_BASE):
         super().close()
         if self._settings.autoclose:
             self._cache.close()
-
-    def __getstate__(self) -> Any:
-        raise NotImplementedError('CachedSession cannot be pickled')
 
     def __repr__(self) -> str:
         return f'<CachedSession(cache={self._cache}, settings={self._settings})>'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Iterable, Iterator
-from threading import RLock
 from typing import Any
 
 from ..models.response import CachedResponse
@@ -25,13 +24,16 @@ class _Snapshot:
 
 
 class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
-    """A dict with the interface of a storage; each read of a response gives an object of its own"""
+    """A dict with the interface of a storage; each read of a response gives an object of its own
+
+    Each method does one thing to the dict, which no other thread can come in between of. So there is no lock, and none
+    that a forked child could find taken.
+    """
 
     iteration_tolerates_writes = True
 
     def __init__(self, *args: Any, **kwargs: Any):
         BaseStorage.__init__(self, **kwargs)
-        self._lock = RLock()
         UserDict.__init__(self, *args)
 
     def __getitem__(self, key: KT) -> VT:
@@ -46,19 +48,16 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
         stored: Any = self.serialize(item)
         if isinstance(stored, CachedResponse):
             stored = _Snapshot(stored)
-        with self._lock:
-            self.data[key] = stored
+        self.data[key] = stored
 
     def __iter__(self) -> Iterator[KT]:
         return iter(list(self.data))
 
     def bulk_delete(self, keys: Iterable[KT]) -> int:
-        with self._lock:
-            return sum(self.data.pop(key, None) is not None for key in keys)
+        return sum(self.data.pop(key, None) is not None for key in keys)
 
     def clear(self) -> None:
-        with self._lock:
-            self.data.clear()
+        self.data.clear()
 
     def __repr__(self) -> str:
         return repr(dict(self.items()))

@@ -19,6 +19,8 @@ def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
 
     1.3 writes base64, earlier versions base85, and neither says so; all fields of one record are in the same code.
     """
+    if type(record.get('_content')) is bytes:  # so the format holds binary data as it is
+        return record
     texts = list(_text_fields(record))
     if not texts and not _has_empty_body(record):
         return record

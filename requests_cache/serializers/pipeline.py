@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from copy import copy
+from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from ..exceptions import MissingDependencyError
+
+
+class _Module:
+    """Stands for a module where an object is pickled or copied, which a module itself cannot be"""
+
+    def __init__(self, module: ModuleType):
+        self.name = module.__name__
+
+
+def _without_module(value: Any) -> Any:
+    return _Module(value) if isinstance(value, ModuleType) else value
+
+
+def _with_module(value: Any) -> Any:
+    return import_module(value.name) if isinstance(value, _Module) else value
 
 
 class Stage:
@@ -34,6 +51,12 @@ class Stage:
 
     def copy(self) -> Stage:
         return copy(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: _without_module(value) for name, value in self.__dict__.items()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: _with_module(value) for name, value in state.items()})
 
 
 class SerializerPipeline:
@@ -110,6 +133,12 @@ class SerializerPipeline:
         for library, extra in self.requires:
             if find_spec(library) is None:
                 raise MissingDependencyError(f'The serializer {self.name!r}', library, extra)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, 'stages': [_without_module(stage) for stage in self.stages]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, stages=[_with_module(stage) for stage in state['stages']])
 
     def __str__(self) -> str:
         return f'SerializerPipeline(name={self.name}, n_stages={len(self.stages)})'

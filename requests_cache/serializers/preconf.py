@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import pickle
 from decimal import Decimal
+from functools import partial
+from operator import methodcaller
 from typing import Any
 
 from .cattrs import CattrStage
@@ -16,7 +18,8 @@ from .record import map_values
 from .unpickling import loads as plain_pickle_loads
 
 base_stage = CattrStage()
-utf8_encoder = Stage(dumps=lambda value: value.encode('utf-8'), loads=lambda value: value.decode('utf-8'))
+# No lambdas, here and below, as serializers are to be pickled
+utf8_encoder = Stage(dumps=methodcaller('encode', 'utf-8'), loads=methodcaller('decode', 'utf-8'))
 
 bson_preconf_stage = CattrStage(convert_datetime=False)
 dynamodb_preconf_stage = CattrStage()
@@ -89,7 +92,7 @@ _pickle_stage = Stage(dumps=pickle.dumps, loads=plain_pickle_loads)
 
 pickle_serializer = SerializerPipeline([base_stage, _pickle_stage], name='pickle', is_binary=True)
 json_serializer = SerializerPipeline(
-    [json_preconf_stage, Stage(dumps=lambda value: json.dumps(value, indent=2), loads=json.loads)], name='json'
+    [json_preconf_stage, Stage(dumps=partial(json.dumps, indent=2), loads=json.loads)], name='json'
 )
 ujson_serializer = SerializerPipeline(
     [ujson_preconf_stage, Stage(dumps=_ujson_dumps, loads=_ujson_loads)], name='ujson', requires=[('ujson', 'json')]
