@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b85decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from json import dumps as json_dumps
 from re import compile as re_compile
 from typing import Any
@@ -21,10 +21,12 @@ def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
     """
     if type(record.get('_content')) is bytes:  # so the format holds binary data as it is
         return record
-    texts = list(_text_fields(record))
-    if not texts and not _has_empty_body(record):
-        return record
-    decode = b85decode if _is_base85(record, texts) else _strict_b64decode
+    decode: Callable[[str], bytes] = _strict_b64decode
+    if 'checksum' not in record:  # it was written by an earlier version
+        texts = list(_text_fields(record))
+        if not texts and not _has_empty_body(record):
+            return record
+        decode = b85decode if _is_base85(record, texts) else _strict_b64decode
     try:
         record = _decode_response(record, decode)
         if record.get('history'):
@@ -73,7 +75,7 @@ def _decode_response(record: dict[str, Any], decode: Any) -> dict[str, Any]:
 
 
 def _is_base85(record: dict[str, Any], texts: list[str]) -> bool:
-    if 'checksum' in record or any('/' in t for t in texts):
+    if any('/' in t for t in texts):
         return False
     if any(not _BASE64.fullmatch(t) for t in texts):
         return True
