@@ -72,7 +72,7 @@ def run(python: str, *arguments: str) -> Any:
 
 @pytest.mark.parametrize('serializer', ['pickle', 'json'])
 def test_either_package_reads_what_the_other_wrote(serializer: str, tmp_path: Path) -> None:
-    published = os.environ['PUBLISHED_PYTHON']
+    published = os.environ['REQUESTS_CACHE_ORACLE']
     path = str(tmp_path / 'cache')
     for writer, action, tag in [
         (sys.executable, 'write', 'a'),
