@@ -6,9 +6,25 @@ from typing import Any
 
 from requests.hooks import dispatch_hook
 
+from .backends.rekey import first_request
 from .call import Call, under_way
+from .matching import same_target
 from .models.request import CachedRequest
 from .models.response import AnyResponse, CachedResponse
+
+
+def answers(call: Call, stored: CachedResponse) -> bool:
+    """Whether an entry that was found by its key is one for the URL of the request, which the key may not tell
+
+    With keys of the user's own, it is for them to say what is the same.
+    """
+    url, settings = call.request.url, call.policy.settings
+    if url == stored.url or settings.key_fn is not None:
+        return True
+    stored_url = first_request(stored).url
+    if url is None or stored_url is None:
+        return True
+    return same_target(url, stored_url, settings.ignored_parameters, written_by_1x=not stored._http_version)
 
 
 def with_hooks(call: Call, response: CachedResponse) -> CachedResponse:

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve
 from requests import PreparedRequest, Response
 
-from .answers import first_of, follow, gateway_timeout, with_hooks
+from .answers import answers, first_of, follow, gateway_timeout, with_hooks
 from .backends.sending import SendingFor
 from .body import read_body
 from .cache_keys import has_unkeyable_body
@@ -138,7 +138,7 @@ def _read(call: Call) -> CachedResponse | None:
         call.is_store_away = isinstance(e, BackendUnavailableError)
         return None
     session._faults.succeeded('read')
-    return stored
+    return stored if stored is None or answers(call, stored) else None
 
 
 def _is_bad_signature(error: Exception) -> bool:

@@ -603,3 +603,25 @@ class TestBackendArgument:
         backend.responses.broken = False
         assert [session.get(origin.url('/page')).from_cache for _ in range(2)] == [False, True]
         assert 'Able to write to the cache again' in caplog.text
+
+
+class TestUrlsThatKeysDoNotTellApart:
+    """Keys of requests without a body are those of 1.x, which drops blank parameters, for one"""
+
+    @pytest.mark.parametrize(
+        ('first', 'second'),
+        [('/page?a=1', '/page?a=1&b='), ('/a%2Fb', '/a/b'), ('/a//b', '/a/b'), ('/page?q=%E9', '/page?q=%EA')],
+    )
+    def test_different_resources(self, any_session, origin, first, second):
+        origin.default = lambda request: answer(body=request.path)
+        for _ in range(2):
+            for path in (first, second):
+                assert any_session.get(origin.url(path)).content.decode() == path
+
+    @pytest.mark.parametrize(
+        ('first', 'second'),
+        [('/page?a=1&b=2', '/page?b=2&a=1'), ('/%7Euser', '/~user'), ('/page?api_key=1', '/page?api_key=2'), ('', '/')],
+    )
+    def test_same_resource(self, any_session, origin, first, second):
+        origin.default = answer(body=b'x')
+        assert [any_session.get(origin.url(path)).from_cache for path in (first, second)] == [False, True]
