@@ -22,7 +22,7 @@ from ..serializers.pipeline import SerializerType
 from .memory import DictStorage
 from .rekey import copy_entries, recreate_keys, redirect_keys
 from .sending import is_verified, sending
-from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage
+from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage, bulk_delete_from
 
 __all__ = [
     'DESERIALIZE_ERRORS',
@@ -193,20 +193,20 @@ class BaseCache:
             except KeyError:
                 return 0
             return 1
-        return _bulk_delete(self.responses, list(dict.fromkeys(keys))) if keys else 0
+        return bulk_delete_from(self.responses, list(dict.fromkeys(keys))) if keys else 0
 
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
         matching = self.filter(valid=False, expired=expired, invalid=invalid, older_than=older_than)
         keys: Iterable[str] = (str(r.cache_key) for r in matching)
         if not getattr(self.responses, 'iteration_tolerates_writes', False):
             keys = list(keys)
-        return sum(_bulk_delete(self.responses, chunk) for chunk in chunkify(keys, CHUNK_SIZE))
+        return sum(bulk_delete_from(self.responses, chunk) for chunk in chunkify(keys, CHUNK_SIZE))
 
     def _prune_redirects(self) -> None:
         """Delete redirects to entries that do not exist any more"""
         stale = (source for source, target in list(self.redirects.items()) if target not in self.responses)
         for chunk in chunkify(stale, CHUNK_SIZE):
-            _bulk_delete(self.redirects, chunk)
+            bulk_delete_from(self.redirects, chunk)
 
     def filter(
         self, valid: bool = True, expired: bool = True, invalid: bool = False, older_than: ExpirationTime = None
@@ -293,13 +293,6 @@ def _get(storage: MutableMapping[str, Any], key: str) -> Any:
         return storage[key]
     except (AttributeError, KeyError):
         return None
-
-
-def _bulk_delete(storage: MutableMapping[str, Any], keys: list[str]) -> int:
-    if not isinstance(storage, BaseStorage):
-        return sum(storage.pop(key, None) is not None for key in keys)
-    removed = storage.bulk_delete(keys)
-    return len(keys) if removed is None else removed
 
 
 BackendSpecifier = str | BaseCache | type[BaseCache]

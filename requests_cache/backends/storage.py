@@ -104,3 +104,11 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 def _is_bad_signature(error: Exception) -> bool:
     itsdangerous = sys.modules.get('itsdangerous')
     return itsdangerous is not None and isinstance(error, itsdangerous.BadSignature)
+
+
+def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:
+    """Delete keys of any mapping; returns the number of entries removed, or of keys if the storage does not tell"""
+    if not isinstance(storage, BaseStorage):
+        return sum(storage.pop(key, None) is not None for key in keys)
+    removed = storage.bulk_delete(keys)
+    return len(keys) if removed is None else removed

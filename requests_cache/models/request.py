@@ -7,10 +7,11 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, setters
 from requests import PreparedRequest, Request
-from requests.cookies import RequestsCookieJar, create_cookie
+from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 
 from .base import LazyFields, RichMixin
+from .cookies import cookies_by_name
 
 
 def encode_body(value: Any) -> bytes:
@@ -77,14 +78,6 @@ class CachedRequest(LazyFields, RichMixin):
         return f'{self.method} {self.url}'
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def cookies_by_name(cookies: dict[str, str] | None) -> RequestsCookieJar:
-    """A cookie jar from names and values"""
-    jar = RequestsCookieJar()
-    for name, value in (cookies or {}).items():
-        jar.set_cookie(create_cookie(name, value))  # type: ignore[no-untyped-call]
-    return jar
 
 
 CachedRequest._builders = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from http.cookiejar import Cookie
 from time import time
 from typing import Any
 
@@ -16,8 +15,9 @@ from requests.structures import CaseInsensitiveDict
 
 from .._utils import format_file_size
 from .base import LazyFields, RichMixin
+from .cookies import cookies_from_record
 from .raw_response import CachedHTTPResponse
-from .request import CachedRequest, cookies_by_name
+from .request import CachedRequest
 
 DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
 DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[type-arg]
@@ -257,27 +257,6 @@ def repeated_fields(headers: Any) -> HeaderFields | None:
         return None
     fields = tuple(headers.iteritems()) if hasattr(headers, 'iteritems') else tuple(headers.items())
     return fields if len(fields) != len(headers) else None
-
-
-COOKIE_ATTRIBUTES = (
-    'version', 'name', 'value', 'port', 'port_specified', 'domain', 'domain_specified', 'domain_initial_dot',
-    'path', 'path_specified', 'secure', 'expires', 'discard', 'comment', 'comment_url', 'rfc2109',
-)  # fmt: skip
-
-
-def cookie_to_dict(cookie: Cookie) -> dict[str, Any]:
-    """All attributes of a cookie, as plain values"""
-    return {**{k: getattr(cookie, k) for k in COOKIE_ATTRIBUTES}, 'rest': dict(getattr(cookie, '_rest', None) or {})}
-
-
-def cookies_from_record(record: dict[str, Any]) -> RequestsCookieJar:
-    """The cookies of a stored response: with all attributes where they were stored, else by name and value"""
-    if not record.get('cookie_attributes'):
-        return cookies_by_name(record.get('cookies'))
-    jar = RequestsCookieJar()
-    for attributes in record['cookie_attributes']:
-        jar.set_cookie(Cookie(**attributes))
-    return jar
 
 
 def _build_request(response: CachedResponse, record: dict[str, Any]) -> CachedRequest:

@@ -24,8 +24,9 @@ from zlib import crc32
 from attrs import frozen
 
 from ..exceptions import InvalidEntryError
+from ..models.cookies import COOKIE_ATTRIBUTES, cookie_to_dict
 from ..models.request import CachedRequest
-from ..models.response import COOKIE_ATTRIBUTES, CachedResponse, cookie_to_dict
+from ..models.response import CachedResponse
 from .legacy import decode_text_fields, restore_content
 
 Record = dict[str, Any]
