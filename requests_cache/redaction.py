@@ -84,7 +84,7 @@ def _secret_names(ignored_parameters: Iterable[str] | None) -> Names:
 def _redact_response(response: CachedResponse, names: Names) -> None:
     if '_record' in response.__dict__:
         response._materialize()
-    response.__dict__.pop('raw', None)
+    response.__dict__.pop('_raw', None)
     response.url = _redact_url(response.url, names)
     if response.headers is not None:
         response.headers = type(response.headers)(_redact_fields(response.headers.items(), names))

@@ -54,7 +54,7 @@ class LazyFields:
         if builder is None:
             raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
         value = builder(self, self.__dict__.get('_record') or {})
-        self.__dict__[name] = value
+        object.__setattr__(self, name, value)
         return value
 
     def _materialize(self) -> None:

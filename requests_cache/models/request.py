@@ -21,7 +21,7 @@ def encode_body(value: Any) -> bytes:
     return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode('utf-8')
 
 
-@define(slots=False, repr=False, eq=True, auto_attribs=False, on_setattr=setters.NO_OP)
+@define(repr=False, eq=True, auto_attribs=False, on_setattr=setters.NO_OP)
 class CachedRequest(LazyFields, RichMixin):
     """A request in a form that can be stored. `body` is always bytes, whatever is assigned to it."""
 

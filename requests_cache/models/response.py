@@ -146,7 +146,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         self._materialize()
         copy = type(self).__new__(type(self))
         copy.__dict__.update(self.__dict__)
-        copy.__dict__.pop('raw', None)
+        copy.__dict__.pop('_raw', None)
         copy.headers = self.headers.copy()
         copy.cookies = self.cookies.copy()
         copy.history = [CachedResponse.from_response(r, history=[]) for r in self.history]
@@ -154,6 +154,18 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
             if field_.alias in kwargs:
                 copy.__dict__[field_.name] = kwargs[field_.alias]
         return copy
+
+    @property
+    def raw(self) -> Any:
+        """The response as `urllib3` has it, over the stored body"""
+        raw = self.__dict__.get('_raw')
+        if raw is None:
+            raw = self.__dict__['_raw'] = CachedHTTPResponse.from_cached_response(self)
+        return raw
+
+    @raw.setter
+    def raw(self, raw: Any) -> None:
+        self.__dict__['_raw'] = raw
 
     @property
     def from_cache(self) -> bool:
@@ -229,7 +241,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()
-        return {k: v for k, v in self.__dict__.items() if k != 'raw'}
+        return {k: v for k, v in self.__dict__.items() if k != '_raw'}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({k: v for k, v in state.items() if k != '_content_consumed'})
@@ -273,7 +285,6 @@ CachedResponse._builders = {
     'elapsed': lambda self, record: timedelta(seconds=float(record.get('elapsed') or 0)),
     'headers': lambda self, record: CaseInsensitiveDict(record.get('headers') or {}),
     'history': lambda self, record: [],
-    'raw': lambda self, record: CachedHTTPResponse.from_cached_response(self),
     'request': _build_request,
 }
 

@@ -30,7 +30,7 @@ METHOD_OVERRIDE_HEADERS = list(_METHOD_OVERRIDE_HEADERS)
 __all__ = ['METHOD_OVERRIDE_HEADERS', 'CacheActions', 'ExpirationTime', 'KeyCallback', 'get_url_expiration']
 
 
-@define(slots=False, repr=False)
+@define(repr=False)
 class CacheActions(RichMixin):
     """What to do with a request: made from it, then told of the stored response, then of the new one
 

@@ -68,7 +68,7 @@ def _check_cache_control(instance: Any, attribute: Attribute[Any], value: Any) -
         raise ValueError(f"Invalid cache_control: {value!r}; it must be True, False or 'strict'")
 
 
-@define(slots=False, repr=False, eq=True)
+@define(repr=False, eq=True)
 class CacheSettings(RichMixin):
     """What a session caches, for how long, and how it matches requests
 
