@@ -7,8 +7,6 @@ from logging import getLogger
 from pathlib import Path
 from tempfile import gettempdir
 
-from platformdirs import user_cache_dir
-
 StrOrPath = Path | str
 logger = getLogger(__name__)
 
@@ -27,6 +25,8 @@ def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bo
     """
     path = Path(db_path).expanduser()
     if use_cache_dir:
+        from platformdirs import user_cache_dir
+
         path = Path(user_cache_dir()) / path
     elif use_temp and not path.is_absolute():
         root = Path(gettempdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from difflib import get_close_matches
 from typing import Any
 
 from attrs import Attribute, define, field, fields_dict
@@ -140,4 +139,6 @@ def setting_names() -> frozenset[str]:
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
     """The known name that a misspelled one most likely stands for"""
+    from difflib import get_close_matches
+
     return next(iter(get_close_matches(name, sorted(known), n=1)), None)

@@ -17,6 +17,9 @@ from .pipeline import SerializerPipeline, Stage
 from .record import map_values
 from .unpickling import loads as plain_pickle_loads
 
+# More than can be written: the dumper recurses in Python
+MAX_YAML_DEPTH = 400
+
 base_stage = CattrStage()
 # No lambdas, here and below, as serializers are to be pickled
 utf8_encoder = Stage(dumps=methodcaller('encode', 'utf-8'), loads=methodcaller('decode', 'utf-8'))
@@ -77,7 +80,21 @@ def _yaml_dumps(value: Any) -> str:
 def _yaml_loads(value: bytes | str) -> Any:
     import yaml
 
-    return yaml.load(value, Loader=getattr(yaml, 'CSafeLoader', yaml.SafeLoader))
+    loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+    _check_depth(yaml, value, loader)
+    return yaml.load(value, Loader=loader)
+
+
+def _check_depth(yaml: Any, value: bytes | str, loader: Any) -> None:
+    """Refuse what is nested so deeply that libyaml, which does not watch its stack, would end the whole process"""
+    depth = 0
+    for event in yaml.parse(value, Loader=loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_YAML_DEPTH:
+                raise ValueError(f'YAML of more than {MAX_YAML_DEPTH} levels')
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 def _to_decimals(value: Any) -> Any:
