@@ -100,7 +100,7 @@ class CattrStage(Stage):
 
     def _structure_values(self, converter: Any, value: Mapping[str, Any]) -> Record:
         kinds: dict[str, type] = {'created_at': datetime, 'expires': datetime}
-        if self.factory is not None:
+        if self.factory is not None and not self.format.text_bytes:
             kinds.update(_content=bytes, body=bytes)
         record = {k: converter.structure(v, kinds[k]) if k in kinds and v is not None else v for k, v in value.items()}
         for name in ('request', '_next'):

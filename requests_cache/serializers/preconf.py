@@ -9,6 +9,7 @@ import json
 import pickle
 from decimal import Decimal
 from functools import partial
+from importlib import import_module
 from operator import methodcaller
 from typing import Any
 
@@ -19,6 +20,22 @@ from .unpickling import loads as plain_pickle_loads
 
 # More than can be written: the dumper recurses in Python
 MAX_YAML_DEPTH = 400
+
+
+def make_stage(preconf_module: str, b64: bool = False, **kwargs: Any) -> CattrStage:
+    """A stage with the conversions of one of the `cattrs.preconf` modules, which is imported when it is used
+
+    Args:
+        preconf_module: Name of the module
+        b64: Write binary data as base64 text
+        kwargs: Arguments of `CattrStage`
+    """
+
+    def factory(**options: Any) -> Any:
+        return import_module(preconf_module).make_converter(**options)
+
+    return CattrStage(factory, encode_bytes=b64, **kwargs)
+
 
 base_stage = CattrStage()
 # No lambdas, here and below, as serializers are to be pickled

@@ -34,6 +34,7 @@ from requests_cache import (
 )
 from requests_cache.exceptions import InvalidEntryError, MissingDependencyError
 from requests_cache.serializers.legacy import restore_content
+from requests_cache.serializers.preconf import make_stage
 from requests_cache.serializers.record import from_record
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
@@ -371,6 +372,13 @@ class TestCattrs:
         factory = import_module(f'cattrs.preconf.{module}').make_converter
         stage = CattrStage(factory, convert_datetime=False)
         assert_same(response(), stage.loads(stage.dumps(response())))
+
+    @pytest.mark.parametrize('b64', [False, True])
+    def test_stages_made_by_name(self, b64):
+        pipeline = SerializerPipeline([make_stage('cattrs.preconf.json', b64=b64), json])
+        assert_same(response(), pipeline.loads(pipeline.dumps(response())))
+        body = json.loads(pipeline.dumps(response(b'abc')))['_content']
+        assert body == (b64encode(b'abc') if b64 else b85encode(b'abc')).decode()
 
     def test_times_and_durations_left_to_the_next_stage(self):
         record = CattrStage(convert_datetime=False, convert_timedelta=False).dumps(response())
