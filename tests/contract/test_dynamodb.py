@@ -1,0 +1,96 @@
+"""The contract, kept in DynamoDB: over HTTP, and in this process"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
+
+from contract.storage_contract import StorageContract
+from contract.values import closing_all
+from requests_cache.backends import dynamodb_storage
+from requests_cache.backends.dynamodb import DynamoDbCache, DynamoDbDict
+from requests_cache.backends.dynamodb_items import REDIRECT
+from requests_cache.backends.dynamodb_redirects import DynamoDbRedirects
+
+
+@pytest.fixture(scope='module')
+def server() -> Iterator[DynamoDbServer]:
+    with DynamoDbServer() as running:
+        yield running
+
+
+@pytest.fixture(scope='module')
+def resource_in_process() -> Iterator[Any]:
+    boto3, moto = pytest.importorskip('boto3'), pytest.importorskip('moto')
+    with moto.mock_aws():
+        yield boto3.resource('dynamodb', **CREDENTIALS)
+
+
+@pytest.fixture
+def table_name() -> str:
+    return f'contract-{uuid4().hex}'
+
+
+class DynamoDbContract(StorageContract):
+    """Storages and caches by the keywords that the fixture `options` gives"""
+
+    damaged = (*StorageContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
+    namespace = 'default'
+    many = 350
+    examples = 10
+
+    @pytest.fixture(autouse=True)
+    def small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dynamodb_storage, 'KEYS_PER_PAGE', 100)
+        monkeypatch.setattr(dynamodb_storage, 'CHUNK_SIZE', 100)
+
+    @pytest.fixture
+    def storage_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:
+        def make(kind: str = 'responses', **kwargs: Any) -> Any:
+            storage = DynamoDbDict(table_name, namespace=self.namespace, **{**options, **kwargs})
+            return storage if kind == 'responses' else DynamoDbRedirects(storage._access, self.namespace)
+
+        with closing_all(make) as factory:
+            yield factory
+
+    @pytest.fixture
+    def cache_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:
+        def make(**kwargs: Any) -> Any:
+            return DynamoDbCache(table_name, namespace=self.namespace, **{**options, **kwargs})
+
+        with closing_all(make) as factory:
+            yield factory
+
+    @pytest.fixture
+    def broken_storage(self, table_name: str) -> Iterator[Any]:
+        with closing_all(DynamoDbDict) as factory:
+            yield factory(table_name, endpoint_url=CLOSED_PORT, **CREDENTIALS)
+
+    def fill(self, storage: Any, entries: dict[str, Any]) -> None:
+        items = ({**storage._keys.item(REDIRECT, k), 'value': None, 'target': v} for k, v in entries.items())
+        storage._access.batch_write({'PutRequest': {'Item': item}} for item in items)
+
+
+class TestDynamoDb(DynamoDbContract):
+    @pytest.fixture
+    def options(self, server: DynamoDbServer) -> Iterator[dict[str, Any]]:
+        yield server.options
+        server.reset()
+
+
+class TestDynamoDbInProcess(DynamoDbContract):
+    """Moto in place of the driver's HTTP client, one resource for all, a namespace, entries that are text or bytes"""
+
+    serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
+    damaged = StorageContract.damaged
+    namespace = 'name~:space: ключ/1'
+    # What a child writes, goes to its own copy of moto's tables
+    test_a_forked_child = None
+
+    @pytest.fixture
+    def options(self, resource_in_process: Any) -> dict[str, Any]:
+        return {'connection': resource_in_process, 'serializer': 'pickle'}

@@ -1,0 +1,628 @@
+"""DynamoDB as its users know it: items on the server, clients, keywords, old caches, sessions"""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from threading import Event
+from typing import Any
+from unittest import mock
+
+import boto3
+import pytest
+from boto3.dynamodb.types import Binary
+from botocore.exceptions import ClientError
+from contract.cache_rules import save_chain
+from contract.values import FUTURE, PAST, facts, make_response
+from requests.structures import CaseInsensitiveDict
+from support.dynamodb_server import DynamoDbServer
+
+from requests_cache import CachedSession, DynamoDbCache
+from requests_cache.backends import dynamodb_parts, dynamodb_redirects, dynamodb_table
+from requests_cache.exceptions import BackendError, BackendUnavailableError
+
+RECORDED = json.loads((Path(__file__).parents[1] / 'data' / 'dynamodb_1.3.3.json').read_text('utf-8'))
+LARGE = bytes(range(256)) * 4000
+
+
+@pytest.fixture(scope='module')
+def started() -> Iterator[DynamoDbServer]:
+    with DynamoDbServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: DynamoDbServer) -> DynamoDbServer:
+    started.reset()
+    return started
+
+
+@pytest.fixture
+def client(server: DynamoDbServer) -> Iterator[Any]:
+    client = boto3.client('dynamodb', **server.options)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_cache(server: DynamoDbServer) -> Iterator[Callable[..., DynamoDbCache]]:
+    caches = []
+
+    def make(*args: Any, **kwargs: Any) -> DynamoDbCache:
+        caches.append(DynamoDbCache(*args, **{**server.options, **kwargs}))
+        return caches[-1]
+
+    yield make
+    for cache in caches:
+        cache.close()
+
+
+@pytest.fixture
+def cache(make_cache: Callable[..., DynamoDbCache]) -> DynamoDbCache:
+    return make_cache('mine')
+
+
+@pytest.fixture
+def make_session(server: DynamoDbServer) -> Iterator[Callable[..., CachedSession]]:
+    sessions = []
+
+    def make(*args: Any, **kwargs: Any) -> CachedSession:
+        sessions.append(CachedSession(*args, **{'backend': 'dynamodb', **server.options, **kwargs}))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """The warnings that were logged so far"""
+
+    def found() -> list[str]:
+        records = [r for r in caplog.records if r.name.startswith('requests_cache')]
+        return [r.getMessage() for r in records if r.levelno >= logging.WARNING]
+
+    return found
+
+
+def calls_of(storage: Any) -> list[str]:
+    """A list to which the operations that a storage calls from now on are added"""
+    calls: list[str] = []
+    events = storage.connection.meta.client.meta.events
+    events.register('before-call.dynamodb', lambda model, **kwargs: calls.append(model.name))
+    return calls
+
+
+def raw_items(cache: DynamoDbCache) -> dict[str, dict[str, Any]]:
+    """All items of the table, by their keys"""
+    pages = cache.responses.connection.meta.client.get_paginator('scan').paginate(TableName=cache.responses.table_name)
+    return {item['key']: item for page in pages for item in page['Items']}
+
+
+def json_response(content: bytes) -> Any:
+    return make_response(content=content, headers=CaseInsensitiveDict({'Content-Type': 'application/json'}))
+
+
+class TestItems:
+    def test_an_entry_is_a_map_as_1_3_writes_it(self, cache: DynamoDbCache) -> None:
+        content = b'{"name": "\\u00e9", "list": [true, null]}'
+        cache.save_response(json_response(content), 'key', FUTURE)
+        item = raw_items(cache)['key']
+        assert set(item) == {'key', 'value', 'ttl'}
+        assert item['ttl'] == Decimal(int(FUTURE.timestamp()))
+        value = item['value']
+        assert value['_content'] == Binary(content)
+        assert value['_decoded_content'] == {'name': 'é', 'list': [True, None]}
+        assert value['elapsed'] == Decimal('0.25')
+        assert value['expires'] == FUTURE.isoformat()
+        assert value['request']['body'] == Binary(b'\x00\xff')
+        assert value['status_code'] == 200
+
+    @pytest.mark.parametrize(('serializer', 'kind'), [('pickle', Binary), ('json', str), ('bson', Binary)])
+    def test_other_serializers(self, serializer: str, kind: type, make_cache: Any) -> None:
+        cache = make_cache('mine', serializer=serializer)
+        cache.save_response(make_response(1), 'key')
+        item = raw_items(cache)['key']
+        assert set(item) == {'key', 'value'}
+        assert type(item['value']) is kind
+
+    @pytest.mark.parametrize(
+        ('ttl', 'expires', 'expected'), [(True, PAST, PAST), (True, None, None), (False, FUTURE, None)]
+    )
+    def test_only_what_expires_has_a_time_to_live(
+        self, ttl: bool, expires: Any, expected: Any, make_cache: Any
+    ) -> None:
+        cache = make_cache('mine', ttl=ttl)
+        cache.save_response(make_response(1), 'key', expires)
+        assert raw_items(cache)['key'].get('ttl') == (expected and expected.timestamp())
+        assert cache.get_response('key').expires == expires
+
+    def test_a_new_expiration_is_a_new_lifetime(self, cache: DynamoDbCache) -> None:
+        cache.save_response(make_response(1), 'key', PAST)
+        cache.reset_expiration(FUTURE)
+        assert raw_items(cache)['key']['ttl'] == FUTURE.timestamp()
+        cache.reset_expiration()
+        assert 'ttl' not in raw_items(cache)['key']
+
+    @pytest.mark.parametrize(
+        'content',
+        [
+            b'{"small": 1, "real": 0.1, "exact": 1.10, "tiny": 1e-7, "big": 12345678901234567890}',
+            b'[1' + b'0' * 60 + b', 1e300, -0.0, 1E400]',
+            b'[' * 60 + b']' * 60,
+            b'[' * 400 + b']' * 400,
+            b'{"": {"": 1}}',
+            b'"\\ud800 \\u0000"',
+            b'null',
+            b'{"a": 1, "a": 2}',
+            b'[' + b'"%s", ' % (b'text' * 500) * 150 + b'"end"]',
+        ],
+        ids=lambda content: content[:20],
+    )
+    def test_json_bodies_are_exact(self, content: bytes, cache: DynamoDbCache) -> None:
+        cache.save_response(json_response(content), 'key')
+        response = cache.get_response('key')
+        assert response.content == content
+        assert response.json() == json.loads(content)
+        assert facts(dict(cache.responses.scan())['key']) == facts(response)
+
+    def test_a_readable_copy_makes_room_for_the_body(self, cache: DynamoDbCache) -> None:
+        content = json.dumps(['text' * 500] * 150).encode()
+        cache.save_response(json_response(content), 'key')
+        items = raw_items(cache)
+        assert list(items) == ['key']
+        assert items['key']['value']['_content'] == Binary(content)
+        assert '_decoded_content' not in items['key']['value']
+
+    def test_text_that_dynamodb_does_not_take(self, cache: DynamoDbCache) -> None:
+        response = make_response(1, reason='lone \ud800')
+        cache.save_response(response, 'key')
+        assert cache.get_response('key').reason == 'lone \ud800'
+        assert list(raw_items(cache)) == ['key']
+
+    @pytest.mark.parametrize(
+        'value', ['text', b'bytes', 5, 1.5, True, ['list'], 'x' * 500_000], ids=lambda v: str(v)[:5]
+    )
+    def test_values_that_are_no_responses(self, value: Any, cache: DynamoDbCache) -> None:
+        cache.responses['key'] = value
+        assert cache.responses['key'] == value
+        assert list(cache.responses.items()) == [('key', value)]
+        assert cache.get_response('key') is None
+
+    def test_values_that_nothing_can_hold(self, cache: DynamoDbCache) -> None:
+        storage = cache.responses
+        storage.serializer = None
+        with pytest.raises(BackendError, match='object'):
+            storage['key'] = object()
+        assert list(storage) == []
+
+    def test_values_of_other_types_under_a_key(self, cache: DynamoDbCache, client: Any) -> None:
+        for value in ({'N': '5'}, {'SS': ['a', 'b']}, {'NULL': True}, {'S': ''}, {'M': {'large': {'NULL': True}}}):
+            client.put_item(TableName='mine', Item={'key': {'S': 'key'}, 'value': value})
+            assert cache.get_response('key') is None
+            assert dict(cache.responses.scan()) == {'key': None}
+            assert cache.contains('key')
+            cache.save_response(make_response(1), 'key')
+            assert facts(cache.get_response('key')) == facts(make_response(1))
+
+    def test_what_others_keep_in_the_table_stays(self, cache: DynamoDbCache, client: Any) -> None:
+        foreign = {'key': {'S': 'foreign'}, 'data': {'N': '1'}}
+        client.put_item(TableName='mine', Item=foreign)
+        save_chain(cache)
+        assert len(cache.responses) == 1
+        cache.delete(expired=True, invalid=True, older_than=-1)
+        cache.clear()
+        cache.responses.clear()
+        cache.redirects.clear()
+        assert client.scan(TableName='mine')['Items'] == [foreign]
+
+
+class TestNamespaces:
+    NAMES = ('default', 'a', 'a:b', 'a~', 'a~:', '~:', 'A', 'ä\ud800', 'x' * 3000)
+    KEYS = ('0a1b', 'b:0a1b', ':', '~:redirect:0a1b', 'a~:0a1b')
+
+    def test_keys_have_the_namespace_as_their_prefix(self, make_cache: Any) -> None:
+        cache = make_cache('mine', namespace='name')
+        save_chain(cache)
+        assert all(key.startswith('name') for key in raw_items(cache))
+        assert {f'name~:{key}' for key in cache.responses} <= set(raw_items(cache))
+
+    @pytest.mark.parametrize('name', [None, '', 'default'])
+    def test_the_default_namespace_is_no_prefix(self, name: str | None, make_cache: Any) -> None:
+        cache = make_cache('mine', namespace=name)
+        cache.responses['key'] = make_response(1)
+        assert list(raw_items(cache)) == ['key']
+
+    def test_caches_do_not_touch_each_other(self, make_cache: Any) -> None:
+        caches = {name: make_cache('mine', namespace=name) for name in self.NAMES}
+        for number, cache in enumerate(caches.values()):
+            for key in self.KEYS:
+                cache.responses[key] = make_response(number)
+                cache.redirects[key] = str(number)
+        for name in ('default', 'a'):
+            caches[name].responses[self.KEYS[0]] = make_response(self.NAMES.index(name), content=LARGE[:500_000])
+        for number, name in enumerate(self.NAMES):
+            cache = caches.pop(name)
+            assert sorted(cache.responses) == sorted(self.KEYS)
+            assert {cache.responses[key].headers['X-Number'] for key in self.KEYS} == {str(number)}
+            assert dict(cache.redirects.items()) == dict.fromkeys(self.KEYS, str(number))
+            assert cache.delete('b:0a1b', ':', 'missing') == 2
+            cache.delete(invalid=True)
+            assert len(cache.redirects) == 0
+            cache.clear()
+            assert len(cache.responses) == 0
+            for other in caches.values():
+                assert len(other.responses) == len(other.redirects) == len(self.KEYS)
+                assert other.get_response(self.KEYS[0]) is not None
+
+
+class TestLargeEntries:
+    def test_they_take_several_items_and_count_as_one(self, cache: DynamoDbCache) -> None:
+        response = make_response(1, content=LARGE)
+        cache.save_response(response, 'key', FUTURE)
+        items = raw_items(cache)
+        assert len(items) == 4
+        assert {item['ttl'] for item in items.values()} == {FUTURE.timestamp()}
+        assert facts(cache.get_response('key')) == facts(make_response(1, content=LARGE, expires=FUTURE))
+        assert list(cache.responses) == ['key']
+        assert len(cache.responses) == 1
+        assert [r.content for r in cache.responses.values()] == [LARGE]
+        assert [r.cache_key for r in cache.filter()] == ['key']
+
+    @pytest.mark.parametrize('serializer', [None, 'pickle', 'json'])
+    @pytest.mark.parametrize('size', range(398_000, 411_000, 1_500))
+    def test_sizes_around_the_limit(self, size: int, serializer: Any, make_cache: Any) -> None:
+        cache = make_cache('mine', serializer=serializer)
+        if serializer == 'json':
+            size = size * 3 // 4
+        cache.responses['key'] = make_response(content=b'x' * size)
+        assert cache.responses['key'].content == b'x' * size
+
+    def test_more_parts_than_one_call_takes(self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dynamodb_parts, 'PART_BYTES', 4096)
+        content = b''.join(i.to_bytes(4, 'big') for i in range(120_000))
+        cache.responses['key'] = make_response(content=content)
+        assert len(raw_items(cache)) > 100
+        assert cache.responses['key'].content == content
+        del cache.responses['key']
+        assert raw_items(cache) == {}
+
+    def test_parts_go_with_their_entry(self, cache: DynamoDbCache) -> None:
+        for remove in (
+            lambda: cache.save_response(make_response(1), 'key'),
+            lambda: cache.responses.__delitem__('key'),
+            lambda: cache.delete('key'),
+            lambda: cache.delete('key', 'other'),
+            lambda: cache.delete(expired=True),
+            lambda: cache.delete(older_than=timedelta(0.1)),
+            lambda: cache.responses.popitem(),
+            lambda: cache.responses.clear(),
+            lambda: cache.clear(),
+        ):
+            cache.save_response(make_response(1, content=LARGE), 'key', PAST)
+            assert len(raw_items(cache)) == 4
+            remove()
+            assert set(raw_items(cache)) <= {'key'}
+
+    def test_one_large_entry_replaces_another(self, cache: DynamoDbCache) -> None:
+        cache.responses['key'] = make_response(content=LARGE * 2)
+        cache.responses['key'] = make_response(content=LARGE)
+        assert cache.responses['key'].content == LARGE
+        assert len(raw_items(cache)) == 4
+
+    def test_readers_see_the_old_or_the_new_one(self, cache: DynamoDbCache, make_cache: Any) -> None:
+        def read(mapping: Any) -> None:
+            while not done.is_set():
+                assert mapping['key'].content in contents
+                assert dict(mapping.scan())['key'].content in contents
+
+        done = Event()
+        contents = (LARGE, b'small', LARGE[::-1])
+        cache.responses['key'] = make_response(content=contents[0])
+        with ThreadPoolExecutor(2) as pool:
+            reading = [pool.submit(read, storage) for storage in (cache.responses, make_cache('mine').responses)]
+            try:
+                for i in range(15):
+                    cache.responses['key'] = make_response(content=contents[i % 3])
+            finally:
+                done.set()
+            for future in reading:
+                future.result()
+        assert len(raw_items(cache)) == 4
+
+    def test_a_missing_part_makes_a_miss_that_heals(self, cache: DynamoDbCache, client: Any) -> None:
+        cache.save_response(make_response(1, content=LARGE), 'key')
+        part = sorted(raw_items(cache))[-1]
+        client.delete_item(TableName='mine', Key={'key': {'S': part}})
+        assert cache.get_response('key') is None
+        assert dict(cache.responses.scan()) == {'key': None}
+        assert cache.contains('key')
+        cache.save_response(make_response(1, content=LARGE), 'key')
+        assert cache.get_response('key').content == LARGE
+        assert len(raw_items(cache)) == 4
+        client.delete_item(TableName='mine', Key={'key': {'S': sorted(raw_items(cache))[-1]}})
+        assert cache.delete(invalid=True) == 1
+        assert raw_items(cache) == {}
+
+    def test_a_damaged_part_makes_a_miss(self, cache: DynamoDbCache, client: Any) -> None:
+        cache.save_response(make_response(1, content=LARGE), 'key')
+        part = client.get_item(TableName='mine', Key={'key': {'S': sorted(raw_items(cache))[-1]}})['Item']
+        for data in ({'B': b'x' * len(part['data']['B'])}, {'S': 'text'}, {'B': b''}):
+            client.put_item(TableName='mine', Item={**part, 'data': data})
+            assert cache.get_response('key') is None
+
+    @pytest.mark.parametrize('damage', [{}, {'id': 5}, {'id': 'x', 'count': 2}, {'kind': 'record', 'data': b'\x80x'}])
+    def test_a_damaged_entry_makes_a_miss(self, damage: dict[str, Any], cache: DynamoDbCache) -> None:
+        cache.responses._table.put_item(Item={'key': 'key', 'value': None, 'large': damage})
+        assert cache.get_response('key') is None
+        assert cache.contains('key')
+        assert cache.delete(invalid=True) == 1
+        assert not cache.contains('key')
+
+    def test_an_entry_that_runs_code_is_not_read(self, cache: DynamoDbCache) -> None:
+        data = pickle.dumps({'created_at': print, 'status_code': 200})
+        cache.responses._table.put_item(Item={'key': 'key', 'value': None, 'large': {'kind': 'record', 'data': data}})
+        assert cache.get_response('key') is None
+
+    def test_switched_off_they_are_skipped_with_a_warning(self, make_cache: Any, warnings: Any) -> None:
+        cache = make_cache('mine', large_items=False)
+        cache.save_response(make_response(1), 'key')
+        cache.save_response(make_response(2, content=LARGE), 'key')
+        assert cache.get_response('key') is None  # rather than what it was before
+        assert raw_items(cache) == {}
+        assert [w for w in warnings() if '400 KB' in w and w.endswith('key')]
+        make_cache('mine').save_response(make_response(2, content=LARGE), 'key')
+        assert cache.get_response('key').content == LARGE
+
+    def test_a_write_that_fails_leaves_the_old_entry_and_no_parts(
+        self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache.save_response(make_response(1), 'key')
+        client = cache.responses.connection.meta.client
+        failing = mock.patch.object(client, 'put_item', side_effect=_client_error('InternalServerError'))
+        with failing, pytest.raises(BackendUnavailableError):
+            cache.save_response(make_response(2, content=LARGE), 'key')
+        assert list(raw_items(cache)) == ['key']
+        real = client.batch_write_item
+        replies = iter([real, _raising(_client_error('AccessDeniedException')), real])
+        failing = mock.patch.object(client, 'batch_write_item', side_effect=lambda **kw: next(replies, real)(**kw))
+        monkeypatch.setattr(dynamodb_table, 'WRITE_BATCH', 1)
+        with failing, pytest.raises(BackendError):
+            cache.save_response(make_response(2, content=LARGE), 'key')
+        assert list(raw_items(cache)) == ['key']
+        assert facts(cache.get_response('key')) == facts(make_response(1))
+
+    def test_parts_of_interrupted_writers_are_swept_up(
+        self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        cache.save_response(make_response(1, content=LARGE), 'key')
+        kept = set(raw_items(cache))
+        cache.responses._parts.write('key', LARGE, {})
+        cache.responses._parts.write('gone', LARGE, {})
+        cache.delete(invalid=True)
+        assert len(raw_items(cache)) == 10  # they might be those of an entry that is being written
+        monkeypatch.setattr(dynamodb_parts, 'SWEEP_AFTER_SECONDS', -10)
+        cache.delete(invalid=True)
+        assert set(raw_items(cache)) == kept
+        assert cache.get_response('key').content == LARGE
+
+
+class TestRedirects:
+    def test_they_are_kept_in_the_table(self, cache: DynamoDbCache, make_cache: Any) -> None:
+        save_chain(cache)
+        other = make_cache('mine')
+        assert dict(other.redirects.items()) == dict(cache.redirects.items())
+        assert len(other.redirects) == 2
+        assert other.contains(url='http://example.com/middle')
+        assert len(other.responses) == 1
+
+    def test_they_live_as_long_as_the_response(self, make_cache: Any) -> None:
+        for ttl, expires, expected in (
+            (True, FUTURE, {FUTURE.timestamp()}),
+            (True, None, {None}),
+            (False, FUTURE, {None}),
+        ):
+            cache = make_cache('mine', ttl=ttl)
+            response = make_response(1, history=[make_response(2, status_code=302)])
+            cache.save_response(response, 'key', expires)
+            assert len(raw_items(cache)) == 3
+            assert {item.get('ttl') for item in raw_items(cache).values()} == expected
+        cache.redirects['other'] = 'key'
+        assert 'ttl' not in raw_items(cache)['~:redirect:other']
+
+    def test_deleting_by_key_reads_no_more_than_that(self, cache: DynamoDbCache) -> None:
+        save_chain(cache)
+        save_chain(cache, 'other')
+        cache.responses['key'] = make_response(1)
+        calls = calls_of(cache.responses)
+        assert cache.delete('key') == 1
+        assert cache.delete(urls=['http://example.com/start']) == 1
+        assert 'Scan' not in calls
+        assert not cache.contains(url='http://example.com/middle')
+        assert cache.contains(url='http://other/middle')
+
+    def test_those_that_have_been_turned_elsewhere_stay(self, cache: DynamoDbCache) -> None:
+        for key in ('one', 'two'):
+            cache.responses[key] = make_response(1)
+            cache.redirects['from'] = key
+            cache.redirects['\ud800'] = key
+        cache.delete('one')
+        assert dict(cache.redirects.items()) == {'from': 'two', '\ud800': 'two'}
+        cache.delete('two')
+        assert dict(cache.redirects.items()) == {}
+        assert raw_items(cache) == {}
+
+    def test_only_so_many_are_kept_track_of(self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dynamodb_redirects, 'MAX_SOURCES', 3)
+        cache.responses['key'] = make_response(1)
+        for i in range(5):
+            cache.redirects[str(i)] = 'key'
+        assert len(cache.redirects) == 5
+        cache.delete('key')
+        assert len(cache.redirects) == 2
+        cache.delete(expired=True)
+        assert raw_items(cache) == {}
+
+    def test_deleting_what_has_expired_prunes_redirects(self, cache: DynamoDbCache) -> None:
+        cache.save_response(make_response(1), 'expired', PAST)
+        cache.save_response(make_response(1), 'fresh', FUTURE)
+        cache.redirects.update({'a': 'expired', 'b': 'fresh', 'c': 'gone'})
+        assert cache.delete(expired=True) == 1
+        assert dict(cache.redirects.items()) == {'b': 'fresh'}
+
+    def test_damaged_ones(self, cache: DynamoDbCache) -> None:
+        cache.responses._table.put_item(Item={'key': '~:redirect:key', 'value': None, 'target': 5})
+        cache.responses._table.put_item(Item={'key': '~:sources:key', 'value': None, 'sources': 'text'})
+        assert cache.redirects['key'] is None
+        assert cache.get_response('key') is None
+        cache.delete('key')
+        cache.delete(expired=True)
+        assert len(cache.redirects) == 0
+
+
+class TestCalls:
+    def test_one_call_per_lookup_and_per_write(self, cache: DynamoDbCache) -> None:
+        calls = calls_of(cache.responses)
+        cache.save_response(make_response(1), 'key')
+        cache.get_response('key')
+        cache.save_response(make_response(2), 'key')
+        assert calls == ['PutItem', 'GetItem', 'PutItem']
+        calls.clear()
+        assert cache.get_response('missing') is None
+        assert calls == ['GetItem', 'GetItem']
+
+    def test_reads_are_consistent(self, cache: DynamoDbCache) -> None:
+        sent = []
+        events = cache.responses.connection.meta.client.meta.events
+        events.register('before-call.dynamodb', lambda model, params, **kw: sent.append((model.name, params['body'])))
+        save_chain(cache)
+        list(cache.filter())
+        list(cache.responses), len(cache.redirects), cache.contains('key')
+        cache.delete('a', 'b')
+        requests = {
+            (name, b'"ConsistentRead": true' in body) for name, body in sent if name[:3] in ('Get', 'Sca', 'Bat')
+        }
+        assert requests == {('GetItem', True), ('Scan', True), ('BatchGetItem', True)}
+
+    def test_iteration_takes_a_call_per_page(self, cache: DynamoDbCache) -> None:
+        for i in range(30):
+            cache.responses[str(i)] = make_response(i, content=b'x' * 100_000)
+        calls = calls_of(cache.responses)
+        assert len(dict(cache.responses.items())) == 30
+        assert set(calls) == {'Scan'}
+        assert 3 <= len(calls) <= 5
+        assert len(list(cache.responses)) == len(cache.responses) == len(list(cache.filter())) == 30
+        assert set(calls) == {'Scan'}
+
+    def test_clearing_takes_a_call_per_page_and_batch(self, cache: DynamoDbCache) -> None:
+        for i in range(60):
+            cache.responses[str(i)] = make_response(i)
+        for i in range(50):
+            cache.redirects[str(i)] = 'key'
+        calls = calls_of(cache.responses)
+        cache.clear()
+        assert calls.count('Scan') == 1
+        assert calls.count('BatchWriteItem') == 5
+        assert raw_items(cache) == {}
+
+    def test_memory_is_flat_while_scanning(self, cache: DynamoDbCache) -> None:
+        for i in range(30):
+            cache.responses[str(i)] = make_response(i, content=b'x' * 100_000)
+        calls = calls_of(cache.responses)
+        scan = cache.responses.scan()
+        next(scan)
+        assert calls == ['Scan']
+
+    def test_a_key_twice_in_one_deletion(self, cache: DynamoDbCache) -> None:
+        for key in 'abc':
+            cache.responses[key] = make_response(1)
+            cache.redirects[key] = 'a'
+        assert cache.delete('a', 'b', 'a', 'b') == 2
+        assert cache.redirects.bulk_delete(['a', 'a', 'b', 'missing', 'missing']) == 0
+        assert cache.responses.existing(['c', 'c', 'a', '']) == {'c'}
+
+    def test_what_the_service_leaves_undone_is_sent_again(
+        self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses: list[float] = []
+        monkeypatch.setattr(dynamodb_table, 'sleep', pauses.append)
+        stingy = _Stingy(cache.responses.connection.meta.client, idle_rounds=3)
+        with stingy.patched():
+            cache.responses['key'] = make_response(content=LARGE)
+            assert cache.responses['key'].content == LARGE
+            assert cache.responses.existing(str(i) for i in range(10)) == set()
+            cache.clear()
+        assert raw_items(cache) == {}
+        assert stingy.rounds > 10
+        assert pauses[:3] == sorted(pauses[:3])
+        assert all(0 < p <= 1 for p in pauses)
+
+    def test_an_overloaded_service_is_not_waited_for_without_end(
+        self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pauses: list[float] = []
+        monkeypatch.setattr(dynamodb_table, 'sleep', pauses.append)
+        cache.responses['key'] = make_response(1)
+        with _Stingy(cache.responses.connection.meta.client, idle_rounds=10**9).patched():
+            for attempt in (cache.clear, lambda: cache.responses.existing(['key'])):
+                pauses.clear()
+                with pytest.raises(BackendUnavailableError):
+                    attempt()
+                assert 0 < sum(pauses) < 5
+        assert cache.contains('key')
+
+    def test_a_scan_that_does_not_get_on(self, cache: DynamoDbCache) -> None:
+        page = {'Items': [], 'Count': 0, 'LastEvaluatedKey': {'key': 'key'}}
+        with mock.patch.object(cache.responses.connection.meta.client, 'scan', return_value=page):
+            with pytest.raises(BackendError):
+                list(cache.responses)
+            with pytest.raises(BackendError):
+                len(cache.responses)
+
+
+class _Stingy:
+    """A client that does one item of each batch, and none at all in some rounds"""
+
+    def __init__(self, client: Any, idle_rounds: int):
+        self.client, self.idle_rounds, self.rounds = client, idle_rounds, 0
+        self.get, self.write = client.batch_get_item, client.batch_write_item
+
+    def patched(self) -> Any:
+        return mock.patch.multiple(self.client, batch_get_item=self._get, batch_write_item=self._write)
+
+    def _idle(self) -> bool:
+        self.rounds += 1
+        return self.rounds % (self.idle_rounds + 1) != 0
+
+    def _get(self, **parameters: Any) -> Any:
+        ((table, request),) = parameters['RequestItems'].items()
+        if self._idle():
+            return {'Responses': {}, 'UnprocessedKeys': {table: request}}
+        reply = self.get(RequestItems={table: {**request, 'Keys': request['Keys'][:1]}})
+        rest = request['Keys'][1:]
+        return {**reply, 'UnprocessedKeys': {table: {**request, 'Keys': rest}} if rest else {}}
+
+    def _write(self, **parameters: Any) -> Any:
+        ((table, requests),) = parameters['RequestItems'].items()
+        if self._idle():
+            return {'UnprocessedItems': {table: requests}}
+        self.write(RequestItems={table: requests[:1]})
+        return {'UnprocessedItems': {table: requests[1:]} if requests[1:] else {}}
+
+
+def _client_error(code: str) -> ClientError:
+    return ClientError({'Error': {'Code': code}, 'ResponseMetadata': {'HTTPStatusCode': 500}}, 'Operation')
+
+
+def _raising(error: Exception) -> Callable[..., Any]:
+    def call(**kwargs: Any) -> Any:
+        raise error
+
+    return call

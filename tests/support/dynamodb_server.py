@@ -1,0 +1,141 @@
+"""DynamoDB over HTTP: moto's server in a process of its own, on a free port of loopback
+
+with DynamoDbServer() as server:
+    boto3.resource('dynamodb', **server.options)
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+import requests
+
+PATIENCE_SECONDS = 60
+# Nothing listens there
+CLOSED_PORT = 'http://127.0.0.1:1'
+
+# A page of text for each call, which takes longer to write than the call
+for name in ('boto3', 'botocore', 'urllib3.connectionpool'):
+    logging.getLogger(name).setLevel(logging.INFO)
+
+CREDENTIALS = {'region_name': 'us-east-1', 'aws_access_key_id': 'test', 'aws_secret_access_key': 'test'}
+
+# The server ends with its standard input, and so it does not outlive the tests in any case. What keeps two requests for
+# one item apart in the service, moto does not have, hence the lock.
+PROGRAM = """
+import sys
+from threading import Lock, Thread
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+def one_at_a_time(environ, start_response):
+    with lock:
+        return list(application(environ, start_response))
+
+lock = Lock()
+application = DomainDispatcherApplication(create_backend_app)
+server = make_server('127.0.0.1', int(sys.argv[1]), one_at_a_time, threaded=True)
+Thread(target=server.serve_forever, daemon=True).start()
+print(server.port, flush=True)
+sys.stdin.read()
+server.shutdown()
+"""
+
+
+class DynamoDbServer:
+    """The server; `start` and `stop` may be called again: it comes back on the same port, with no tables"""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> DynamoDbServer:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        return f'http://127.0.0.1:{self.port}'
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Keywords with which boto3 finds the server, and waits as long as that takes on a busy machine"""
+        from botocore.config import Config
+
+        patience = Config(connect_timeout=PATIENCE_SECONDS, read_timeout=PATIENCE_SECONDS)
+        return {'endpoint_url': self.url, 'config': patience, **CREDENTIALS}
+
+    def reset(self) -> None:
+        """Drop all tables"""
+        requests.post(f'{self.url}/moto-api/reset', timeout=PATIENCE_SECONDS).raise_for_status()
+
+    def start(self) -> None:
+        missing = [name for name in ('boto3', 'moto', 'flask', 'flask_cors') if find_spec(name) is None]
+        if missing:
+            pytest.skip(f'DynamoDB server: not installed: {", ".join(missing)}')
+        with tempfile.TemporaryFile('w+') as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, '-W', 'ignore', '-c', PROGRAM, str(self.port)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+            )
+            assert self._process.stdout
+            line = self._process.stdout.readline()
+            if not line.strip().isdigit():
+                self.stop()
+                errors.seek(0)
+                pytest.fail(f'DynamoDB server: did not start: {errors.read()[-2000:]}')
+        self.port = int(line)
+        try:
+            self._warm_up()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _warm_up(self) -> None:
+        """Moto loads most of itself with the first request"""
+        import boto3
+
+        client = boto3.client('dynamodb', **self.options)
+        client.list_tables()
+        client.close()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """The server is stopped in this block, and started again after it"""
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The server takes connections in this block, and answers nothing"""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        process.communicate(timeout=PATIENCE_SECONDS)
