@@ -62,6 +62,10 @@ class GridFSCache(MongoBackend):
         )
         self.redirects = MongoRedirects(db_name, 'redirects', self.responses._mongo, serializer=None)
 
+    def delete(self, *args: Any, **kwargs: Any) -> int:
+        """Delete entries that meet any of the conditions; see `BaseCache.delete`"""
+        return super().delete(*args, **kwargs)
+
 
 class GridFSDict(MongoStorage):
     """A mapping to files in the bucket `fs` of a database

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from http.cookiejar import Cookie
+from math import isfinite
 from typing import Any
 
 from requests.cookies import RequestsCookieJar, create_cookie
@@ -25,6 +27,29 @@ COOKIE_ATTRIBUTES = (
 def cookie_to_dict(cookie: Cookie) -> dict[str, Any]:
     """All attributes of a cookie, as plain values"""
     return {**{k: getattr(cookie, k) for k in COOKIE_ATTRIBUTES}, 'rest': dict(getattr(cookie, '_rest', None) or {})}
+
+
+_TEXT, _OPTIONAL_TEXT, _FLAG = (str,), (str, type(None)), (bool, int)
+_NUMBER = (int, float, Decimal, type(None))
+_ATTRIBUTE_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(COOKIE_ATTRIBUTES, _OPTIONAL_TEXT),
+    **dict.fromkeys(('name', 'domain', 'path'), _TEXT),
+    **dict.fromkeys(('version', 'expires'), _NUMBER),
+    **dict.fromkeys([name for name in COOKIE_ATTRIBUTES if name.endswith('_specified')], _FLAG),
+    **dict.fromkeys(('domain_initial_dot', 'secure', 'discard', 'rfc2109'), _FLAG),
+    'rest': (dict,),
+}
+
+
+def is_cookie(attributes: Any) -> bool:
+    """Whether a cookie can be made from stored attributes"""
+    return (
+        isinstance(attributes, dict)
+        and attributes.keys() == _ATTRIBUTE_TYPES.keys()
+        and all(isinstance(value, _ATTRIBUTE_TYPES[name]) for name, value in attributes.items())
+        and not (attributes['port'] is None and attributes['port_specified'])
+        and all(isfinite(attributes[name] or 0) for name in ('version', 'expires'))
+    )
 
 
 def cookies_from_record(record: dict[str, Any]) -> RequestsCookieJar:

@@ -156,7 +156,7 @@ def _build(record: Any) -> CachedResponse:
         _content=content,
         _decoded_content=record.get('_decoded_content') if content is None else None,
         created_at=_to_datetime(record.get('created_at')) or datetime.now(timezone.utc),
-        encoding=_checked('encoding', record.get('encoding'), str),
+        encoding=_checked_encoding(record.get('encoding')),
         expires=_to_datetime(expires) if expires is not None else None,
         reason=_checked('reason', record.get('reason'), str),
         status_code=_to_int(record.get('status_code', 0)),
@@ -175,8 +175,8 @@ def _build(record: Any) -> CachedResponse:
 def _check_lazy_fields(record: Record) -> None:
     """Look at what is built later, while an error can still make the entry a miss"""
     _check_text_dict(record.get('headers'), 'headers')
-    _check_text_dict(record.get('cookies'), 'cookies')
-    if not isinstance(record.get('elapsed', 0), (int, float, Decimal)):
+    _check_text_dict(record.get('cookies'), 'cookies', optional=True)
+    if 'elapsed' in record:
         record['elapsed'] = _to_seconds(record['elapsed'])
     for name in ('request', '_next'):
         request = record.get(name)
@@ -184,19 +184,27 @@ def _check_lazy_fields(record: Record) -> None:
             if not isinstance(request, dict) or not isinstance(request.get('body', b''), (bytes, type(None))):
                 raise InvalidEntryError(f'the stored {name} is not a request')
             _check_text_dict(request.get('headers'), 'request headers')
-            _check_text_dict(request.get('cookies'), 'request cookies')
-    if not all(isinstance(c, dict) and c.keys() >= _COOKIE_NAMES for c in record.get('cookie_attributes') or ()):
+            _check_text_dict(request.get('cookies'), 'request cookies', optional=True)
+            _checked('method', request.get('method'), str)
+            _checked('request URL', request.get('url'), str)
+    if not all(map(is_cookie, record.get('cookie_attributes') or ())):
         raise InvalidEntryError('the stored cookies are not cookies')
 
 
-def _check_text_dict(value: Any, name: str) -> None:
+def _check_text_dict(value: Any, name: str, optional: bool = False) -> None:
     if value is None:
         return
     if not isinstance(value, dict):
         raise InvalidEntryError(f'the stored {name} are a {type(value).__name__}, not a dict')
     for key, item in value.items():
-        if type(key) is not str or not (item is None or type(item) is str):
+        if type(key) is not str or not (type(item) is str or (optional and item is None)):
             raise InvalidEntryError(f'the stored {name} hold something else than text')
+
+
+def _checked_encoding(value: Any) -> Any:
+    if value is not None and not (isinstance(value, str) and value.isprintable()):
+        raise InvalidEntryError(f'the stored encoding is {value!r}')
+    return value
 
 
 def _checked(name: str, value: Any, kind: type) -> Any:
@@ -216,8 +224,10 @@ def _to_datetime(value: Any) -> datetime | None:
         if value is not None:
             raise InvalidEntryError(f'a stored time is a {type(value).__name__}')
         return None
+    if value.tzinfo is timezone.utc:
+        return value
     # Times without a zone are UTC, in BSON and in what 1.1 and before wrote
-    return value if value.tzinfo is not None else value.replace(tzinfo=timezone.utc)
+    return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
 def _to_int(value: Any) -> int:
@@ -227,9 +237,10 @@ def _to_int(value: Any) -> int:
 
 
 def _to_seconds(value: Any) -> float:
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    return float(value)
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value or 0)
+    if not abs(seconds) < MAX_ELAPSED_SECONDS:
+        raise InvalidEntryError(f'the stored duration is {seconds} seconds')
+    return seconds
 
 
 def map_values(value: Any, convert: Mapping[type, Callable[[Any], Any]]) -> Any:
