@@ -20,7 +20,8 @@ class _Snapshot:
 
     def __init__(self, response: CachedResponse):
         self.record: Record = to_record(response, _SNAPSHOT_FORMAT)
-        self.record.pop('checksum', None)  # memory is not checked for damage
+        if 'checksum' in self.record:
+            self.record['checksum'] = None  # memory is not checked for damage
 
 
 class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):

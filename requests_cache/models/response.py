@@ -259,8 +259,11 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
 
 def format_datetime(value: datetime | None) -> str:
-    """A time as local time, to the second; `N/A` if there is none"""
-    return value.astimezone().strftime(DATETIME_FORMAT) if value else 'N/A'
+    """A time as local time, to the second, or as it is if it has none; `N/A` if there is none"""
+    try:
+        return value.astimezone().strftime(DATETIME_FORMAT) if value else 'N/A'
+    except (OSError, OverflowError, ValueError):  # on the first or last day that a datetime can hold, for example
+        return str(value)
 
 
 def repeated_fields(headers: Any) -> HeaderFields | None:

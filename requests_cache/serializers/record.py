@@ -24,7 +24,7 @@ from zlib import crc32
 from attrs import frozen
 
 from ..exceptions import InvalidEntryError
-from ..models.cookies import COOKIE_ATTRIBUTES, cookie_to_dict
+from ..models.cookies import cookie_to_dict, is_cookie
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
 from .legacy import decode_text_fields, restore_content
@@ -61,7 +61,8 @@ def to_record(response: CachedResponse, form: RecordFormat, decode_content: bool
     return record
 
 
-_COOKIE_NAMES = frozenset(COOKIE_ATTRIBUTES)
+# What a timedelta can hold
+MAX_ELAPSED_SECONDS = 86_399_999_999_999
 _FIELD_ORDER = (
     '_content', '_next', 'cookies', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason',
     'request', 'status_code', 'url', 'checksum', 'http_version', 'header_fields', 'cookie_attributes',
@@ -147,9 +148,7 @@ def _build(record: Any) -> CachedResponse:
     if content is None and '_decoded_content' in record:
         record = restore_content(record)
         content = record.get('_content')
-    checksum = record.get('checksum')
-    if checksum is not None and (content is None or crc32(content) != checksum):
-        raise InvalidEntryError('the stored body is damaged: its checksum does not match')
+    _check_content(content, record)
     expires = record.get('expires')
     response.__dict__.update(
         _record=record,
@@ -170,6 +169,14 @@ def _build(record: Any) -> CachedResponse:
         response.__dict__['_header_fields'] = tuple((str(n), str(v)) for n, v in record['header_fields'])
     _check_lazy_fields(record)
     return response
+
+
+def _check_content(content: bytes | None, record: Record) -> None:
+    checksum = record.get('checksum')
+    if checksum is not None and (content is None or crc32(content) != checksum):
+        raise InvalidEntryError('the stored body is damaged: its checksum does not match')
+    if 'checksum' not in record and 'http_version' in record and content is not None:
+        raise InvalidEntryError('the stored response is damaged: who writes the one writes the other')
 
 
 def _check_lazy_fields(record: Record) -> None:
