@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from contract.cache_rules import save_chain
 from contract.values import make_response
 from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
 from support.origin import Answer, Origin
+from support.outage import BODY, assert_caches, assert_goes_on
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession, DynamoDbCache
@@ -23,7 +23,7 @@ from requests_cache.exceptions import BackendError, BackendUnavailableError
 # Only what never answers is waited for so long
 SHORT_WAIT = Config(connect_timeout=2, read_timeout=2, retries={'total_max_attempts': 1})
 LONG_WAIT = Config(connect_timeout=60, read_timeout=60, retries={'total_max_attempts': 1})
-BODY = bytes(range(256)) * 400
+pytest_plugins = ['support.outage_fixtures']
 pytestmark = pytest.mark.timeout(120)
 
 
@@ -61,35 +61,6 @@ def make_session() -> Iterator[Callable[..., CachedSession]]:
     yield make
     for session in sessions:
         session.close()
-
-
-@pytest.fixture
-def page(origin: Origin) -> str:
-    origin.add('/page', body=BODY)
-    return origin.url('/page')
-
-
-@pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
-    """How many warnings were logged that begin with a text"""
-    return lambda text: sum(
-        r.levelno == logging.WARNING and r.name.startswith('requests_cache') and r.getMessage().startswith(text)
-        for r in caplog.records
-    )
-
-
-def assert_goes_on(session: CachedSession, url: str, times: int = 3) -> None:
-    for _ in range(times):
-        response = session.get(url)
-        assert response.content == BODY
-        assert not response.from_cache
-
-
-def assert_caches(session: CachedSession, url: str) -> None:
-    session.get(url)
-    response = session.get(url)
-    assert response.content == BODY
-    assert response.from_cache
 
 
 class TestServerAway:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,7 +12,7 @@ import pymongo
 import pytest
 from contract.values import facts, make_response
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
-from support.origin import Origin
+from support.outage import BODY, assert_caches, assert_goes_on
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession
@@ -24,8 +23,7 @@ from requests_cache.exceptions import BackendError, BackendUnavailableError
 
 # Everything here ends within a few waits of this length, or in the test's timeout
 SHORT_WAITS = {'serverSelectionTimeoutMS': 700, 'connectTimeoutMS': 700, 'socketTimeoutMS': 700}
-BODY = bytes(range(256)) * 400
-pytest_plugins = ['support.mongodb_fixtures']
+pytest_plugins = ['support.mongodb_fixtures', 'support.outage_fixtures']
 pytestmark = [pytest.mark.timeout(120), pytest.mark.parametrize('backend', ['mongodb', 'gridfs'])]
 CACHES: dict[str, Any] = {'mongodb': MongoCache, 'gridfs': GridFSCache}
 STORAGES: dict[str, Any] = {'mongodb': MongoDict, 'gridfs': GridFSDict}
@@ -45,39 +43,10 @@ def make_session(backend: str) -> Iterator[Callable[..., CachedSession]]:
         session.close()
 
 
-@pytest.fixture
-def page(origin: Origin) -> str:
-    origin.add('/page', body=BODY)
-    return origin.url('/page')
-
-
-@pytest.fixture
-def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
-    """How many warnings were logged that begin with a text"""
-    return lambda text: sum(
-        r.levelno == logging.WARNING and r.name.startswith('requests_cache') and r.getMessage().startswith(text)
-        for r in caplog.records
-    )
-
-
-def assert_goes_on(session: CachedSession, url: str, times: int = 2) -> None:
-    for _ in range(times):
-        response = session.get(url)
-        assert response.content == BODY
-        assert not response.from_cache
-
-
-def assert_caches(session: CachedSession, url: str) -> None:
-    session.get(url)
-    response = session.get(url)
-    assert response.content == BODY
-    assert response.from_cache
-
-
 class TestServerAway:
     def test_from_the_beginning(self, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(port=free_port())
-        assert_goes_on(session, page)
+        assert_goes_on(session, page, times=2)
         assert warnings('Unable') == 1
 
     def test_stopped_and_started_during_use(
@@ -87,7 +56,7 @@ class TestServerAway:
         assert_caches(session, page)
         for outage in (1, 2):
             with faulty_mongodb_server.away():
-                assert_goes_on(session, page)
+                assert_goes_on(session, page, times=2)
             assert_caches(session, page)
             # The driver may call it another name when it notices than later on
             assert outage <= warnings('Unable to read') <= 2 * outage
@@ -107,7 +76,7 @@ class TestServerAway:
         session = make_session(port=faulty_mongodb_server.port)
         assert_caches(session, page)
         with faulty_mongodb_server.frozen():
-            assert_goes_on(session, page)
+            assert_goes_on(session, page, times=2)
             with pytest.raises(BackendUnavailableError):
                 session.cache.clear()
         assert_caches(session, page)
@@ -116,7 +85,7 @@ class TestServerAway:
     def test_hanging_from_the_beginning(self, faulty_mongodb_server: MongoServer, make_session: Any, page: str) -> None:
         with faulty_mongodb_server.frozen():
             session = make_session(port=faulty_mongodb_server.port)
-            assert_goes_on(session, page)
+            assert_goes_on(session, page, times=2)
         assert_caches(session, page)
 
     def test_many_threads(
@@ -246,7 +215,7 @@ class TestConnectionsCut:
         assert_caches(session, page)
         proxy.cut_after = 10
         proxy.drop_connections()
-        assert_goes_on(session, page)
+        assert_goes_on(session, page, times=2)
         proxy.cut_after = None
         proxy.drop_connections()
         assert_caches(session, page)
@@ -264,7 +233,7 @@ class TestRefused:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         session = make_session(port=authenticating_mongodb_server.port, **given)
-        assert_goes_on(session, page)
+        assert_goes_on(session, page, times=2)
         assert warnings('Unable to read') >= 1
         assert 'wrong-secret' not in caplog.text
         with pytest.raises(BackendError):
@@ -275,7 +244,7 @@ class TestRefused:
         session = make_session(connection=client)
         assert_caches(session, page)
         client.close()
-        assert_goes_on(session, page)
+        assert_goes_on(session, page, times=2)
         with pytest.raises(BackendError) as caught:
             session.cache.clear()
         assert isinstance(caught.value.__cause__, pymongo.errors.InvalidOperation)
