@@ -6,7 +6,6 @@ Libraries beyond the standard library are imported when a serializer is first us
 from __future__ import annotations
 
 import json
-import pickle
 from decimal import Decimal
 from functools import partial
 from importlib import import_module
@@ -16,6 +15,7 @@ from typing import Any
 from .cattrs import CattrStage
 from .pipeline import SerializerPipeline, Stage
 from .record import map_values
+from .unpickling import dumps as plain_pickle_dumps
 from .unpickling import loads as plain_pickle_loads
 
 # More than can be written: the dumper recurses in Python
@@ -122,7 +122,7 @@ def _from_decimals(value: Any) -> Any:
     return map_values(value, {Decimal: lambda v: int(v) if v == v.to_integral_value() else float(v)})
 
 
-_pickle_stage = Stage(dumps=pickle.dumps, loads=plain_pickle_loads)
+_pickle_stage = Stage(dumps=plain_pickle_dumps, loads=plain_pickle_loads)
 
 pickle_serializer = SerializerPipeline([base_stage, _pickle_stage], name='pickle', is_binary=True)
 json_serializer = SerializerPipeline(

@@ -176,7 +176,7 @@ def _check_content(content: bytes | None, record: Record) -> None:
     if checksum is not None and (content is None or crc32(content) != checksum):
         raise InvalidEntryError('the stored body is damaged: its checksum does not match')
     if 'checksum' not in record and 'http_version' in record and content is not None:
-        raise InvalidEntryError('the stored response is damaged: who writes the one writes the other')
+        raise InvalidEntryError('the stored response is damaged: it has lost its checksum')
 
 
 def _check_lazy_fields(record: Record) -> None:

@@ -1,0 +1,26 @@
+"""File systems of the test's own"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def small_disk(directory: Path, size_bytes: int) -> Iterator[None]:
+    """A block in which a directory is a file system with so much room; the test is skipped where that cannot be done"""
+    if not sys.platform.startswith('linux') or os.geteuid() != 0:
+        pytest.skip('only root can mount a file system')
+    command = ['mount', '-t', 'tmpfs', '-o', f'size={size_bytes}', 'tmpfs', str(directory)]
+    if subprocess.run(command, capture_output=True).returncode:
+        pytest.skip('no file system can be mounted here')
+    try:
+        yield
+    finally:
+        subprocess.run(['umount', '-l', str(directory)], check=True)
