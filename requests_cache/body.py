@@ -10,6 +10,8 @@ from requests import Response
 from urllib3.response import HTTPResponse
 
 PIECE_BYTES = 64 * 1024
+# Of a decoder of gzip: what follows the last member is passed over
+SWALLOW_DATA = 2
 # From version 2 on, urllib3 itself raises an error for a body that is shorter than its Content-Length
 CHECKS_LENGTH = not urllib3.__version__.startswith('1.')  # type: ignore[attr-defined]
 
@@ -24,7 +26,7 @@ def read_body(response: Response) -> bool:
         cache.
     """
     if response.__dict__.get('_content', False) is not False:
-        return _is_complete(response.raw)
+        return _is_complete(response.raw) and _is_decoded_to_its_end(response)
     raw: Any = response.raw
     if not isinstance(raw, HTTPResponse) or raw.closed:
         response.content  # noqa: B018
@@ -33,14 +35,16 @@ def read_body(response: Response) -> bool:
     if error is None and not _is_complete(raw):
         error = EOFError('the body is shorter than its Content-Length')
     response.raw = _replay(raw, data, None)
-    if error is None:
+    is_whole = error is None
+    if is_whole:
         try:
             response.content  # noqa: B018
-        except Exception as e:
-            error = e
+            is_whole = _is_decoded_to_its_end(response)
+        except Exception:  # the caller meets it again when decoding the replay
+            is_whole = False
             response.__dict__.update(_content=False, _content_consumed=False)
     response.raw = _replay(raw, data, error if CHECKS_LENGTH or not isinstance(error, EOFError) else None)
-    return error is None
+    return is_whole
 
 
 def _read_raw(raw: HTTPResponse) -> tuple[bytes, Exception | None]:
@@ -55,6 +59,25 @@ def _read_raw(raw: HTTPResponse) -> tuple[bytes, Exception | None]:
 
 def _is_complete(raw: Any) -> bool:
     return CHECKS_LENGTH or not getattr(raw, 'length_remaining', None)
+
+
+def _is_decoded_to_its_end(response: Response) -> bool:
+    """Whether compressed data had an end, which urllib3 does not look for: it takes what there is"""
+    raw: Any = response.raw
+    decoder = getattr(raw, '_decoder', None) if isinstance(raw, HTTPResponse) else None
+    if decoder is None or not (response.content or raw.tell()):
+        return True
+    return all(map(_is_at_its_end, getattr(decoder, '_decoders', [decoder])))
+
+
+def _is_at_its_end(decoder: Any) -> bool:
+    state = getattr(decoder, '_state', None)
+    stream: Any = getattr(decoder, '_obj', None)
+    if state == SWALLOW_DATA:
+        return True
+    if hasattr(stream, 'is_finished'):  # brotli
+        return bool(stream.is_finished())
+    return bool(getattr(stream, 'eof', True))
 
 
 def _replay(raw: HTTPResponse, data: bytes, error: Exception | None) -> HTTPResponse:
@@ -82,6 +105,8 @@ class _Replay(BytesIO):
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
-        if not data and size != 0 and self.error is not None and not isinstance(self.error, EOFError):
+        # Who asks for all of it, or for more than there is, meets the error
+        is_over = size is None or size < 0 or (size > 0 and not data)
+        if is_over and self.error is not None and not isinstance(self.error, EOFError):
             raise self.error
         return data

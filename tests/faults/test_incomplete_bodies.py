@@ -1,4 +1,4 @@
-"""Bodies that are cut short: the caller meets what plain `requests` raises, and nothing is stored as if it were whole"""
+"""Bodies that are cut short: callers meet what plain `requests` raises, and nothing is stored as if it were whole"""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import requests
-from faults.local_caches import SessionFactory
 from support.origin import Answer, Origin, answer, revalidating
 
+from faults.local_caches import SessionFactory
 from requests_cache import CachedSession
 
 TEXT = b''.join(b'%d bottles of beer on the wall\n' % i for i in range(200))
