@@ -94,7 +94,6 @@ RULINGS: tuple[Ruling, ...] = (
         'SQLite lists stored responses with an error status; 1.3.3 takes them for unreadable, as they are false.',
         on(r'(.*\.)?entries|result', rules.error_statuses_listed, list),
     ),
-    Ruling('variant first', 'A variant is chosen, then its freshness judged.', rules.variant_first, parts_ways=True),
     Ruling('F-1', 'A space after a comma in `Cache-Control` is no error.', rules.header_with_space, parts_ways=True),
     Ruling('F-2', '`expire_after` goes before a `max-age` of the caller.', rules.own_max_age, parts_ways=True),
     Ruling(
