@@ -35,7 +35,7 @@ def fetches(session, origin, path, **kwargs):
         (200, [('Cache-Control', 'max-age=100')], True),
         (200, [('Cache-Control', 'max-age=100'), ('Age', '100')], False),
         (200, [('Cache-Control', 'max-age=100, no-store')], False),
-        (200, [('Expires', date(100))], True),
+        (200, [('Expires', date(100_000))], True),
         (200, [('Expires', '0'), ('ETag', '"1"')], False),
         (200, [('Last-Modified', date(-10000))], True),
         (200, [], False),
