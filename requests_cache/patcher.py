@@ -41,6 +41,8 @@ class _Installation:
         installation = self
 
         class InstalledSession(session_factory):  # type: ignore[misc]
+            _backend_has_keywords = not isinstance(backend, BaseCache)
+
             def __new__(cls, *args: Any, **kwargs: Any) -> Any:
                 current = _current()
                 if cls is not installation.session_class or current is installation:

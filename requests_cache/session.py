@@ -70,6 +70,9 @@ class CacheMixin(Portable, MIXIN_BASE):
     The other arguments are settings, described at `CacheSettings`.
     """
 
+    # Whether a backend that is passed in was made with the same keywords as the session
+    _backend_has_keywords = False
+
     def __init__(
         self,
         cache_name: StrOrPath = DEFAULT_CACHE_NAME,
@@ -113,7 +116,8 @@ class CacheMixin(Portable, MIXIN_BASE):
         self._cache._settings = settings
         self._faults = FaultLog()
         self._refreshing = Refreshing()
-        backend_names = frozenset() if isinstance(backend, BaseCache) else self._cache.owned_keywords()
+        takes_none = isinstance(backend, BaseCache) and not self._backend_has_keywords
+        backend_names = frozenset() if takes_none else self._cache.owned_keywords()
         super().__init__(**parent_keywords(type(self), CacheMixin, kwargs, backend_names))
 
     @property

@@ -44,11 +44,11 @@ def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datet
     expires = stored.expires
     expired = expires is not None and now >= expires
     if policy.only_if_cached:
-        usable = _is_usable(policy, expires, now, allowances) or is_stale_allowed(expires, now, allowances.if_error)
+        usable = _is_usable(policy, expires, now) or is_stale_allowed(expires, now, allowances.if_error)
         return Use('only-if-cached') if usable else GatewayTimeout('stale')
     if expired and allowances.while_revalidate and is_stale_allowed(expires, now, allowances.while_revalidate):
         return UseAndRefresh('stale-while-revalidate', conditions(stored))
-    if not _is_usable(policy, expires, now, allowances) or (expired and has_validator(stored)):
+    if not _is_usable(policy, expires, now) or (expired and has_validator(stored)):
         return _renew('stale', stored)
     if (policy.refresh or policy.settings.always_revalidate) and has_validator(stored):
         return _renew('refresh', stored)
@@ -88,7 +88,7 @@ def _allowances(policy: RequestPolicy, stored: CachedResponse) -> _Allowances:
     )
 
 
-def _is_usable(policy: RequestPolicy, expires: datetime | None, now: datetime, allowances: _Allowances) -> bool:
+def _is_usable(policy: RequestPolicy, expires: datetime | None, now: datetime) -> bool:
     if policy.directives is NO_DIRECTIVES:
         return is_fresh_enough(expires, now)
     return is_fresh_enough(expires, now, policy.directives.get_expire_offset().total_seconds())
@@ -154,13 +154,13 @@ def decide_on_error(
     """
     if stored is None:
         return False
-    if status_code is not None and (status_code < 400 or status_code in policy.settings.allowable_codes):
-        return False
     if_error = _allowances(policy, stored).if_error
-    if (
-        status_code is not None
-        and policy.settings.stale_if_error is False
-        and if_error == policy.directives.stale_if_error
-    ):
+    if status_code is None:
+        # What has not expired was only to be renewed, and needs no allowance
+        usable = _is_usable(policy, stored.expires, now)
+        return usable if if_error is False else is_stale_allowed(stored.expires, now, if_error)
+    if status_code < 400 or status_code in policy.settings.allowable_codes:
+        return False
+    if policy.settings.stale_if_error is False and if_error == policy.directives.stale_if_error:
         return False
     return if_error is not False and is_stale_allowed(stored.expires, now, if_error)

@@ -67,6 +67,17 @@ def test_settings_of_each_session(page):
     assert session.settings.expire_after == 5
 
 
+def test_keywords_of_the_backend_have_their_effect_and_are_not_complained_of(cache_path, caplog):
+    requests_cache.install_cache(cache_path, wal=True)
+    with requests.Session():
+        assert requests_cache.get_cache().responses.wal
+    assert 'has no effect' not in caplog.text
+    requests_cache.get_cache().close()
+    requests_cache.install_cache(backend=BaseCache(), wal=True)
+    with requests.Session():
+        assert "Keyword 'wal'" in caplog.text
+
+
 def test_factory(page):
     class Session(CacheMixin, OriginalSession):
         pass

@@ -282,6 +282,15 @@ class TestStale:
         with pytest.raises(requests.ConnectionError):
             session.get(origin.url('/other'))
 
+    @pytest.mark.parametrize('options', [{'refresh': True}, {'expire_after': 0}, {}])
+    def test_unexpired_response_when_the_origin_is_away(self, session, origin, options):
+        origin.add('/page', body=b'x', headers=[('ETag', '"1"')])
+        session.get(origin.url('/page'), expire_after=600)
+        session.settings.always_revalidate = not options
+        origin.stop()
+        response = session.get(origin.url('/page'), **options)
+        assert (response.content, response.from_cache, response.is_expired) == (b'x', True, False)
+
     def test_stale_while_revalidate(self, session, origin):
         hold = origin.hold()
         origin.add('/page', answer(body=b'old'), answer(body=b'new', hold=hold))

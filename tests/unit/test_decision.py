@@ -247,6 +247,13 @@ class TestError:
         assert not decide_on_error(policy(stale_if_error=True), None, NOW)
         assert decide_on_error(policy({'Cache-Control': 'stale-if-error=10'}), stored(-5), NOW)
 
+    def test_what_has_not_expired_needs_no_allowance_for_an_exception(self):
+        for response in (stored(), stored(5)):
+            assert decide_on_error(policy(options={'refresh': True}), response, NOW)
+            assert not decide_on_error(policy(options={'refresh': True}), response, NOW, 500)
+        assert decide_on_error(policy({'Cache-Control': 'max-stale=10'}), stored(-5), NOW)
+        assert not decide_on_error(policy({'Cache-Control': 'min-fresh=10'}), stored(5), NOW)
+
     def test_status(self):
         assert decide_on_error(policy(stale_if_error=True), stored(-5), NOW, 500)
         assert decide_on_error(policy(stale_if_error=True), stored(-5), NOW, 404)
