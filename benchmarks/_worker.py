@@ -128,7 +128,8 @@ def prefill(options: Options) -> Result:
         start = time.perf_counter()
         fetched = requests.get(options['origin'] + '/json')
         headers = CaseInsensitiveDict({'Content-Type': 'application/json', 'ETag': '"v1"'})
-        with session.cache.responses.bulk_commit():
+        storage: Any = session.cache.responses
+        with storage.bulk_commit():
             for number in range(options['entries']):
                 url = f'http://example.com/{number}'
                 response = CachedResponse(
@@ -140,7 +141,7 @@ def prefill(options: Options) -> Result:
                     request=CachedRequest(method='GET', url=url),
                 )
                 response.reset_expiration(-60 if number % EXPIRED_EVERY == 0 else 3600)
-                session.cache.responses[f'{number:016x}'] = response
+                storage[f'{number:016x}'] = response
         return {'seconds': time.perf_counter() - start}
 
 

@@ -113,3 +113,25 @@ def decodes(difference: Difference) -> bool:
     own = difference.scenario['settings']
     by_default = own['backend'] == 'filesystem' and own.get('decode_content', True)
     return bool(by_default or difference.step.get('backend') == 'filesystem')
+
+
+def declared(difference: Difference, directive: str) -> bool:
+    """Whether the page has a directive that the session obeys."""
+    values = page_headers(difference, 'Cache-Control')
+    return bool(settings(difference, 'cache_control')) and any(directive in value.lower() for value in values)
+
+
+def written(difference: Difference) -> str:
+    """The `Cache-Control` that the caller wrote."""
+    value: str = difference.step.get('headers', {}).get('Cache-Control', '')
+    return value
+
+
+def bare(entries: list[list[Any]]) -> list[Any]:
+    """Entries in an order that does not depend on their expiration."""
+    return sorted((with_canonical_urls(entry) for entry in entries), key=lambda entry: repr([*entry[:3], entry[4]]))
+
+
+def without(entries: list[list[Any]], place: int) -> list[Any]:
+    """Entries without one of their fields, in some order."""
+    return sorted((with_canonical_urls([*entry[:place], *entry[place + 1 :]]) for entry in entries), key=repr)
