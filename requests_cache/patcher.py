@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from copyreg import __newobj__  # type: ignore[attr-defined]
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -24,6 +23,10 @@ from .policy.settings import DEFAULT_CACHE_NAME
 from .session import CachedSession, CacheMixin, OriginalSession
 
 StrOrPath = Path | str
+
+
+def _new(session_class: Any) -> Any:
+    return session_class.__new__(session_class)
 
 
 class _Installation:
@@ -54,7 +57,7 @@ class _Installation:
 
             def __reduce__(self) -> Any:
                 # Nothing may be installed where it is unpickled
-                return __newobj__, (session_factory,), self.__getstate__()
+                return _new, (session_factory,), self.__getstate__()
 
         self.session_class: Any = InstalledSession
 

@@ -15,7 +15,7 @@ from .sqlite_file import SUFFIXES
 
 ENTRY_MODE = 0o600
 DIRECTORY_MODE = 0o700
-WRITE_ATTEMPTS = 3
+WRITE_ATTEMPTS = 10
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, 'O_BINARY', 0)
 # A FIFO that somebody put in place of an entry must not keep the reader waiting
 _READ_FLAGS = getattr(os, 'O_NONBLOCK', 0)

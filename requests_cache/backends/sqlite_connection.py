@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from ..exceptions import BackendUnavailableError
-from .sqlite_errors import DRIVER_ERRORS, Error, OperationalError
+from .sqlite_errors import DRIVER_ERRORS, Error, OperationalError, is_locked
 from .sqlite_file import create_file, identity, let_go
 from .sqlite_fork import abandon, register
 from .sqlite_table import Table, decode_text, prepare
@@ -81,8 +81,7 @@ class Connector:
             connection.text_factory = decode_text
             self._configure(connection)
             prepare(connection, self.tables)
-            if not wait:
-                set_busy_timeout(connection, self.wait_seconds)
+            set_busy_timeout(connection, self.wait_seconds)
         except BaseException:
             connection.close()
             raise
@@ -94,9 +93,10 @@ class Connector:
 
     def _configure(self, connection: Connection) -> None:
         # The file may come from somebody else, so nothing that its schema might call is trusted
-        _set_pragma(connection, 'trusted_schema = OFF')
-        for pragma in self._pragmas:
-            _set_pragma(connection, pragma)
+        for pragma in ('trusted_schema = OFF', *self._pragmas):
+            if not _set_pragma(connection, pragma):
+                # One wait in vain is enough; what follows meets the same lock
+                set_busy_timeout(connection, 0)
 
     def usable(self) -> Connection:
         """The connection, opened if need be; the lock is held"""
@@ -176,8 +176,11 @@ def set_busy_timeout(connection: Connection, seconds: float) -> None:
     connection.cursor().execute(f'PRAGMA busy_timeout = {round(seconds * 1000)}')
 
 
-def _set_pragma(connection: Connection, pragma: str) -> None:
+def _set_pragma(connection: Connection, pragma: str) -> bool:
+    """Whether the database was not locked; also one that is, or cannot be written to, may be of use"""
     try:
         connection.execute(f'PRAGMA {pragma}').fetchall()
-    except OperationalError as e:  # it is locked or cannot be written to, and may be of use nevertheless
+    except OperationalError as e:
         logger.debug('Could not set %s: %s', pragma, e)
+        return not is_locked(e)
+    return True
