@@ -7,6 +7,7 @@ the request from the cache.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, MutableMapping
+from os import environ
 from typing import Any
 
 from requests import Session
@@ -62,10 +63,19 @@ def merge_lazily(merge: Any, url: Any, proxies: Any, stream: Any, verify: Any, c
     if getattr(merge, '__func__', None) is not Session.merge_environment_settings or not merge.__self__.trust_env:
         settings: dict[str, Any] = merge(url, proxies, stream, verify, cert)
         return settings
-    settings = merge(_NO_HOST, None, stream, verify, cert)
+    if environ.get('REQUESTS_CA_BUNDLE') or environ.get('CURL_CA_BUNDLE'):
+        settings = merge(_NO_HOST, None, stream, verify, cert)
+    else:
+        session = merge.__self__
+        settings = {
+            'stream': session.stream if stream is None else stream,
+            'verify': session.verify if verify is None else verify,
+            'cert': session.cert if cert is None else cert,
+        }
 
     def make() -> dict[str, str]:
         made: dict[str, str] = merge(url, dict(proxies or {}), stream, verify, cert)['proxies']
         return made
 
-    return {**settings, 'proxies': LazyProxies(make)}
+    settings['proxies'] = LazyProxies(make)
+    return settings

@@ -18,7 +18,8 @@ DIRECTORY_MODE = 0o700
 WRITE_ATTEMPTS = 10
 _WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, 'O_BINARY', 0)
 # A FIFO that somebody put in place of an entry must not keep the reader waiting
-_READ_FLAGS = getattr(os, 'O_NONBLOCK', 0)
+_READ_FLAGS = os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
+MAX_READ_BYTES = 1 << 20
 
 
 @contextmanager
@@ -39,24 +40,28 @@ def make_directory(path: Path) -> None:
             raise
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: str | Path) -> bytes:
     """Content of a regular file
 
     Raises:
         FileNotFoundError: There is none
         OSError: It cannot be read
     """
+    descriptor = os.open(path, _READ_FLAGS)
     try:
-        with open(path, 'rb', 0, opener=_open_to_read) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise FileNotFoundError(f'not a regular file: {path}')
-            return file.readall()
-    except IsADirectoryError as e:
-        raise FileNotFoundError(f'a directory: {path}') from e
-
-
-def _open_to_read(path: str, flags: int) -> int:
-    return os.open(path, flags | _READ_FLAGS)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(f'not a regular file: {path}')
+        # One byte more than there is, so that one call also finds the end
+        data = os.read(descriptor, status.st_size + 1)
+        if len(data) == status.st_size:
+            return data
+        pieces = [data]
+        while piece := os.read(descriptor, MAX_READ_BYTES):
+            pieces.append(piece)
+        return b''.join(pieces)
+    finally:
+        os.close(descriptor)
 
 
 def replace_file(path: Path, data: bytes, lock: AbstractContextManager[object]) -> None:

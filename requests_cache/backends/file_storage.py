@@ -116,7 +116,10 @@ class FileDict(BaseStorage[str, Any]):
     def __getitem__(self, key: str) -> CachedResponse | None:
         path = self._key2path(key)
         try:
-            with self._reading():
+            if self._locks_reads:
+                with self.lock:
+                    data = read_file(path)
+            else:
                 data = read_file(path)
         except FileNotFoundError:
             raise KeyError(key) from None

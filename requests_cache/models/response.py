@@ -203,7 +203,11 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """Whether there is a header field of this name, in lower case; quicker than to ask `headers` of a new hit"""
         if 'headers' in self.__dict__ or '_record' not in self.__dict__:
             return name in self.headers
-        return any(field_name.lower() == name for field_name in self._record.get('headers') or ())
+        length = len(name)
+        for field_name in self._record.get('headers') or ():
+            if len(field_name) == length and field_name.lower() == name:
+                return True
+        return False
 
     @property
     def _content_consumed(self) -> bool:

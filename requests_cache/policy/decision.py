@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from ..models.response import CachedResponse
 from .directives import NO_DIRECTIVES, CacheDirectives
@@ -40,9 +38,9 @@ def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datet
     """
     if stored is None:
         return _without_network(policy) or Fetch(policy.skip_read or 'not stored')
-    allowances = _allowances(policy, stored)
     expires = stored.expires
     expired = expires is not None and now >= expires
+    allowances = _allowances(policy, stored)
     if policy.only_if_cached:
         usable = _is_usable(policy, expires, now) or is_stale_allowed(expires, now, allowances.if_error)
         return Use('only-if-cached') if usable else GatewayTimeout('stale')
@@ -66,8 +64,7 @@ def _renew(reason: str, stored: CachedResponse) -> ReadDecision:
     return Validate(reason, fields) if fields else Fetch(reason)
 
 
-@frozen
-class _Allowances:
+class _Allowances(NamedTuple):
     if_error: Any
     while_revalidate: Any
     no_cache: bool = False

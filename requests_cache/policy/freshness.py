@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from .directives import MAX_SECONDS, CacheDirectives
 from .expiration import ExpirationTime, add_tzinfo, get_expiration_datetime
 
 
-@frozen
-class Lifetime:
+class Lifetime(NamedTuple):
     """How long a response is fresh
 
     Args:

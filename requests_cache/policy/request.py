@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
 from .expiration import DO_NOT_CACHE, ExpirationTime, get_url_expiration
@@ -16,8 +14,7 @@ from .strict_directives import StrictDirectives
 METHOD_OVERRIDE_HEADERS = ('X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override')
 
 
-@frozen
-class RequestOptions:
+class RequestOptions(NamedTuple):
     """Options of one call of `request()` or `send()`"""
 
     expire_after: ExpirationTime = None
@@ -29,8 +26,7 @@ class RequestOptions:
 NO_OPTIONS = RequestOptions()
 
 
-@frozen
-class RequestPolicy:
+class RequestPolicy(NamedTuple):
     """All that decisions about one request depend on, besides what is stored
 
     Args:
@@ -87,18 +83,20 @@ def request_policy(
     method_allowed = method in allowed or any(headers.get(name) in allowed for name in METHOD_OVERRIDE_HEADERS)
     expire_after = _expiration(url, settings, options, directives, url_expiration)
     never_stored = expire_after == DO_NOT_CACHE or directives.actual_no_cache
-    skip = first_reason(
-        ('disabled', disabled or settings.disabled),
-        ('method', not method_allowed),
-        ('no-store', directives.no_store),
-        ('do not cache', never_stored),
-    )
+    skip = None
+    if disabled or settings.disabled or not method_allowed or directives.no_store or never_stored:
+        skip = first_reason(
+            ('disabled', disabled or settings.disabled),
+            ('method', not method_allowed),
+            ('no-store', directives.no_store),
+            ('do not cache', never_stored),
+        )
     return RequestPolicy(
         settings=settings,
         directives=directives,
         method_allowed=method_allowed,
-        skip_read=skip or first_reason(('no-cache', options.force_refresh or directives.no_cache)),
-        skip_write=skip or first_reason(('read-only', settings.read_only)),
+        skip_read=skip or ('no-cache' if options.force_refresh or directives.no_cache else None),
+        skip_write=skip or ('read-only' if settings.read_only else None),
         expire_after=expire_after,
         only_if_cached=options.only_if_cached or directives.only_if_cached or settings.only_if_cached,
         refresh=options.refresh or directives.must_revalidate or _asks_for_new(options, directives),

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from .directives import MAX_SECONDS
 from .http_date import parse_http_date
@@ -16,8 +14,7 @@ from .strict_directives import StrictDirectives
 HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 414, 501))
 
 
-@frozen
-class Received:
+class Received(NamedTuple):
     """A response as far as its age goes
 
     Args:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-
-from attrs import frozen
+from typing import NamedTuple
 
 from ..models.response import CachedResponse
 from .expiration import ExpirationTime, get_expiration_datetime
@@ -22,8 +21,7 @@ from .strict_freshness import (
 FOREVER_SECONDS = 10**9
 
 
-@frozen
-class Freshness:
+class Freshness(NamedTuple):
     """Where a stored response stands
 
     Args:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from attrs import frozen
+from typing import Any, NamedTuple
 
 from ..cache_keys import normalize_headers
 from ..models.response import CachedResponse
 
 
-@frozen
-class Variant:
+class Variant(NamedTuple):
     """Whether a stored response answers a request, as far as `Vary` goes
 
     Args:

@@ -3,62 +3,66 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
-from attrs import frozen
+
+def _is_same(verdict: tuple[object, ...], other: object) -> bool:
+    """Unlike plain tuples, verdicts of different kinds are different"""
+    return type(verdict) is type(other) and tuple.__eq__(verdict, other)
 
 
-@frozen
-class Use:
+class _Because(NamedTuple):
+    reason: str
+
+    def __eq__(self, other: object) -> bool:
+        return _is_same(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _is_same(self, other)
+
+
+class _OnConditions(NamedTuple):
+    reason: str
+    conditions: dict[str, str]
+
+    def __eq__(self, other: object) -> bool:
+        return _is_same(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _is_same(self, other)
+
+
+class Use(_Because):
     """Answer with the stored response"""
 
-    reason: str
 
-
-@frozen
-class UseAndRefresh:
+class UseAndRefresh(_OnConditions):
     """Answer with the stored response, and renew it in the background, with these request header fields"""
 
-    reason: str
-    conditions: dict[str, str]
 
-
-@frozen
-class Validate:
+class Validate(_OnConditions):
     """Ask the origin whether the stored response is still right, with these request header fields"""
 
-    reason: str
-    conditions: dict[str, str]
 
-
-@frozen
-class Fetch:
+class Fetch(_Because):
     """Send the request to the origin as it is"""
 
-    reason: str
 
-
-@frozen
-class GatewayTimeout:
+class GatewayTimeout(_Because):
     """Answer with status 504: the network may not be used (RFC 9111, section 5.2.1.7)"""
-
-    reason: str
 
 
 ReadDecision = Use | UseAndRefresh | Validate | Fetch | GatewayTimeout
 
 
-@frozen
-class Store:
+class Store(NamedTuple):
     """Store the response"""
 
     expires: datetime | None
 
 
-@frozen
-class DoNotStore:
+class DoNotStore(_Because):
     """Leave the store as it is"""
-
-    reason: str
 
 
 StoreDecision = Store | DoNotStore

@@ -18,10 +18,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from json import loads as json_loads
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
-
-from attrs import frozen
 
 from ..exceptions import InvalidEntryError
 from ..models.cookies import cookie_to_dict, is_cookie
@@ -32,8 +30,11 @@ from .legacy import decode_text_fields, restore_content
 Record = dict[str, Any]
 
 
-@frozen
-class RecordFormat:
+class IntactRecord(Record):
+    """A record that is known to be as it was written, by a checksum over all of it"""
+
+
+class RecordFormat(NamedTuple):
     """How a format wants values that not every format can hold"""
 
     iso_datetimes: bool = True
@@ -133,8 +134,11 @@ def from_record(record: Any) -> CachedResponse:
     """
     if not isinstance(record, dict) or not ('created_at' in record or 'status_code' in record):
         raise InvalidEntryError(f'not a stored response: {type(record).__name__}')
-    record = decode_text_fields(record)
-    response = _build(record)
+    if type(record) is IntactRecord and type(record.get('_content')) is bytes:
+        response = _build_intact(record)
+    else:
+        record = decode_text_fields(record)
+        response = _build(record)
     history = record.get('history')
     response.__dict__['history'] = [_build(r) for r in _checked('history', history, list)] if history else []
     return response
@@ -168,6 +172,27 @@ def _build(record: Any) -> CachedResponse:
     if record.get('header_fields'):
         response.__dict__['_header_fields'] = tuple((str(n), str(v)) for n, v in record['header_fields'])
     _check_lazy_fields(record)
+    return response
+
+
+def _build_intact(record: IntactRecord) -> CachedResponse:
+    response = CachedResponse.__new__(CachedResponse)
+    expires = record.get('expires')
+    response.__dict__.update(
+        _record=record,
+        _content=record['_content'],
+        _decoded_content=None,
+        created_at=_to_datetime(record['created_at']),
+        encoding=record.get('encoding'),
+        expires=_to_datetime(expires) if expires is not None else None,
+        reason=record.get('reason'),
+        status_code=record['status_code'],
+        url=record.get('url'),
+        _http_version=record.get('http_version', 0),
+        _generation=record.get('generation', ''),
+    )
+    if 'header_fields' in record:
+        response.__dict__['_header_fields'] = tuple((name, value) for name, value in record['header_fields'])
     return response
 
 

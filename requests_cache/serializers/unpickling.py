@@ -16,6 +16,8 @@ from pickle import Unpickler, UnpicklingError
 from typing import Any, NoReturn
 from zlib import crc32
 
+from .record import IntactRecord
+
 STOP = b'.'
 # Behind it, four bytes: the CRC-32 of all that is before it
 SEAL = b'\x00rc1'
@@ -60,12 +62,13 @@ def loads(data: bytes) -> Any:
     Raises:
         pickle.UnpicklingError: It refers to a class or function, or is damaged
     """
-    if data[-SEAL_LENGTH:-4] == SEAL and data[-SEAL_LENGTH - 1 : -SEAL_LENGTH] == STOP:
-        if crc32(memoryview(data)[:-SEAL_LENGTH]) != int.from_bytes(data[-4:], 'big'):
-            raise UnpicklingError('a stored pickle is damaged: its checksum does not match')
-    else:
+    if data[-SEAL_LENGTH - 1 : -4] != STOP + SEAL:
         _check(data)
-    return PlainUnpickler(BytesIO(data)).load()
+        return PlainUnpickler(BytesIO(data)).load()
+    if crc32(memoryview(data)[:-SEAL_LENGTH]) != int.from_bytes(data[-4:], 'big'):
+        raise UnpicklingError('a stored pickle is damaged: its checksum does not match')
+    value = PlainUnpickler(BytesIO(data)).load()
+    return IntactRecord(value) if type(value) is dict else value
 
 
 def _check(data: bytes) -> None:
