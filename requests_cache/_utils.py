@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from inspect import Parameter, signature
 from itertools import islice
 from logging import getLogger
-from typing import Any, NoReturn, TypeVar
+from typing import Any, AnyStr, NoReturn, TypeVar
 
 from .exceptions import MissingDependencyError
 
 T = TypeVar('T')
 logger = getLogger('requests_cache')
+
+
+class _Pattern:
+    """Has the methods of a compiled pattern"""
+
+    def __init__(self, pattern: Any, flags: int):
+        self._source = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        compiled = re.compile(*self._source)
+        self.__dict__.update({n: getattr(compiled, n) for n in ('fullmatch', 'match', 'search', 'findall', 'sub')})
+        return getattr(compiled, name)
+
+
+def lazy_pattern(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
+    """A regular expression that is compiled when it is first used, as compiling takes most of the time of an import"""
+    return _Pattern(pattern, flags)  # type: ignore[return-value]
+
+
+def is_decimal(value: object) -> bool:
+    """Whether a value is a `decimal.Decimal`, without importing that where there cannot be any"""
+    module = sys.modules.get('decimal')
+    return module is not None and isinstance(value, module.Decimal)
 
 
 def chunkify(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
 from requests import PreparedRequest, Request, Session
 from requests.structures import CaseInsensitiveDict
 
+from ._utils import lazy_pattern
 from .models.request import AnyPreparedRequest, AnyRequest
 from .redaction import redact_response
 from .request_bodies import (
@@ -62,12 +63,12 @@ DELIMITED_KEY_TAG = b'requests-cache key 2'
 KEY_BYTES = 8
 MAX_REMEMBERED_URL_LENGTH = 4096
 # URLs that are canonical already but for the order of the query, which is most of them; only to save time
-PLAIN_URL = re.compile(
+PLAIN_URL = lazy_pattern(
     r'(https?://[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)'
     r'((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*/?)'
     r'(?:\?([A-Za-z0-9_.~-]+=[A-Za-z0-9_.~+,:/@-]+(?:&[A-Za-z0-9_.~-]+=[A-Za-z0-9_.~+,:/@-]+)*))?'
 )
-MEMORY_ADDRESS = re.compile(r' at 0x[0-9A-Fa-f]+')
+MEMORY_ADDRESS = lazy_pattern(r' at 0x[0-9A-Fa-f]+')
 
 
 def create_key(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from attrs import define, field
 from requests import PreparedRequest, Response
@@ -46,7 +46,7 @@ class CachingSession(Protocol):
 under_way: ContextVar[tuple[PreparedRequest, RequestOptions] | None] = ContextVar('under_way', default=None)
 
 
-@define
+@define(eq=False, repr=False)
 class Call:
     """One request on its way through the cache
 
@@ -92,8 +92,7 @@ class Call:
         return {name: value for name, value in self.send_kwargs.items() if name != 'allow_redirects'}
 
 
-@define
-class Outcome:
+class Outcome(NamedTuple):
     """Where a response was stored, and until when it is fresh; nothing if it was not stored"""
 
     cache_key: str | None = None

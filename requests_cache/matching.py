@@ -22,15 +22,16 @@ from urllib.parse import quote, unquote_plus, unquote_to_bytes
 
 from requests.structures import CaseInsensitiveDict
 
+from ._utils import lazy_pattern
 from .cache_keys import normalize_headers, normalize_url
 from .redaction import redact_headers
 from .request_bodies import BAD_ESCAPE, REDACTED, content_type, is_multipart, media_type, replace_boundary
 from .url_normalization import DEFAULT_PORTS
 
 # RFC 3986, appendix B
-_PARTS = re.compile(r'(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?', re.DOTALL)
-_ESCAPE = re.compile(r'%([0-9A-Fa-f]{2})')
-_PORT = re.compile(r'(.*?)(?::([0-9]*))?', re.DOTALL)
+_PARTS = lazy_pattern(r'(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?', re.DOTALL)
+_ESCAPE = lazy_pattern(r'%([0-9A-Fa-f]{2})')
+_PORT = lazy_pattern(r'(.*?)(?::([0-9]*))?', re.DOTALL)
 # All that may stand in a path besides unreserved characters, and the sign of an escape
 _PATH_CHARACTERS = "!$&'()*+,/:;=@%"
 _UNRESERVED = frozenset('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~')

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from requests.cookies import RequestsCookieJar
 
+from ._utils import lazy_pattern
 from .models.request import CachedRequest
 from .models.response import CachedResponse
 from .request_bodies import (
@@ -41,11 +42,11 @@ from .request_bodies import (
 Names = frozenset[str]
 H = TypeVar('H', bound=Mapping[str, Any])
 
-AUTHORITY = re.compile(r'^([^/?#:]*:)?//[^/?#]*')
-COOKIE_PAIR = re.compile(r'(^\s*|,\s*)([^\s=;,]+)(\s*=\s*)("[^"]*"|(?:(?!,\s*[^\s=;,]+=)[^;])+)')
-JSON_STRING = re.compile(r'("(?:[^"\\]|\\.)*")(\s*:\s*)?', re.DOTALL)
-JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
-URL_PARTS = re.compile(r'([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
+AUTHORITY = lazy_pattern(r'^([^/?#:]*:)?//[^/?#]*')
+COOKIE_PAIR = lazy_pattern(r'(^\s*|,\s*)([^\s=;,]+)(\s*=\s*)("[^"]*"|(?:(?!,\s*[^\s=;,]+=)[^;])+)')
+JSON_STRING = lazy_pattern(r'("(?:[^"\\]|\\.)*")(\s*:\s*)?', re.DOTALL)
+JSON_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+URL_PARTS = lazy_pattern(r'([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
 URL_HEADERS = frozenset({'content-location', 'location'})
 
 

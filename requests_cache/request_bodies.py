@@ -11,14 +11,16 @@ from urllib.parse import quote, unquote, unquote_plus, unquote_to_bytes
 
 from requests import Request
 
+from ._utils import lazy_pattern
+
 FORM_BOUNDARY = '--requests-cache-form-boundary--'
 MAX_NORM_BODY_SIZE = 10 * 1024 * 1024  # bytes, or characters of a str; longer JSON is taken as it is
 REDACTED = 'REDACTED'
 
-BAD_ESCAPE = re.compile(r'%(?![0-9A-Fa-f]{2})')
-BOUNDARY = re.compile(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))', re.IGNORECASE)
-DISPOSITION = re.compile(rb'^content-disposition:.*$', re.IGNORECASE | re.MULTILINE)
-FIELD_NAME = re.compile(r'[;\s]name(?:=|\*=[^\s\';]*\'[^\';]*\')(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.IGNORECASE)
+BAD_ESCAPE = lazy_pattern(r'%(?![0-9A-Fa-f]{2})')
+BOUNDARY = lazy_pattern(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))', re.IGNORECASE)
+DISPOSITION = lazy_pattern(rb'^content-disposition:.*$', re.IGNORECASE | re.MULTILINE)
+FIELD_NAME = lazy_pattern(r'[;\s]name(?:=|\*=[^\s\';]*\'[^\';]*\')(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.IGNORECASE)
 
 IsSecret = Callable[[str], bool]
 

@@ -10,6 +10,8 @@ import re
 from unicodedata import normalize
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
+from ._utils import lazy_pattern
+
 DEFAULT_PORTS = {
     'ftp': 21,
     'gopher': 70,
@@ -24,7 +26,7 @@ DEFAULT_PORTS = {
     'wss': 443,
 }
 HIERARCHICAL_SCHEMES = frozenset({'', 'file', 'ftp', 'http', 'https'})
-LEADING_SLASHES = re.compile(r'^(https?|ftp):/*', re.IGNORECASE)
+LEADING_SLASHES = lazy_pattern(r'^(https?|ftp):/*', re.IGNORECASE)
 SCHEME_SEARCH_LENGTH = 7
 
 PATH_SAFE = "!#$&'()*+,/:;=@[]"

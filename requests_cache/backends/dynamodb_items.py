@@ -18,13 +18,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable
-from decimal import Clamped, Context, Decimal, Inexact, Overflow, Rounded, Underflow
+from functools import lru_cache
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .._utils import is_decimal
 from ..serializers.record import map_values
 from ..serializers.unpickling import loads as plain_pickle_loads
+
+if TYPE_CHECKING:
+    from decimal import Context, Decimal
 
 ENTRY, REDIRECT, SOURCES, PART = 'entry', 'redirect', 'sources', 'part'
 SEPARATOR = '~:'
@@ -36,7 +40,12 @@ MAX_ITEM_BYTES = 400_000
 MAX_DEPTH = 30
 NUMBER_BYTES = 21
 
-_EXACT_NUMBER = Context(prec=38, Emin=-128, Emax=126, traps=[Clamped, Inexact, Overflow, Rounded, Underflow])
+
+@lru_cache
+def _exact_number() -> Context:
+    from decimal import Clamped, Context, Inexact, Overflow, Rounded, Underflow
+
+    return Context(prec=38, Emin=-128, Emax=126, traps=[Clamped, Inexact, Overflow, Rounded, Underflow])
 
 
 class ItemKeys:
@@ -152,7 +161,7 @@ def _holds_numbers(value: Any) -> bool:
     waiting = [value]
     while waiting:
         value = waiting.pop()
-        if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        if (isinstance(value, (int, float)) or is_decimal(value)) and not isinstance(value, bool):
             return True
         if isinstance(value, dict):
             waiting.extend(value.values())
@@ -178,6 +187,8 @@ def _checked(value: Any, room: int) -> Any:
 
 
 def _to_decimal(value: float) -> Decimal:
+    from decimal import Decimal
+
     return Decimal(repr(value))
 
 
@@ -195,7 +206,7 @@ def size_of(value: Any, depth: int = 0) -> int:
         return len(value)
     if value is None or isinstance(value, bool):
         return 1
-    if isinstance(value, (int, float, Decimal)):
+    if isinstance(value, (int, float)) or is_decimal(value):
         return _size_of_number(value)
     if isinstance(value, list):
         return 3 + sum(1 + size_of(v, depth + 1) for v in value)
@@ -206,7 +217,7 @@ def size_of(value: Any, depth: int = 0) -> int:
 
 def _size_of_number(value: int | float | Decimal) -> int:
     try:
-        exact = _EXACT_NUMBER.create_decimal(_to_decimal(value) if isinstance(value, float) else value)
+        exact = _exact_number().create_decimal(_to_decimal(value) if isinstance(value, float) else value)
     except ArithmeticError as e:
         raise ValueError('it holds a number with too many digits for an item') from e
     if not exact.is_finite():
@@ -243,7 +254,7 @@ def _plain(value: Any) -> Any:
         return {_plain(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list):
         return [_plain(v) for v in value]
-    if isinstance(value, Decimal):
+    if is_decimal(value):
         return int(value) if value == value.to_integral_value() else float(value)
     if value is None or isinstance(value, (str, bytes, bool, int, float)):
         return value

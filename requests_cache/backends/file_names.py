@@ -14,9 +14,10 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 from pathlib import Path
-from re import compile as re_compile
 from secrets import token_hex
 from urllib.parse import quote, unquote_to_bytes
+
+from .._utils import lazy_pattern
 
 MAX_NAME_LENGTH = 255
 REDIRECTS_FILE = 'redirects.sqlite'
@@ -24,13 +25,13 @@ LRU_INDEX_FILE = 'lru.db'
 _OWN_PREFIX = '.requests-cache-'
 
 # Printable ASCII that no file system gives a meaning to; a colon or a quote is one only on Windows
-_PLAIN = re_compile(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' else r'(?![.~])[ -.0-\[\]-~]+')
-_DEVICE = re_compile(r'(?i)(con|conin\$|conout\$|prn|aux|nul|com\d|lpt\d) *(\.|$)')
-_DEFAULT_KEY = re_compile(r'[0-9a-f]{16}|[0-9a-f]{64}')
-_LONG_NAME = re_compile(r'~~[0-9a-f]{64}')
-_TEMP_FILE = re_compile(r'\.requests-cache-[0-9a-f]{16}\.tmp')
-_KEY_FILE = re_compile(r'\.requests-cache-([0-9a-f]{64}\..*)\.key')
-_OTHER_STORE = re_compile(r'(redirects\.sqlite|lru\.db)(-[a-z]+)?')
+_PLAIN = lazy_pattern(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' else r'(?![.~])[ -.0-\[\]-~]+')
+_DEVICE = lazy_pattern(r'(?i)(con|conin\$|conout\$|prn|aux|nul|com\d|lpt\d) *(\.|$)')
+_DEFAULT_KEY = lazy_pattern(r'[0-9a-f]{16}|[0-9a-f]{64}')
+_LONG_NAME = lazy_pattern(r'~~[0-9a-f]{64}')
+_TEMP_FILE = lazy_pattern(r'\.requests-cache-[0-9a-f]{16}\.tmp')
+_KEY_FILE = lazy_pattern(r'\.requests-cache-([0-9a-f]{64}\..*)\.key')
+_OTHER_STORE = lazy_pattern(r'(redirects\.sqlite|lru\.db)(-[a-z]+)?')
 
 
 def file_name(key: str, extension: str) -> str:

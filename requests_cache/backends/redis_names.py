@@ -7,10 +7,10 @@ would spoil this, or where they would make the name of a hash.
 
 from __future__ import annotations
 
-import re
+from .._utils import lazy_pattern
 
 REDIRECTS = 'redirects'
-GLOB_CHARACTERS = re.compile(rb'([*?\[\]\\])')
+GLOB_CHARACTERS = lazy_pattern(rb'([*?\[\]\\])')
 
 
 def encode(text: str) -> bytes:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from http.cookiejar import Cookie
 from math import isfinite
 from typing import Any
 
 from requests.cookies import RequestsCookieJar, create_cookie
+
+from .._utils import is_decimal
 
 
 def cookies_by_name(cookies: dict[str, str] | None) -> RequestsCookieJar:
@@ -30,11 +31,11 @@ def cookie_to_dict(cookie: Cookie) -> dict[str, Any]:
 
 
 _TEXT, _OPTIONAL_TEXT, _FLAG = (str,), (str, type(None)), (bool, int)
-_NUMBER = (int, float, Decimal, type(None))
+_NUMBERS = ('version', 'expires')
 _ATTRIBUTE_TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(COOKIE_ATTRIBUTES, _OPTIONAL_TEXT),
     **dict.fromkeys(('name', 'domain', 'path'), _TEXT),
-    **dict.fromkeys(('version', 'expires'), _NUMBER),
+    **dict.fromkeys(_NUMBERS, (int, float, type(None))),
     **dict.fromkeys([name for name in COOKIE_ATTRIBUTES if name.endswith('_specified')], _FLAG),
     **dict.fromkeys(('domain_initial_dot', 'secure', 'discard', 'rfc2109'), _FLAG),
     'rest': (dict,),
@@ -46,10 +47,14 @@ def is_cookie(attributes: Any) -> bool:
     return (
         isinstance(attributes, dict)
         and attributes.keys() == _ATTRIBUTE_TYPES.keys()
-        and all(isinstance(value, _ATTRIBUTE_TYPES[name]) for name, value in attributes.items())
+        and all(_is_attribute(name, value) for name, value in attributes.items())
         and not (attributes['port'] is None and attributes['port_specified'])
-        and all(isfinite(attributes[name] or 0) for name in ('version', 'expires'))
+        and all(isfinite(attributes[name] or 0) for name in _NUMBERS)
     )
+
+
+def _is_attribute(name: str, value: Any) -> bool:
+    return isinstance(value, _ATTRIBUTE_TYPES[name]) or (name in _NUMBERS and is_decimal(value))
 
 
 def cookies_from_record(record: dict[str, Any]) -> RequestsCookieJar:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
 from datetime import timedelta
-from re import compile as re_compile
 from typing import Any
 
 from attrs import field, frozen
 from requests.structures import CaseInsensitiveDict
 
+from .._utils import lazy_pattern
 from ..models.base import RichMixin
 from .expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_seconds
 
@@ -20,8 +20,8 @@ NO_CACHE_HEADER = 'X-ACTUAL-NO-CACHE'
 MAX_SECONDS = 2**31
 
 # A directive: a token, and perhaps a value that is a token or a quoted string (RFC 9111, section 5.2)
-_DIRECTIVE = re_compile(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
-_QUOTED_PAIR = re_compile(r'\\(.)')
+_DIRECTIVE = lazy_pattern(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
+_QUOTED_PAIR = lazy_pattern(r'\\(.)')
 _NUMERIC = ('max_age', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate')
 _FLAGS = ('immutable', 'must_revalidate', 'no_cache', 'no_store', 'only_if_cached')
 

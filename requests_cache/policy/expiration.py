@@ -13,7 +13,8 @@ from fnmatch import fnmatchcase
 from logging import getLogger
 from math import ceil
 from re import Pattern
-from re import compile as re_compile
+
+from .._utils import lazy_pattern
 
 DO_NOT_CACHE = 0x0D0E0200020704
 EXPIRE_IMMEDIATELY = 0
@@ -23,7 +24,7 @@ ExpirationTime = None | int | float | str | datetime | timedelta
 ExpirationPattern = str | Pattern  # type: ignore[type-arg]
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
-_INTEGER = re_compile(r'-?\d+')
+_INTEGER = lazy_pattern(r'-?\d+')
 logger = getLogger(__name__)
 
 

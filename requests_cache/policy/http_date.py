@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from re import IGNORECASE
-from re import compile as re_compile
+
+from .._utils import lazy_pattern
 
 _MONTHS = ('jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec')
 _TIME = r'(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)'
 _FORMATS = tuple(
-    re_compile(pattern, IGNORECASE)
+    lazy_pattern(pattern, IGNORECASE)
     for pattern in (
         rf'(?:mon|tue|wed|thu|fri|sat|sun), (?P<day>\d\d) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_TIME} (?:gmt|utc)',
         (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from re import compile as re_compile
 from typing import Any
 
+from .._utils import lazy_pattern
 from .http_date import parse_http_date
 
 # Conditions that only the origin can judge (RFC 9110, section 13)
@@ -18,7 +18,7 @@ FIELDS_OF_304 = frozenset(
     ('age', 'cache-control', 'content-location', 'date', 'etag', 'expires', 'last-modified', 'vary')
 )
 
-_ENTITY_TAG = re_compile(r'\s*,*\s*(W/)?("[^"]*")')
+_ENTITY_TAG = lazy_pattern(r'\s*,*\s*(W/)?("[^"]*")')
 
 
 def entity_tags(value: str) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from base64 import b64decode, b85decode
 from collections.abc import Callable, Iterator
 from json import dumps as json_dumps
-from re import compile as re_compile
 from typing import Any
 
+from .._utils import lazy_pattern
 from ..exceptions import InvalidEntryError
 
-_BASE64 = re_compile(r'(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')
+_BASE64 = lazy_pattern(r'(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?')
 UNKNOWN_CHARACTER = '\ufffd'
 
 

@@ -6,7 +6,6 @@ Libraries beyond the standard library are imported when a serializer is first us
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from functools import partial
 from importlib import import_module
 from operator import methodcaller
@@ -115,10 +114,14 @@ def _check_depth(yaml: Any, value: bytes | str, loader: Any) -> None:
 
 
 def _to_decimals(value: Any) -> Any:
+    from decimal import Decimal
+
     return map_values(value, {float: lambda v: Decimal(repr(v))})
 
 
 def _from_decimals(value: Any) -> Any:
+    from decimal import Decimal
+
     return map_values(value, {Decimal: lambda v: int(v) if v == v.to_integral_value() else float(v)})
 
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
 from json import loads as json_loads
 from typing import Any, NamedTuple
 from zlib import crc32
 
+from .._utils import is_decimal
 from ..exceptions import InvalidEntryError
 from ..models.cookies import cookie_to_dict, is_cookie
 from ..models.request import CachedRequest
@@ -263,7 +263,7 @@ def _to_datetime(value: Any) -> datetime | None:
 
 
 def _to_int(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal, str)):
+    if isinstance(value, bool) or not (isinstance(value, (int, float, str)) or is_decimal(value)):
         raise InvalidEntryError(f'a stored number is a {type(value).__name__}')
     return int(value)
 
