@@ -12,6 +12,7 @@ from operator import methodcaller
 from typing import Any
 
 from .cattrs import CattrStage
+from .json_text import load_entry
 from .pipeline import SerializerPipeline, Stage
 from .record import map_values
 from .unpickling import dumps as plain_pickle_dumps
@@ -83,7 +84,7 @@ def _ujson_dumps(value: Any) -> str:
 def _ujson_loads(value: bytes | str) -> Any:
     import ujson
 
-    return ujson.loads(value)
+    return load_entry(value, ujson.loads)
 
 
 def _yaml_dumps(value: Any) -> str:
@@ -129,7 +130,8 @@ _pickle_stage = Stage(dumps=plain_pickle_dumps, loads=plain_pickle_loads)
 
 pickle_serializer = SerializerPipeline([base_stage, _pickle_stage], name='pickle', is_binary=True)
 json_serializer = SerializerPipeline(
-    [json_preconf_stage, Stage(dumps=partial(json.dumps, indent=2), loads=json.loads)], name='json'
+    [json_preconf_stage, Stage(dumps=partial(json.dumps, indent=2), loads=partial(load_entry, loads=json.loads))],
+    name='json',
 )
 ujson_serializer = SerializerPipeline(
     [ujson_preconf_stage, Stage(dumps=_ujson_dumps, loads=_ujson_loads)], name='ujson', requires=[('ujson', 'json')]

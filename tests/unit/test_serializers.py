@@ -384,3 +384,34 @@ class TestCattrs:
         record = CattrStage(convert_datetime=False, convert_timedelta=False).dumps(response())
         assert (record['created_at'], record['elapsed']) == (CREATED, timedelta(seconds=1.5))
         assert_same(response(), CattrStage().loads(record))
+
+
+class TestReadingJsonInParts:
+    """The body and its readable copy are not parsed, which must not show"""
+
+    @pytest.mark.parametrize('content_type', ['text/plain', 'application/json', 'image/png'])
+    @pytest.mark.parametrize('name', ['json', 'ujson'])
+    def test_same_as_whole(self, name, content_type):
+        original = response(rb'{"a": ["\\", "}", 1]}', content_type)
+        text = serializer(name, decode_content=True).dumps(original)
+        assert ('"_decoded_content"' in text) is (content_type != 'image/png')
+        assert serializer(name).loads(text) == from_record(json.loads(text)) == original
+
+    @pytest.mark.parametrize('indent', [None, 2, 4])
+    @pytest.mark.parametrize('order', [sorted, list, lambda names: sorted(names, reverse=True)])
+    def test_written_by_another_tool(self, indent, order):
+        document = json.loads(serializer('json', decode_content=True).dumps(response()))
+        text = json.dumps({name: document[name] for name in order(document)}, indent=indent)
+        assert serializer('json').loads(text) == response()
+
+    def test_escapes_in_the_body(self):
+        text = serializer('json', decode_content=True).dumps(response())
+        first = json.loads(text)['_content'][0]
+        escaped = text.replace(f'"_content": "{first}', f'"_content": "\\u{ord(first):04x}', 1)
+        assert escaped != text
+        assert serializer('json').loads(escaped) == response()
+
+    def test_torn_readable_copy(self):
+        """Nobody reads it, so it does no harm that its end is lost"""
+        text = serializer('json', decode_content=True).dumps(response())
+        assert serializer('json').loads(text[: text.index('"_decoded_content"') + 22]) == response()
