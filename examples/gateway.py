@@ -59,7 +59,7 @@ class Wire(HTTPAdapter):
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **kwargs)
-        classes = {name: pool for name, pool in self.poolmanager.pool_classes_by_scheme.items()}
+        classes = dict(self.poolmanager.pool_classes_by_scheme)
         for scheme, connection in (('http', PlainConnection), ('https', TlsConnection)):
             classes[scheme] = type('Pool', (classes[scheme],), {'ConnectionCls': connection})
         self.poolmanager.pool_classes_by_scheme = classes
@@ -84,7 +84,12 @@ class GatewaySession(CachedSession):
 
 def new_session(options: Namespace) -> GatewaySession:
     session = GatewaySession(
-        options.cache_name, options.backend, cache_control='strict', shared_cache=options.shared, ignored_parameters=[]
+        options.cache_name,
+        options.backend,
+        cache_control='strict',
+        shared_cache=options.shared,
+        cache_status=options.cache_status,
+        ignored_parameters=[],
     )
     session.trust_env = False
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -195,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
         chunked = False
         if self.command != 'HEAD' and status not in (204, 304) and 'content-length' not in names:
             if response.from_cache:
-                fields.append(('Content-Length', str(len(response.content))))
+                fields.append(('Content-Length', str(len(response.content or b''))))
             elif self.request_version == 'HTTP/1.0':
                 self.close_connection = True
             else:

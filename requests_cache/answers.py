@@ -24,7 +24,7 @@ def answers(call: Call, stored: CachedResponse) -> bool:
     stored_url = first_request(stored).url
     if url is None or stored_url is None:
         return True
-    return same_target(url, stored_url, settings.ignored_parameters, written_by_1x=not stored._http_version)
+    return same_target(url, stored_url, settings.ignored_parameters, not stored._http_version, call.is_strict)
 
 
 def with_hooks(call: Call, response: CachedResponse) -> CachedResponse:
@@ -53,7 +53,8 @@ def follow(call: Call, redirect: CachedResponse) -> AnyResponse:
     try:
         if not call.follows_redirects:
             following = session.resolve_redirects(redirect, call.request, yield_requests=True, **kwargs)
-            redirect._next = CachedRequest.from_request(next(following))
+            request = next(following, None)
+            redirect._next = CachedRequest.from_request(request) if request is not None else None
             return redirect
         responses: list[Any] = [redirect, *session.resolve_redirects(redirect, call.request, **kwargs)]
     finally:
@@ -65,6 +66,7 @@ def follow(call: Call, redirect: CachedResponse) -> AnyResponse:
 
 def gateway_timeout(call: Call) -> CachedResponse:
     """The answer to a request that may not go to the origin (RFC 9111, section 5.2.1.7)"""
+    call.is_unanswered = True
     response = CachedResponse(status_code=504, reason='Not Cached', url=call.request.url)
     response.request = call.request  # type: ignore[assignment]
     return response

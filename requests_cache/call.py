@@ -62,6 +62,13 @@ class Call:
         reason: Why it is answered as it is
         origin_status: Status of the origin's answer, if it was asked
         is_store_away: The store could not be reached for reading; to write would be to wait once more
+        was_forwarded: Whether the request was sent to the origin, answered or not
+        was_stored: Whether a response, or what a 304 changes in one, was stored
+        is_unanswered: There was nothing to answer with, and the network could not be used
+        primary_key: Key of the first of several variants
+        variant_names: Header fields, in lower case, that `cache_key` tells variants apart by
+        is_other_variant: Only variants are stored that the request does not match
+        replaced: A stored response that the request does not match, and whose place a new one takes
         generation: Name that the variants of the resource share, by the standard
     """
 
@@ -77,6 +84,13 @@ class Call:
     is_store_away: bool = False
     reason: str = ''
     origin_status: int | None = None
+    was_forwarded: bool = False
+    was_stored: bool = False
+    is_unanswered: bool = False
+    primary_key: str | None = None
+    variant_names: frozenset[str] = frozenset()
+    is_other_variant: bool = False
+    replaced: CachedResponse | None = None
 
     @property
     def is_strict(self) -> bool:

@@ -21,20 +21,21 @@ from .call import Call, Outcome, under_way
 from .exceptions import BackendUnavailableError
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
 from .policy.expiration import utcnow
+from .policy.freshening import Relation, freshen
 from .policy.presentation import present
 from .policy.validation import updated_fields, updated_headers
-from .policy.vary import match_variant
 from .policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
+from .reporting import report
 from .strict_acts import (
     add_conditions,
-    cache_status,
+    as_get,
     freshen_by_head,
     invalidate,
-    is_about,
-    key_of,
-    new_generation,
-    remove_unstorable,
+    look_up_for_head,
+    prepare,
+    relation_of,
 )
+from .variants import find_variant
 
 logger = getLogger(__name__)
 
@@ -42,8 +43,8 @@ logger = getLogger(__name__)
 def send(call: Call) -> AnyResponse:
     """Answer a request from the cache or from the origin"""
     response = _send(call)
-    if call.is_strict:
-        response.cache_status = cache_status(call, response)
+    if call.is_strict or call.policy.settings.cache_status:
+        report(call, response)
     return response
 
 
@@ -78,6 +79,11 @@ def _bypass(call: Call) -> AnyResponse:
     if call.is_strict:
         with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
             invalidate(call, response)
+            get = as_get(call, response)
+            if get is not None:
+                response = _record(get, response, None)
+                call.was_stored, call.cache_key = get.was_stored, get.cache_key
+                return response
     return _wrap(response, Outcome())
 
 
@@ -91,40 +97,9 @@ def _look_up(call: Call) -> CachedResponse | None:
     """The stored response that the request matches; also sets the key under which its variant is, or will be stored"""
     # Not by truth: a response with an error status is false
     stored = _read(call)
-    if stored is None:
-        stored = _read_for_head(call)
-    if stored is None:
-        return None
-    settings, call.generation = call.policy.settings, stored._generation
-    variant = match_variant(call.request.headers, stored, settings.ignored_parameters)
-    if not variant.matches and variant.secondary_names:
-        call.cache_key = _secondary_key(call, variant.secondary_names)
-        stored = _read(call)
-        if stored is not None:
-            variant = match_variant(call.request.headers, stored, settings.ignored_parameters)
-    return stored if variant.matches else None
-
-
-def _read_for_head(call: Call) -> CachedResponse | None:
-    """By the standard, a response to GET answers HEAD, too, as long as it is fresh (RFC 9111, section 4)"""
-    if not call.is_strict or call.request.method != 'HEAD':
-        return None
-    stored = _read(evolve(call, cache_key=key_of(call, 'GET', call.request.url)))
-    decision = call.rules.decide_read(call.policy, stored, utcnow())
-    return stored if isinstance(decision, Use) else None
-
-
-def _secondary_key(call: Call, names: tuple[str, ...]) -> str:
-    """The key of a variant: that of the request with all the header fields that tell variants apart"""
-    primary, settings = call.cache_key, call.policy.settings
-    match_headers: Any = settings.match_headers
-    if match_headers is not True:
-        match_headers = sorted({*names, *(name.lower() for name in match_headers or ())})
-    key = call.session.cache.create_key(call.request, match_headers=match_headers, **call.send_kwargs)
-    if key == primary and settings.key_fn is None:
-        # None of the fields is in this request: the variant for those that lack them
-        key = f'{primary}-{"-".join(names)}'
-    return f'{key}-{call.generation}' if call.generation else key
+    if stored is not None:
+        stored = find_variant(call, stored, _read)
+    return look_up_for_head(call, stored, _read) if call.is_strict and call.request.method == 'HEAD' else stored
 
 
 def _read(call: Call) -> CachedResponse | None:
@@ -192,10 +167,11 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
         logger.warning('Request for %s failed; using the stored response', call.request.url, exc_info=True)
         return _use(call, stored)  # type: ignore[arg-type]
     if call.conditions and response.status_code == 304 and stored is not None:
-        if call.is_strict and not is_about(stored, response):
+        about = relation_of(call, stored, response)
+        if about is Relation.IS_ABOUT_ANOTHER:
             call.conditions = {}
             return send_and_record(call, _own_request(call), stored)
-        return _use(call, _revalidated(call, stored, response))
+        return _use(call, _revalidated(call, stored, response) if about is Relation.UPDATES else stored)
     if call.rules.decide_on_error(call.policy, stored, utcnow(), response.status_code):
         logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
         response.close()
@@ -211,6 +187,7 @@ def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> Non
 
 def _send_to_origin(call: Call, request: PreparedRequest) -> Response:
     token = under_way.set((request, call.options))
+    call.was_forwarded = True
     try:
         response = call.session._send_to_origin(request, **call.send_kwargs)
         call.origin_status = response.status_code
@@ -228,7 +205,7 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
     if call.is_strict:
         invalidate(call, response)
         if call.request.method == 'HEAD' and response.status_code == 200:
-            freshen_by_head(call, response)
+            freshen_by_head(call, response, _read)
     if policy.settings.filter_fn is not None and not policy.settings.filter_fn(response):
         if stored is not None or policy.skip_read:
             _forget(call)
@@ -240,8 +217,7 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
             cached.created_at = response.created_at
         _without_conditions(call, cached)
         if call.is_strict:
-            cached._generation = call.generation or new_generation()
-            remove_unstorable(cached, policy.settings.shared_cache)
+            prepare(call, cached, stored)
         if _write(call, cached):
             outcome = Outcome(call.cache_key, cached.expires)
     return _wrap(response, outcome)
@@ -259,11 +235,13 @@ def _revalidated(call: Call, stored: CachedResponse, response: Response) -> Cach
     """Bring the stored response up to date with a 304 (RFC 9111, section 4.3.4)"""
     policy, now = call.policy, utcnow()
     before = dict(stored.headers), stored.expires
-    stored._header_fields = updated_fields(stored._header_fields, response.headers.items())
-    stored.headers = updated_headers(stored.headers, response.headers)
-    stored.expires = call.rules.renewed_until(policy, stored.headers, response.headers, now)
     if call.is_strict:
-        stored.created_at = now
+        freshen(stored, response, policy.settings.shared_cache, now)
+    else:
+        stored._header_fields = updated_fields(stored._header_fields, response.headers.items())
+        stored.headers = updated_headers(stored.headers, response.headers)
+    delay_seconds = response.elapsed.total_seconds()
+    stored.expires = call.rules.renewed_until(policy, stored.headers, response.headers, now, delay_seconds)
     stored.revalidated = True
     if not policy.skip_write and before != (dict(stored.headers), stored.expires):
         _write(call, stored)
@@ -280,6 +258,7 @@ def _write(call: Call, cached: CachedResponse) -> bool:
         session._faults.report('write to', e)
         return False
     session._faults.succeeded('write to')
+    call.was_stored = True
     return True
 
 

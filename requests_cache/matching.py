@@ -32,13 +32,17 @@ from .url_normalization import DEFAULT_PORTS
 _PARTS = lazy_pattern(r'(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#.*)?', re.DOTALL)
 _ESCAPE = lazy_pattern(r'%([0-9A-Fa-f]{2})')
 _PORT = lazy_pattern(r'(.*?)(?::([0-9]*))?', re.DOTALL)
-# All that may stand in a path besides unreserved characters, and the sign of an escape
-_PATH_CHARACTERS = "!$&'()*+,/:;=@%"
+# All that may stand in a path or query besides unreserved characters, and the sign of an escape
+_PATH_CHARACTERS = "!$&'()*+,/:;=?@%"
 _UNRESERVED = frozenset('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~')
 
 
 def same_target(
-    request_url: str, stored_url: str, ignored_parameters: Iterable[str] | None, written_by_1x: bool = False
+    request_url: str,
+    stored_url: str,
+    ignored_parameters: Iterable[str] | None,
+    written_by_1x: bool = False,
+    exact_query: bool = False,
 ) -> bool:
     """Whether a stored response can be one for a URL, judged by the URL that it was stored for
 
@@ -48,6 +52,8 @@ def same_target(
         ignored_parameters: Names whose values do not count
         written_by_1x: The entry was written by 1.x, which stores URLs normalised; what it normalises to the same URL is
             the same
+        exact_query: Parameters are part of the identifier as they are, in their order, by RFC 3986 and RFC 9110,
+            section 4.2.3, which know no parameters
 
     Returns:
         True if it can be the same resource, False if it certainly is not
@@ -61,7 +67,7 @@ def same_target(
     return (
         _same_place(request, stored)
         and _same_user(request.userinfo, stored.userinfo)
-        and _same_fields(request.query, stored.query, ignored_parameters)
+        and (_same_pieces if exact_query else _same_fields)(request.query, stored.query, ignored_parameters)
     )
 
 
@@ -138,6 +144,24 @@ def _same_fields(query: str, stored_query: str, ignored_parameters: Iterable[str
         name == stored_name and _agrees(value, stored_value)
         for (name, value), (stored_name, stored_value) in zip(fields, stored_fields, strict=True)
     )
+
+
+def _same_pieces(query: str, stored_query: str, ignored_parameters: Iterable[str] | None) -> bool:
+    if query == stored_query:
+        return True
+    pieces, stored_pieces = query.split('&'), stored_query.split('&')
+    ignored = frozenset(str(name).lower() for name in ignored_parameters or ())
+    return len(pieces) == len(stored_pieces) and all(
+        _is_stored_as(piece, stored)
+        or _unify_escapes(piece) == _unify_escapes(stored)
+        or (bool(ignored) and _is_ignored_field(piece, stored, ignored))
+        for piece, stored in zip(pieces, stored_pieces, strict=True)
+    )
+
+
+def _is_ignored_field(piece: str, stored: str, ignored: frozenset[str]) -> bool:
+    (name, value), (stored_name, stored_value) = _field(piece, ignored), _field(stored, ignored)
+    return name == stored_name and unquote_plus(name).lower() in ignored and _agrees(value, stored_value)
 
 
 def _is_stored_as(piece: str, stored: str) -> bool:

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from os import urandom
-
+from attrs import evolve
 from requests import PreparedRequest, Response
 
 from .call import Call
-from .models.response import AnyResponse, CachedResponse
-from .policy.cache_status import CacheStatus, forwarded
+from .models.request import CachedRequest
+from .models.response import CachedResponse
 from .policy.expiration import utcnow
+from .policy.freshening import Relation, freshen, relation
 from .policy.invalidation import invalidated_urls
-from .policy.preconditions import OWN_CONDITIONS, entity_tags
-from .policy.presentation import without_unstorable
-from .policy.validation import updated_headers
+from .policy.posting import answers_get
+from .policy.preconditions import OWN_CONDITIONS
+from .policy.presentation import set_headers, storable_headers
+from .policy.strict_freshness import date_value
+from .policy.strict_state import received
+from .policy.verdicts import Use
+from .variants import Read, find_variant, settle
 
 _BODY_FIELDS = ('Content-Length', 'Content-Type', 'Content-Encoding', 'Transfer-Encoding')
-
-
-def new_generation() -> str:
-    """A name for the variants of a resource from now on; those of earlier generations are not found any more"""
-    return urandom(4).hex()
-
-
-def cache_status(call: Call, response: AnyResponse) -> CacheStatus:
-    """What the cache did with a request (RFC 9211)"""
-    expires = getattr(response, 'expires', None)
-    ttl = round((expires - utcnow()).total_seconds()) if expires is not None else None
-    asked = call.origin_status is not None
-    reason = call.reason or call.policy.skip_read
-    return CacheStatus(
-        hit=not asked and response.status_code != 504,
-        fwd=forwarded(reason) if asked else None,
-        fwd_status=call.origin_status,
-        ttl=ttl,
-        stored=asked and bool(getattr(response, 'cache_key', None)),
-        key=call.cache_key,
-        detail=reason,
-    )
 
 
 def invalidate(call: Call, response: Response) -> None:
@@ -58,11 +40,27 @@ def invalidate(call: Call, response: Response) -> None:
 
 def key_of(call: Call, method: str, url: str | None) -> str:
     """The key of a request with another method, without a body, for this or another URL"""
+    return call.session.cache.create_key(_twin(call, method, url), **call.send_kwargs)
+
+
+def _twin(call: Call, method: str, url: str | None) -> PreparedRequest:
     twin = call.request.copy()
     twin.method, twin.url, twin.body = method, url, None
     for name in _BODY_FIELDS:
         twin.headers.pop(name, None)
-    return call.session.cache.create_key(twin, **call.send_kwargs)
+    return twin
+
+
+def as_get(call: Call, response: Response) -> Call | None:
+    """The request to GET that a response to POST may be stored for, or None (RFC 9110, section 9.3.3)"""
+    request, settings, now = call.request, call.policy.settings, utcnow()
+    if request.method != 'POST' or call.policy.skip_write != 'method' or response.history:
+        return None
+    if not answers_get(request.url or '', response.status_code, response.headers, settings.shared_cache, now):
+        return None
+    twin = _twin(call, 'GET', request.url)
+    policy = call.rules.request_policy('GET', twin.url, twin.headers, settings, call.options)
+    return evolve(call, request=twin, policy=policy, cache_key=key_of(call, 'GET', request.url))
 
 
 def add_conditions(request: PreparedRequest, conditions: dict[str, str]) -> None:
@@ -72,33 +70,56 @@ def add_conditions(request: PreparedRequest, conditions: dict[str, str]) -> None
     request.headers.update(conditions)
 
 
-def is_about(stored: CachedResponse, not_modified: Response) -> bool:
-    """Whether a 304 is about this stored response (RFC 9111, section 4.3.4)"""
-    new, old = (entity_tags(str(r.headers.get('ETag') or '')) for r in (not_modified, stored))
-    return not new or not old or new[0] == old[0]
+def relation_of(call: Call, stored: CachedResponse, not_modified: Response) -> Relation:
+    """What a 304 has to do with the stored response; other modes do not ask"""
+    if not call.is_strict:
+        return Relation.UPDATES
+    return relation(stored.headers, not_modified.headers, utcnow())
 
 
-def remove_unstorable(cached: CachedResponse, shared: bool) -> None:
-    """Leave out of a response what may not be stored"""
-    cached.headers = without_unstorable(cached.headers, shared)
-    if cached._header_fields:
-        cached._header_fields = tuple(f for f in cached._header_fields if f[0] in cached.headers)
+def prepare(call: Call, cached: CachedResponse, replaced: CachedResponse | None) -> None:
+    """Make a response one that may be stored, in its place among the variants"""
+    if cached.request.method == 'POST':
+        cached.request = CachedRequest.from_request(call.request)
+    set_headers(cached, storable_headers(cached.headers, call.policy.settings.shared_cache, cached.created_at))
+    settle(call, cached, replaced)
 
 
-def freshen_by_head(call: Call, response: Response) -> None:
+def look_up_for_head(call: Call, stored: CachedResponse | None, read: Read) -> CachedResponse | None:
+    """What answers HEAD: the response to HEAD, or the one to GET, as long as it is fresh, and not older (section 4)"""
+    _, by_get = _look_up_get(call, read)
+    if by_get is None or not isinstance(call.rules.decide_read(call.policy, by_get, utcnow()), Use):
+        return stored
+    return stored if stored is not None and _time_of(stored) > _time_of(by_get) else by_get
+
+
+def _look_up_get(call: Call, read: Read) -> tuple[str, CachedResponse | None]:
+    """The stored response that the same request, but to GET, matches, and its key"""
+    request = _twin(call, 'GET', call.request.url)
+    key = call.session.cache.create_key(request, **call.send_kwargs)
+    get = evolve(call, request=request, cache_key=key, variant_names=frozenset(), replaced=None)
+    first = read(get)
+    stored = find_variant(get, first, read) if first is not None else None
+    return str(get.cache_key), stored
+
+
+def _time_of(response: CachedResponse) -> tuple[object, object]:
+    return date_value(received(response)), response.created_at
+
+
+def freshen_by_head(call: Call, response: Response, read: Read) -> None:
     """Bring the stored response to GET up to date with one to HEAD, or delete it if it is another (section 4.3.5)"""
-    cache = call.session.cache
+    cache, (key, stored) = call.session.cache, _look_up_get(call, read)
+    if stored is None or call.policy.skip_write:
+        return
+    new, old = response.headers, stored.headers
     try:
-        key = key_of(call, 'GET', call.request.url)
-        stored = cache.get_response(key)
-        if stored is None or call.policy.skip_write:
-            return
-        new, old = response.headers, stored.headers
         if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
             cache.delete(key)
             return
-        stored.headers = updated_headers(old, new)
-        stored.created_at = utcnow()
-        cache.save_response(stored, key, call.rules.renewed_until(call.policy, stored.headers, new, stored.created_at))
+        freshen(stored, response, call.policy.settings.shared_cache, utcnow())
+        delay_seconds = response.elapsed.total_seconds()
+        expires = call.rules.renewed_until(call.policy, stored.headers, new, stored.created_at, delay_seconds)
+        cache.save_response(stored, key, expires)
     except Exception as e:
         call.session._faults.report('write to', e)

@@ -117,7 +117,11 @@ def decide_store(
 
 
 def renewed_until(
-    policy: RequestPolicy, headers: Mapping[str, Any], new_headers: Mapping[str, Any], now: datetime
+    policy: RequestPolicy,
+    headers: Mapping[str, Any],
+    new_headers: Mapping[str, Any],
+    now: datetime,
+    delay_seconds: float = 0,
 ) -> datetime | None:
     """Until when a stored response is fresh after a 304
 
@@ -126,6 +130,7 @@ def renewed_until(
         headers: Header fields of the stored response, brought up to date
         new_headers: Header fields of the 304
         now: When that was received (UTC)
+        delay_seconds: Time from sending the request to receiving that; counts by the standard only
     """
     return response_lifetime(policy, CacheDirectives.from_headers(headers), new_headers, now).expires
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from email.utils import format_datetime
 from re import IGNORECASE
 
 from .._utils import lazy_pattern
@@ -49,3 +50,8 @@ def parse_http_date(value: str | None, now: datetime) -> datetime | None:
         )
     except ValueError:
         return None
+
+
+def format_http_date(time: datetime) -> str:
+    """A time (UTC) as a field value, to the second"""
+    return format_datetime(time.astimezone(timezone.utc), usegmt=True)

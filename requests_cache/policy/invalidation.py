@@ -23,13 +23,14 @@ def invalidated_urls(method: str | None, url: str, status_code: int, headers: Ma
         return []
     urls = [url]
     for name in ('Location', 'Content-Location'):
-        other = _resolve(url, headers.get(name))
+        other = resolve(url, headers.get(name))
         if other is not None and origin(other) == origin(url) and other not in urls:
             urls.append(other)
     return urls
 
 
-def _resolve(url: str, reference: Any) -> str | None:
+def resolve(url: str, reference: Any) -> str | None:
+    """The URL that a reference in a header field stands for; None if there is none that is valid"""
     try:
         return urljoin(url, str(reference)) if reference else None
     except ValueError:

@@ -9,6 +9,7 @@ from typing import Any
 from requests.structures import CaseInsensitiveDict
 
 from ..models.response import CachedResponse
+from .http_date import format_http_date
 from .preconditions import FIELDS_OF_304, has_conditions, is_not_modified
 from .strict_directives import named_by_connection, response_directives
 from .strict_freshness import current_age_seconds
@@ -17,7 +18,7 @@ from .strict_state import received
 # Header fields about one connection, which are not stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1)
 OF_THE_CONNECTION = frozenset(
     ('connection', 'keep-alive', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization',
-     'proxy-connection', 'te', 'trailer', 'upgrade')
+     'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
 )  # fmt: skip
 
 
@@ -32,7 +33,7 @@ def present(method: str | None, request: Mapping[str, Any], stored: CachedRespon
     """
     headers = stored.headers.copy()
     headers['Age'] = str(current_age_seconds(received(stored), now))
-    stored.headers = headers
+    set_headers(stored, headers)
     if stored.status_code == 200 and has_conditions(request) and is_not_modified(request, headers, now):
         return _not_modified(stored)
     if method == 'HEAD':
@@ -44,16 +45,40 @@ def _not_modified(stored: CachedResponse) -> CachedResponse:
     """A 304 made from a stored response (RFC 9110, section 15.4.5)"""
     headers = CaseInsensitiveDict({k: v for k, v in stored.headers.items() if k.lower() in FIELDS_OF_304})
     answer = CachedResponse.from_response(stored, content=b'', headers=headers)
-    answer.status_code, answer.reason = 304, 'Not Modified'
+    answer.status_code, answer.reason, answer._header_fields = 304, 'Not Modified', None
     return answer
 
 
-def without_unstorable(headers: Mapping[str, str], shared: bool) -> CaseInsensitiveDict[str]:
-    """The header fields of a response that may be stored (sections 3.1, 5.2.2.4 and 5.2.2.7)
+def set_headers(response: CachedResponse, headers: CaseInsensitiveDict[str]) -> None:
+    """Replace the header fields of a stored response; those that are repeated and not changed stay apart"""
+    response.headers = headers
+    if response._header_fields is not None:
+        lines: dict[str, list[str]] = {}
+        for name, value in response._header_fields:
+            lines.setdefault(name.lower(), []).append(value)
+        response._header_fields = tuple(
+            (name, line)
+            for name, value in headers.items()
+            for line in (lines[name.lower()] if ', '.join(lines.get(name.lower(), ())) == value else [value])
+        )
+
+
+def unstorable_names(headers: Mapping[str, str], shared: bool) -> frozenset[str]:
+    """Names, in lower case, of the fields that may not be stored (sections 3.1, 5.2.2.4 and 5.2.2.7)
 
     Fields that a qualified `no-cache` names may not be used again without validation; they are left out.
     """
     directives = response_directives(headers)
     excluded = OF_THE_CONNECTION | named_by_connection(headers) | directives.no_cache_fields
-    excluded |= directives.private_fields if shared else frozenset()
-    return CaseInsensitiveDict({k: v for k, v in headers.items() if k.lower() not in excluded})
+    return excluded | directives.private_fields if shared else excluded
+
+
+def storable_headers(headers: Mapping[str, str], shared: bool, now: datetime) -> CaseInsensitiveDict[str]:
+    """The header fields of a response as they are stored; `Date`, where there is none, is the time of its reception
+
+    The latter by RFC 9110, section 6.6.1.
+    """
+    excluded = unstorable_names(headers, shared)
+    kept = CaseInsensitiveDict({k: v for k, v in headers.items() if k.lower() not in excluded})
+    kept.setdefault('Date', format_http_date(now))
+    return kept

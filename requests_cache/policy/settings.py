@@ -67,6 +67,11 @@ def _check_cache_control(instance: Any, attribute: Attribute[Any], value: Any) -
         raise ValueError(f"Invalid cache_control: {value!r}; it must be True, False or 'strict'")
 
 
+def _check_cache_status(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, str) and value != 'key':
+        raise ValueError(f"Invalid cache_status: {value!r}; it must be True, False or 'key'")
+
+
 @define(repr=False, eq=True)
 class CacheSettings(RichMixin):
     """What a session caches, for how long, and how it matches requests
@@ -79,6 +84,7 @@ class CacheSettings(RichMixin):
         always_revalidate: Validate stored responses on each use, if they have a validator
         autoclose: Close the backend together with the session
         cache_control: Obey the response's own headers about caching; 'strict': all of the standard, RFC 9111
+        cache_status: Add a `Cache-Status` header field to responses (RFC 9211); 'key': with the key of the response
         content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
         disabled: Neither read nor write the cache
         expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
@@ -107,6 +113,7 @@ class CacheSettings(RichMixin):
     always_revalidate: bool = field(default=False)
     autoclose: bool = field(default=True)
     cache_control: bool | str = field(default=False, validator=_check_cache_control)
+    cache_status: bool | str = field(default=False, validator=_check_cache_status, kw_only=True)
     content_root_key: str | None = field(default=None)
     disabled: bool = field(default=False)
     expire_after: ExpirationTime = field(default=None, validator=_check_expiration)

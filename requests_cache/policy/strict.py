@@ -123,10 +123,14 @@ def decide_store(
 
 
 def renewed_until(
-    policy: RequestPolicy, headers: Mapping[str, Any], new_headers: Mapping[str, Any], now: datetime
+    policy: RequestPolicy,
+    headers: Mapping[str, Any],
+    new_headers: Mapping[str, Any],
+    now: datetime,
+    delay_seconds: float = 0,
 ) -> datetime | None:
     """Until when a stored response is fresh after a 304 (section 4.3.4); see `decision`"""
-    facts = Received(headers, response_directives(headers), 200, now)
+    facts = Received(headers, response_directives(headers), 200, now, delay_seconds)
     lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after) or 0
     return now + timedelta(seconds=min(lifetime, FOREVER_SECONDS) - corrected_initial_age_seconds(facts))
 

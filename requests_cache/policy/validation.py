@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from requests.structures import CaseInsensitiveDict
@@ -29,17 +29,21 @@ def conditions(response: CachedResponse) -> dict[str, str]:
     return {name: response.headers[source] for name, source in fields.items() if response.headers.get(source)}
 
 
-def updated_headers(stored: Mapping[str, str], new: Mapping[str, str]) -> CaseInsensitiveDict[str]:
-    """The header fields of a stored response after a 304 (RFC 9111, section 4.3.4)"""
+def updated_headers(
+    stored: Mapping[str, str], new: Mapping[str, str], excluded: Collection[str] = NOT_UPDATED
+) -> CaseInsensitiveDict[str]:
+    """The header fields of a stored response after a 304 (RFC 9111, section 4.3.4), but for some, in lower case"""
     headers = CaseInsensitiveDict(stored)
-    headers.update({name: value for name, value in new.items() if name.lower() not in NOT_UPDATED})
+    headers.update({name: value for name, value in new.items() if name.lower() not in excluded})
     return headers
 
 
-def updated_fields(stored: HeaderFields | None, new: Iterable[tuple[str, Any]]) -> HeaderFields | None:
+def updated_fields(
+    stored: HeaderFields | None, new: Iterable[tuple[str, Any]], excluded: Collection[str] = NOT_UPDATED
+) -> HeaderFields | None:
     """The same for header fields one by one, where they are kept because some are repeated"""
     if stored is None:
         return None
-    taken = [(name, value) for name, value in new if name.lower() not in NOT_UPDATED]
+    taken = [(name, value) for name, value in new if name.lower() not in excluded]
     replaced = {name.lower() for name, _ in taken}
     return tuple(f for f in stored if f[0].lower() not in replaced) + tuple(taken)

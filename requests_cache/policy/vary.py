@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..cache_keys import normalize_headers
 from ..models.response import CachedResponse
+from .negotiation import normalize_selecting_field
 
 
 class Variant(NamedTuple):
@@ -32,7 +33,10 @@ def varied_names(response: CachedResponse) -> frozenset[str]:
 
 
 def match_variant(
-    headers: Mapping[str, str], stored: CachedResponse, ignored_parameters: Iterable[str] | None
+    headers: Mapping[str, str],
+    stored: CachedResponse,
+    ignored_parameters: Iterable[str] | None,
+    by_the_standard: bool = False,
 ) -> Variant:
     """Compare a request with the one that a stored response answered
 
@@ -40,6 +44,7 @@ def match_variant(
         headers: Header fields of the request
         stored: The stored response
         ignored_parameters: Names whose values are not stored, and cannot be compared
+        by_the_standard: Unify only what has the same meaning for certain; else lists in any order and case
     """
     if not stored.history and not stored.has_header('vary'):
         return MATCH
@@ -53,8 +58,9 @@ def match_variant(
     stored_headers = (stored.history[0] if stored.history else stored).request.headers
     if 'cookie' in names and _cookies(headers) != _cookies(stored_headers):
         return Variant(False)
+    normalized = _selecting_fields if by_the_standard else _normalized
     others = names - {'cookie'}
-    if _normalized(headers, others) == _normalized(stored_headers, others):
+    if normalized(headers, others) == normalized(stored_headers, others):
         return MATCH
     return Variant(False, tuple(sorted(names)))
 
@@ -62,6 +68,10 @@ def match_variant(
 def _normalized(headers: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | None]:
     chosen = {name: headers[name] for name in names if headers.get(name) is not None}
     return dict(normalize_headers(chosen))
+
+
+def _selecting_fields(headers: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    return {name: normalize_selecting_field(name, headers[name]) for name in names if headers.get(name) is not None}
 
 
 def _cookies(headers: Mapping[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from requests_cache import DO_NOT_CACHE, CachedResponse, CacheSettings
 from requests_cache.policy.http_date import parse_http_date
 from requests_cache.policy.invalidation import invalidated_urls, origin
 from requests_cache.policy.preconditions import entity_tags, has_conditions, is_not_modified
-from requests_cache.policy.presentation import present, without_unstorable
+from requests_cache.policy.presentation import present, storable_headers
 from requests_cache.policy.request import RequestOptions
 from requests_cache.policy.rules import DEFAULT, STANDARD, rules_for
 from requests_cache.policy.strict import decide_on_error, decide_read, decide_store, renewed_until
@@ -184,8 +184,8 @@ class TestStoring:
             'A': '1', 'B': '2', 'C': '3',
             'Cache-Control': 'no-cache="A", private="B"',
         }  # fmt: skip
-        assert set(without_unstorable(headers, shared=False)) == {'B', 'C', 'Cache-Control'}
-        assert set(without_unstorable(headers, shared=True)) == {'C', 'Cache-Control'}
+        assert set(storable_headers(headers, False, NOW)) == {'B', 'C', 'Cache-Control', 'Date'}
+        assert set(storable_headers(headers, True, NOW)) == {'C', 'Cache-Control', 'Date'}
 
 
 class TestFreshness:

@@ -1,0 +1,38 @@
+"""Saying what the cache did with a request: as an attribute of its response, and as a header field where asked"""
+
+from __future__ import annotations
+
+from .call import Call, under_way
+from .models.response import AnyResponse
+from .policy.cache_status import CacheStatus, appended, forwarded
+from .policy.expiration import utcnow
+
+
+def report(call: Call, response: AnyResponse) -> None:
+    """Set `cache_status`, and add the header field (RFC 9211)
+
+    That is not added to the responses of requests that only follow a redirect, as these are stored with that of the
+    first request.
+    """
+    if call.was_forwarded or response.cache_status is None:
+        response.cache_status = _cache_status(call, response)
+    wanted = call.policy.settings.cache_status
+    if wanted and under_way.get() is None:
+        headers = response.headers.copy()
+        field = response.cache_status.field(with_key=wanted == 'key')
+        headers['Cache-Status'] = appended(headers.get('Cache-Status'), field)
+        response.headers = headers
+
+
+def _cache_status(call: Call, response: AnyResponse) -> CacheStatus:
+    expires = getattr(response, 'expires', None)
+    reason = call.reason or call.policy.skip_read
+    return CacheStatus(
+        hit=response.from_cache and not call.was_forwarded and not call.is_unanswered,
+        fwd=forwarded(reason, call.policy, call.is_other_variant) if call.was_forwarded else None,
+        fwd_status=call.origin_status,
+        ttl=round((expires - utcnow()).total_seconds()) if expires is not None else None,
+        stored=call.was_stored,
+        key=call.cache_key,
+        detail=reason,
+    )
