@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import urldefrag
 
 from attrs import define, field
 from requests import PreparedRequest, Response
@@ -95,6 +96,15 @@ class Call:
     @property
     def is_strict(self) -> bool:
         return self.policy.strict is not None
+
+    @property
+    def keyed_request(self) -> PreparedRequest:
+        """The request as keys are made of it: by the standard without a fragment (RFC 9110, section 7.1)"""
+        if not self.is_strict or '#' not in (self.request.url or ''):
+            return self.request
+        request = self.request.copy()
+        request.url = urldefrag(self.request.url or '').url
+        return request
 
     @property
     def follows_redirects(self) -> bool:

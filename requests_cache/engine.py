@@ -90,7 +90,7 @@ def _bypass(call: Call) -> AnyResponse:
 def _create_key(call: Call) -> str | None:
     if has_unkeyable_body(call.request):
         return None
-    return call.session.cache.create_key(call.request, **call.send_kwargs)
+    return call.session.cache.create_key(call.keyed_request, **call.send_kwargs)
 
 
 def _look_up(call: Call) -> CachedResponse | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urldefrag
+
 from attrs import evolve
 from requests import PreparedRequest, Response
 
@@ -45,7 +47,7 @@ def key_of(call: Call, method: str, url: str | None) -> str:
 
 def _twin(call: Call, method: str, url: str | None) -> PreparedRequest:
     twin = call.request.copy()
-    twin.method, twin.url, twin.body = method, url, None
+    twin.method, twin.url, twin.body = method, urldefrag(url or '').url, None
     for name in _BODY_FIELDS:
         twin.headers.pop(name, None)
     return twin

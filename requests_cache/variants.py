@@ -48,7 +48,7 @@ def _secondary_key(call: Call) -> str:
     match_headers: Any = settings.match_headers
     if match_headers is not True:
         match_headers = sorted({*names, *(name.lower() for name in match_headers or ())})
-    key = call.session.cache.create_key(call.request, match_headers=match_headers, **call.send_kwargs)
+    key = call.session.cache.create_key(call.keyed_request, match_headers=match_headers, **call.send_kwargs)
     if settings.key_fn is None and (call.cache_key or '').startswith(key):
         # None of the fields that are new is in this request: the variant for those that lack them
         key = f'{key}-{"-".join(names)}'

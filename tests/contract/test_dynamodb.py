@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
 from requests_cache.backends import dynamodb_storage
@@ -94,3 +95,9 @@ class TestDynamoDbInProcess(DynamoDbContract):
     @pytest.fixture
     def options(self, resource_in_process: Any) -> dict[str, Any]:
         return {'connection': resource_in_process, 'serializer': 'pickle'}
+
+
+class TestStandardOnDynamoDb(StandardRules):
+    namespace = DynamoDbContract.namespace
+    options = TestDynamoDb.options
+    cache_factory = DynamoDbContract.cache_factory

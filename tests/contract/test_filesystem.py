@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all, facts, make_response
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict
@@ -69,3 +70,8 @@ class TestSizeBoundedFilesystem(TestFilesystem):
 class TestFilesystemWithPickle(TestFilesystem):
     serializers = (None,)
     options = {'serializer': 'pickle'}
+
+
+class TestStandardOnFiles(StandardRules):
+    options = TestFilesystem.options
+    cache_factory = TestFilesystem.cache_factory

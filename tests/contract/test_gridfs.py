@@ -10,6 +10,7 @@ import mongomock
 import pytest
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
@@ -88,3 +89,9 @@ class TestGridFSInMongomock(TestGridFS):
     # It is not made for threads, and a child has a copy of it
     test_threads_lose_nothing = test_readers_see_whole_entries = None
     test_a_forked_child = test_a_child_forked_while_iterating = None
+
+
+class TestStandardOnGridFS(StandardRules):
+    options = TestGridFS.options
+    name = TestGridFS.name
+    cache_factory = TestGridFS.cache_factory

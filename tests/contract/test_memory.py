@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all, facts, make_response
 from requests_cache.backends.base import BaseCache
@@ -51,3 +52,7 @@ class TestMemoryWithSerializer(TestMemory):
             yield factory
 
     test_damaged_values_are_read_as_none = StorageContract.test_damaged_values_are_read_as_none
+
+
+class TestStandardInMemory(StandardRules):
+    cache_factory = TestMemory.cache_factory

@@ -10,6 +10,7 @@ import mongomock
 import pytest
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
 from requests_cache.backends.mongodb import MongoCache, MongoDict
@@ -91,3 +92,9 @@ class TestMongomock(TestMongoDB):
     # It is not made for threads, and a child has a copy of it
     test_threads_lose_nothing = test_readers_see_whole_entries = None
     test_a_forked_child = test_a_child_forked_while_iterating = None
+
+
+class TestStandardOnMongoDB(StandardRules):
+    options = TestMongoDB.options
+    name = TestMongoDB.name
+    cache_factory = TestMongoDB.cache_factory

@@ -10,6 +10,7 @@ import pytest
 import redis
 from support.redis_server import HOST, RedisClusterServers, RedisServer, free_port
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
 from requests_cache.backends.redis import RedisCache, RedisDict, RedisHashDict
@@ -151,3 +152,8 @@ class TestFakeRedisInPlaceOfTheDriver(TestFakeRedis):
 
         monkeypatch.setattr('requests_cache.backends.redis.StrictRedis', make)
         return {}
+
+
+class TestStandardOnRedis(StandardRules):
+    options = TestRedis.options
+    cache_factory = TestRedis.cache_factory

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
@@ -84,3 +85,8 @@ class TestSQLiteSharedMemory(TestSQLite):
     def cache_factory(self, uri: str) -> Iterator[Any]:
         with closing_all(lambda **kwargs: SQLiteCache(uri, **kwargs)) as factory:
             yield factory
+
+
+class TestStandardOnSQLite(StandardRules):
+    options = TestSQLite.options
+    cache_factory = TestSQLite.cache_factory
