@@ -2,8 +2,9 @@
 
     python gateway.py http://localhost:8000 --port 8002 [--shared] [--backend sqlite] [--cache-status]
 
-Without an origin it is a forward proxy for `http://` URLs. What arrives from either side is passed on as it is, content
-codings and repeated header fields included; only what is about one connection is left out (RFC 9110, section 7.6).
+Without an origin it is a forward proxy, which makes no tunnels. What arrives from either side is passed on as it is,
+content codings and repeated header fields included; only what is about one connection is left out (RFC 9110, section
+7.6).
 """
 
 from __future__ import annotations
@@ -126,7 +127,7 @@ class Handler(BaseHTTPRequestHandler):
             response = self.session.send(request, stream=True, allow_redirects=False, timeout=seconds)
         except requests.Timeout:
             return self.send_error(504)
-        except requests.RequestException as e:
+        except (requests.RequestException, ValueError) as e:
             return self.send_error(502, explain=str(e))
         try:
             self.write_response(response)
@@ -139,10 +140,11 @@ class Handler(BaseHTTPRequestHandler):
         request = requests.PreparedRequest()
         request.method, request.url, request.hooks = self.command, self.target(), {'response': []}
         request.headers = CaseInsensitiveDict(Via=VIA)
-        for name, value in end_to_end(self.headers.items()):
+        for name, folded in end_to_end(self.headers.items()):
             if name.lower() not in ('host', 'content-length'):
                 separator = '; ' if name.lower() == 'cookie' else ', '
                 before = request.headers.get(name)
+                value = folded.replace('\r\n', '')
                 request.headers[name] = value if before is None else before + separator + value
         request.headers['Via'] = request.headers.pop('Via')
         request.body = self.read_body()
@@ -154,8 +156,8 @@ class Handler(BaseHTTPRequestHandler):
         """The URL at the origin; as a forward proxy, the one in the request line"""
         path = self.requestline.split(' ')[1]  # as it came: `self.path` has lost repeated slashes
         if self.options.origin is None:
-            if not path.lower().startswith('http://'):
-                raise ValueError('not an http:// URL; tunnels are not made')
+            if not path.lower().startswith(('http://', 'https://')):
+                raise ValueError('not a URL; tunnels are not made')
             return path
         if path.lower().startswith(('http://', 'https://')):
             path = '/' + path.partition('://')[2].partition('/')[2]
@@ -164,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
     def read_body(self) -> bytes | None:
         codings, lengths = self.headers.get_all('Transfer-Encoding'), self.headers.get_all('Content-Length')
         if codings is not None:
-            if codings != ['chunked'] or lengths is not None:
+            if [coding.lower() for coding in codings] != ['chunked'] or lengths is not None:
                 raise ValueError('not a Transfer-Encoding that is understood, or one beside a Content-Length')
             return b''.join(self.read_chunks())
         if lengths is None:
