@@ -7,7 +7,9 @@ from email.utils import format_datetime
 
 import pytest
 import requests
-from support.origin import answer, revalidating
+from support.origin import answer, redirect, revalidating
+
+from requests_cache import CachedSession, CacheMixin
 
 
 def date(seconds=0):
@@ -214,17 +216,96 @@ def test_shared_cache(new_session, origin):
 def test_cache_status(session, origin):
     """RFC 9211"""
     origin.add('/page', revalidating(answer(200, b'x', [('Cache-Control', 'max-age=100'), ('ETag', '"1"')])))
-    key = session.cache.create_key(requests.Request('GET', origin.url('/page')))
-    end = f'key="{key}"; detail='
-    shown = [str(session.get(origin.url('/page'), **kwargs).cache_status) for kwargs in ({}, {}, {'refresh': True})]
-    assert shown == [
-        f'requests-cache; fwd=uri-miss; fwd-status=200; ttl=100; stored; {end}"not stored"',
-        f'requests-cache; hit; ttl=100; {end}"fresh"',
-        f'requests-cache; fwd=request; fwd-status=304; ttl=100; stored; {end}"refresh"',
+    responses = [session.get(origin.url('/page'), **kwargs) for kwargs in ({}, {}, {'refresh': True})]
+    assert [str(r.cache_status) for r in responses] == [
+        'requests-cache; fwd=uri-miss; fwd-status=200; ttl=100; stored; detail="not stored"',
+        'requests-cache; hit; ttl=100; detail="fresh"',
+        'requests-cache; fwd=request; fwd-status=304; ttl=100; stored; detail="refresh"',
     ]
+    key = session.cache.create_key(requests.Request('GET', origin.url('/page')))
+    assert {r.cache_status.key for r in responses} == {key}
+    assert not any('Cache-Status' in r.headers for r in responses)
     status = session.get(origin.url('/none'), only_if_cached=True).cache_status
     assert (status.hit, status.fwd, status.stored) == (False, None, False)
     assert str(session.post(origin.url('/page')).cache_status).startswith('requests-cache; fwd=method; fwd-status=200')
+
+
+def test_cache_status_of_an_origin_that_does_not_answer(session, origin):
+    """RFC 9211, section 2.2: what was forwarded is no hit"""
+    origin.add('/page', body=b'x', headers=[('Cache-Control', 'max-age=0, stale-if-error=100'), ('ETag', '"1"')])
+    session.get(origin.url('/page'))
+    origin.stop()
+    status = session.get(origin.url('/page')).cache_status
+    assert (status.hit, status.fwd, status.fwd_status, status.stored) == (False, 'stale', None, False)
+
+
+@pytest.mark.parametrize('mode', ['strict', True, False])
+def test_cache_status_as_a_header_field(new_session, origin, mode):
+    """In each mode, for redirects too, and never stored"""
+    session = new_session(cache_control=mode, cache_status='key')
+    origin.add('/start', redirect('/page', headers=[('Cache-Control', 'max-age=100')]))
+    origin.add('/page', body=b'x', headers=[('Cache-Control', 'max-age=100'), ('Cache-Status', 'Upstream; hit')])
+    for path in ('/start', '/page'):
+        for own in ('fwd', 'hit', 'hit') if path == '/start' else ('hit', 'hit'):
+            response = session.get(origin.url(path))
+            upstream, field = response.headers['Cache-Status'].split(', ')
+            assert (upstream, field.split(';')[1].partition('=')[0].strip()) == ('Upstream; hit', own)
+            assert f'key="{response.cache_status.key}"' in field
+    stored = [r for entry in session.cache.responses.values() for r in (*entry.history, entry)]
+    assert {r.headers.get('Cache-Status') for r in stored} <= {'Upstream; hit', None}
+
+
+def test_cache_status_is_not_made_unless_asked_for(new_session, origin):
+    """Other modes take no time for it"""
+    origin.add('/page', body=b'x')
+    session = new_session()
+    assert [session.get(origin.url('/page')).cache_status for _ in range(2)] == [None, None]
+
+
+def test_redirects_that_nobody_follows(new_session, origin):
+    """A session may take no response for a redirect"""
+
+    class Gateway(CachedSession):
+        def get_redirect_target(self, resp):
+            return None
+
+    session = new_session(session_class=Gateway, cache_control='strict')
+    origin.add('/start', redirect('/page', 301, [('Cache-Control', 'max-age=100')]))
+    for _ in range(2):
+        response = session.get(origin.url('/start'), allow_redirects=False)
+        assert (response.status_code, response.next) == (301, None)
+    assert origin.hits() == 1
+
+
+def test_repeated_fields_of_a_304(session, origin):
+    """Section 3.2: they replace those that are stored, and stay apart"""
+    first = answer(200, b'x', [('ETag', '"1"'), ('Cache-Control', 'no-cache'), ('Set-Cookie', 'a=1')])
+    cookies = [('Set-Cookie', 'b=2'), ('Set-Cookie', 'c=3')]
+    origin.add('/page', first, answer(304, headers=[('ETag', '"1"'), ('Cache-Control', 'max-age=100'), *cookies]))
+    session.get(origin.url('/page'))
+    for _ in range(2):
+        response = session.get(origin.url('/page'))
+        assert response.raw.headers.getlist('Set-Cookie') == ['b=2', 'c=3']
+        assert response.raw.headers.getlist('Cache-Control') == ['max-age=100']
+    assert origin.hits() == 2
+
+
+def test_a_client_library(new_session, origin):
+    """A client of a real service, which is a session itself"""
+    docker = pytest.importorskip('docker')
+
+    class Client(CacheMixin, docker.APIClient):
+        pass
+
+    client = new_session(
+        session_class=Client, cache_control='strict', base_url=f'tcp://127.0.0.1:{origin.port}', version='1.41'
+    )
+    document = revalidating(answer(200, '{"Id": "1"}', [('Cache-Control', 'no-cache'), ('ETag', '"1"')]))
+    origin.add('/v1.41/images/a/json', document)
+    origin.add('/v1.41/info', body='{"ID": "2"}', headers=[('Cache-Control', 'max-age=100')])
+    assert [client.inspect_image('a')['Id'] for _ in range(2)] == ['1', '1']
+    assert [client.info()['ID'] for _ in range(2)] == ['2', '2']
+    assert [r.header('If-None-Match') for r in origin.requests] == [None, '"1"', None]
 
 
 def test_ranges_go_to_the_origin(session, origin):
