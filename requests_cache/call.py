@@ -63,7 +63,6 @@ class Call:
         reason: Why it is answered as it is
         origin_status: Status of the origin's answer, if it was asked
         is_store_away: The store could not be reached for reading; to write would be to wait once more
-        was_forwarded: Whether the request was sent to the origin, answered or not
         was_stored: Whether a response, or what a 304 changes in one, was stored
         is_unanswered: There was nothing to answer with, and the network could not be used
         primary_key: Key of the first of several variants
@@ -85,7 +84,6 @@ class Call:
     is_store_away: bool = False
     reason: str = ''
     origin_status: int | None = None
-    was_forwarded: bool = False
     was_stored: bool = False
     is_unanswered: bool = False
     primary_key: str | None = None

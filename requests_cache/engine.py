@@ -187,7 +187,6 @@ def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> Non
 
 def _send_to_origin(call: Call, request: PreparedRequest) -> Response:
     token = under_way.set((request, call.options))
-    call.was_forwarded = True
     try:
         response = call.session._send_to_origin(request, **call.send_kwargs)
         call.origin_status = response.status_code

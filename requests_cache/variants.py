@@ -59,10 +59,14 @@ def settle(call: Call, cached: CachedResponse, replaced: CachedResponse | None) 
     """Find the place of a new response among the variants, by the standard
 
     One that varies by other fields than what is in its place could answer requests that lead elsewhere, where an older
-    response is; or be itself the older one later. So it comes first, and all the others are not found any more.
+    response is; or be itself the older one later. So it comes first, and all the others are not found any more. One
+    that does not vary goes behind those that do, as the field may have been left out by mistake.
     """
-    names, replaced = varied_names(cached), replaced or call.replaced
-    is_in_place = call.variant_names <= names and (replaced is None or varied_names(replaced) == names)
+    # Not by truth: a response with an error status is false
+    replaced = call.replaced if replaced is None else replaced
+    names = varied_names(cached)
+    is_in_place = not names or call.variant_names <= names
+    is_in_place = is_in_place and (replaced is None or varied_names(replaced) == names)
     if not is_in_place:
         call.cache_key = call.primary_key or call.cache_key
     cached._generation = call.generation if call.generation and is_in_place else _new_generation()

@@ -27,9 +27,9 @@ class CacheStatus:
     """The members of a `Cache-Status` field; its text is their value in it, without the key
 
     Args:
-        hit: The response came from the cache, without asking the origin
+        hit: The response came from the cache, without an answer of the origin
         fwd: Why the request went to the origin (RFC 9211, section 2.2)
-        fwd_status: Status of the origin's answer; None if it did not answer
+        fwd_status: Status of the origin's answer
         ttl: Seconds for which the response remains fresh; negative if it is stale
         stored: The response was stored
         collapsed: The request was answered together with another one that was under way

@@ -13,11 +13,8 @@ _TIME = r'(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)'
 _FORMATS = tuple(
     lazy_pattern(pattern, IGNORECASE)
     for pattern in (
-        rf'(?:mon|tue|wed|thu|fri|sat|sun), (?P<day>\d\d) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_TIME} (?:gmt|utc)',
-        (
-            rf'(?:mon|tues|wednes|thurs|fri|satur|sun)day, (?P<day>\d\d)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_TIME} '
-            r'(?:gmt|utc)'
-        ),
+        rf'(?:mon|tue|wed|thu|fri|sat|sun), (?P<day>\d\d) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_TIME} gmt',
+        rf'(?:mon|tues|wednes|thurs|fri|satur|sun)day, (?P<day>\d\d)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_TIME} gmt',
         rf'(?:mon|tue|wed|thu|fri|sat|sun) (?P<month>[a-z]{{3}}) (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})',
     )
 )
@@ -26,7 +23,7 @@ _FORMATS = tuple(
 def parse_http_date(value: str | None, now: datetime) -> datetime | None:
     """The time (UTC) that a field value stands for; None if it is in none of the three formats
 
-    Names are matched in upper or lower case, and other zones than GMT and UTC are invalid (RFC 9111, section 4.2).
+    Names are matched in upper or lower case, and other zones than GMT are invalid (RFC 9111, section 4.2).
 
     Args:
         value: The field value

@@ -117,12 +117,27 @@ class StandardRules:
             assert origin.hits() == expected_hits
 
     def test_rfc9111_4_1_the_most_recent_variant(self, strict: CachedSession, origin: Origin) -> None:
-        """A newer response that varies by less answers what an older variant did"""
+        """A newer response that varies by other fields answers what an older variant did"""
         old = [answer(body=b'old', headers=[('Vary', 'X-A'), FRESH])] * 2
-        origin.add('/page', *old, answer(body=b'new', headers=[FRESH]))
+        origin.add('/page', *old, answer(body=b'new', headers=[('Vary', 'X-B'), FRESH]))
         for value in ('1', '2', '3'):
             strict.get(origin.url('/page'), headers={'X-A': value})
         assert [strict.get(origin.url('/page'), headers={'X-A': v}).content for v in ('1', '2', '4')] == [b'new'] * 3
+        assert origin.hits() == 3
+
+    def test_rfc9111_4_1_a_response_without_vary_beside_variants(self, strict: CachedSession, origin: Origin) -> None:
+        """It does not keep the others from being found"""
+
+        def page(request: Any) -> Any:
+            preference = request.header('Accept-Language')
+            vary = [('Vary', 'Accept-Language')] if preference else []
+            return answer(body=preference or 'default', headers=[*vary, FRESH])
+
+        origin.add('/page', page)
+        for _ in range(2):
+            for preference in ('en', None, 'de'):
+                response = strict.get(origin.url('/page'), headers={'Accept-Language': preference})
+                assert response.text == (preference or 'default')
         assert origin.hits() == 3
 
     @pytest.mark.parametrize('lines', [['*'], ['X-A, *'], ['*, *'], [', *'], ['X-A', '*']])
