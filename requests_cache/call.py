@@ -14,6 +14,7 @@ from requests import PreparedRequest, Response
 from .backends.base import BaseCache
 from .fault_log import FaultLog
 from .models.response import AnyResponse, CachedResponse
+from .policy.ranges import ContentRange
 from .policy.request import RequestOptions, RequestPolicy
 from .policy.rules import Rules
 from .policy.settings import CacheSettings
@@ -70,6 +71,7 @@ class Call:
         is_other_variant: Only variants are stored that the request does not match
         replaced: A stored response that the request does not match, and whose place a new one takes
         generation: Name that the variants of the resource share, by the standard
+        parts: What was found in the store of the ranges that are asked for
     """
 
     session: CachingSession
@@ -90,6 +92,7 @@ class Call:
     variant_names: frozenset[str] = frozenset()
     is_other_variant: bool = False
     replaced: CachedResponse | None = None
+    parts: list[tuple[ContentRange, bytes]] = field(factory=list)
 
     @property
     def is_strict(self) -> bool:

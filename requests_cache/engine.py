@@ -18,8 +18,17 @@ from .backends.sending import SendingFor
 from .body import read_body
 from .cache_keys import has_unkeyable_body
 from .call import Call, Outcome, under_way
+from .conditional import own_request, without_conditions
 from .exceptions import BackendUnavailableError
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
+from .partial_acts import (
+    in_ranges,
+    key_to_write,
+    keys_to_forget,
+    prepare_refresh,
+    record_part,
+    stored_for_ranges,
+)
 from .policy.expiration import utcnow
 from .policy.freshening import Relation, freshen
 from .policy.presentation import present
@@ -27,7 +36,6 @@ from .policy.validation import updated_fields, updated_headers
 from .policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from .reporting import report
 from .strict_acts import (
-    add_conditions,
     as_get,
     freshen_by_head,
     invalidate,
@@ -56,19 +64,21 @@ def _send(call: Call) -> AnyResponse:
         if call.cache_key is None:
             return _bypass(call)
         stored = None if call.policy.skip_read else _look_up(call)
+        if call.policy.ranges:
+            stored = stored_for_ranges(call, stored)
         decision = call.rules.decide_read(call.policy, stored, utcnow())
         call.reason = decision.reason
         if isinstance(decision, Use) and stored is not None:
             return _use(call, stored)
         if isinstance(decision, UseAndRefresh) and stored is not None:
             background = evolve(call, conditions=decision.conditions)
-            call.session._resend_async(_own_request(background), background, stored._copy())
+            call.session._resend_async(own_request(background), background, stored._copy())
             return _use(call, stored)
         if isinstance(decision, GatewayTimeout):
             return _answer(call, gateway_timeout(call))
         if isinstance(decision, Validate):
             call.conditions = decision.conditions
-            return call.session._send_and_cache(_own_request(call), call, stored)
+            return call.session._send_and_cache(own_request(call), call, stored)
         if isinstance(decision, Fetch):
             return call.session._send_and_cache(call.request, call, stored)
         raise AssertionError(decision)
@@ -127,6 +137,8 @@ def _use(call: Call, stored: CachedResponse) -> AnyResponse:
         stored = first_of(stored)
     if call.is_strict:
         stored = present(call.request.method, call.request.headers, stored, utcnow())
+    if call.policy.ranges:
+        stored = in_ranges(call, stored)
     if stored.status_code >= 300 and stored.is_redirect:
         return follow(call, stored)
     return _answer(call, stored)
@@ -137,24 +149,6 @@ def _answer(call: Call, stored: CachedResponse) -> AnyResponse:
     if filter_fn is not None and not filter_fn(stored):
         _forget(call)
     return with_hooks(call, stored)
-
-
-def _own_request(call: Call) -> PreparedRequest:
-    """A copy of the request that may be changed: with conditions, and with hooks that pass over the answer to them
-
-    The hooks are for the response that the caller gets, which after a 304 is the stored one.
-    """
-    request = call.request.copy()
-    if call.is_strict:
-        add_conditions(request, call.conditions)
-    request.headers.update(call.conditions)
-
-    def unless_not_modified(hook: Any) -> Any:
-        return lambda r, *args, **kwargs: r if r.status_code == 304 else hook(r, *args, **kwargs)
-
-    if call.conditions and request.hooks:
-        request.hooks = {name: [unless_not_modified(h) for h in hooks] for name, hooks in request.hooks.items()}
-    return request
 
 
 def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse | None) -> AnyResponse:
@@ -170,7 +164,7 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
         about = relation_of(call, stored, response)
         if about is Relation.IS_ABOUT_ANOTHER:
             call.conditions = {}
-            return send_and_record(call, _own_request(call), stored)
+            return send_and_record(call, own_request(call), stored)
         return _use(call, _revalidated(call, stored, response) if about is Relation.UPDATES else stored)
     if call.rules.decide_on_error(call.policy, stored, utcnow(), response.status_code):
         logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
@@ -182,6 +176,7 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
 def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:
     """Renew a stored response, in a thread in which nobody waits for it"""
     with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
+        prepare_refresh(call, request, stored)
         send_and_record(call, request, stored)
 
 
@@ -214,20 +209,14 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
             # The last of a row of redirects came from the cache: the row is no fresher than it
             cached.expires = min(filter(None, (response.expires, decision.expires)), default=None)
             cached.created_at = response.created_at
-        _without_conditions(call, cached)
+        without_conditions(call, cached)
         if call.is_strict:
             prepare(call, cached, stored)
-        if _write(call, cached):
+        if call.policy.ranges and cached.status_code == 206:
+            outcome = record_part(call, cached)
+        elif _write(call, cached):
             outcome = Outcome(call.cache_key, cached.expires)
     return _wrap(response, outcome)
-
-
-def _without_conditions(call: Call, cached: CachedResponse) -> None:
-    """Leave out of what is stored the header fields that were only added to validate"""
-    for response in (*cached.history, cached) if call.conditions else ():
-        for name, value in call.conditions.items():
-            if name not in call.request.headers and response.request.headers.get(name) == value:
-                del response.request.headers[name]
 
 
 def _revalidated(call: Call, stored: CachedResponse, response: Response) -> CachedResponse:
@@ -252,7 +241,7 @@ def _write(call: Call, cached: CachedResponse) -> bool:
         return False
     session = call.session
     try:
-        session.cache.save_response(cached, call.cache_key, cached.expires)
+        session.cache.save_response(cached, key_to_write(call, cached), cached.expires)
     except Exception as e:
         session._faults.report('write to', e)
         return False
@@ -264,7 +253,7 @@ def _write(call: Call, cached: CachedResponse) -> bool:
 def _forget(call: Call) -> None:
     try:
         if call.cache_key is not None and not call.policy.settings.read_only:
-            call.session.cache.delete(call.cache_key)
+            call.session.cache.delete(*keys_to_forget(call))
     except Exception as e:
         call.session._faults.report('delete from', e)
 

@@ -7,6 +7,7 @@ from urllib.parse import urldefrag
 from attrs import evolve
 from requests import PreparedRequest, Response
 
+from .backends.rekey import stored_part_keys
 from .call import Call
 from .models.request import CachedRequest
 from .models.response import CachedResponse
@@ -35,7 +36,8 @@ def invalidate(call: Call, response: Response) -> None:
     if not keys or call.policy.settings.read_only:
         return
     try:
-        call.session.cache.delete(*keys)
+        cache = call.session.cache
+        cache.delete(*keys, *(part for key in keys for part in stored_part_keys(cache, key)))
     except Exception as e:
         call.session._faults.report('delete from', e)
 
@@ -117,7 +119,7 @@ def freshen_by_head(call: Call, response: Response, read: Read) -> None:
     new, old = response.headers, stored.headers
     try:
         if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
-            cache.delete(key)
+            cache.delete(key, *stored_part_keys(cache, key))
             return
         freshen(stored, response, call.policy.settings.shared_cache, utcnow())
         delay_seconds = response.elapsed.total_seconds()

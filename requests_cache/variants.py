@@ -69,9 +69,9 @@ def settle(call: Call, cached: CachedResponse, replaced: CachedResponse | None) 
     is_in_place = is_in_place and (replaced is None or varied_names(replaced) == names)
     if not is_in_place:
         call.cache_key = call.primary_key or call.cache_key
-    cached._generation = call.generation if call.generation and is_in_place else _new_generation()
+    cached._generation = call.generation if call.generation and is_in_place else new_generation()
 
 
-def _new_generation() -> str:
+def new_generation() -> str:
     """A name for the variants of a resource from now on; those of earlier generations are not found any more"""
     return urandom(4).hex()

@@ -20,7 +20,7 @@ from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..redaction import redact_response
 from ..serializers.pipeline import SerializerType
 from .memory import DictStorage
-from .rekey import copy_entries, recreate_keys, redirect_keys
+from .rekey import copy_entries, entry_keys, recreate_keys, redirect_keys
 from .sending import is_verified, sending
 from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage, bulk_delete_from
 
@@ -184,7 +184,7 @@ class BaseCache:
     ) -> Iterator[str]:
         wanted = [*(requests or ())]
         wanted += [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
-        return (self.create_key(request, verify=verify) for request in wanted)
+        return (key for request in wanted for key in entry_keys(self, request, verify=verify))
 
     def _delete_keys(self, keys: list[str]) -> int:
         if len(keys) == 1:

@@ -1,4 +1,4 @@
-"""Keys of stored entries under another serializer or other settings"""
+"""Keys of stored entries: all that belong to a request, and those under another serializer or other settings"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
+from ..policy.parts import index_key, is_part_key, part_keys
 
 CreateKey = Callable[..., str]
 logger = getLogger(__name__)
@@ -25,6 +26,21 @@ def first_request(response: CachedResponse) -> CachedRequest:
 def redirect_keys(response: CachedResponse, create_key: CreateKey, **kwargs: Any) -> list[str]:
     """Keys of all requests that were redirected on the way to a response"""
     return [create_key(r.request, **kwargs) for r in response.history]
+
+
+def entry_keys(cache: Any, request: Any, **kwargs: Any) -> list[str]:
+    """Keys of the response to a request, and of what is stored of one that is not complete"""
+    key: str = cache.create_key(request, **kwargs)
+    return [key, *stored_part_keys(cache, key)]
+
+
+def stored_part_keys(cache: Any, key: str) -> list[str]:
+    """Keys of the parts that are stored of a response, and of their index; none if there are none"""
+    try:
+        index = cache.responses[index_key(key)]
+    except KeyError:
+        return []
+    return part_keys(key, index) if isinstance(index, CachedResponse) else []
 
 
 def _vary_names(response: CachedResponse) -> list[str]:
@@ -71,9 +87,15 @@ def copy_entries(source: Any, target: Any) -> None:
 
 
 def recreate_keys(cache: Any) -> None:
-    """Move entries of a cache to the keys that their requests have by its present settings and serializer"""
+    """Move entries of a cache to the keys that their requests have by its present settings and serializer
+
+    Parts of responses are deleted.
+    """
     for key, response in cache._changeable_entries():
         if response is None or key == cache.create_key(first_request(response), verify=False):
+            continue
+        if is_part_key(key) and response.status_code == 206:
+            del cache.responses[key]  # by the key of its request it would be taken for the whole
             continue
         new_key = cache.create_key(first_request(response))
         if new_key != key and _vary_names(response) and new_key in cache.responses:

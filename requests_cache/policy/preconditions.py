@@ -10,7 +10,7 @@ from .._utils import lazy_pattern
 from .http_date import parse_http_date
 
 # Conditions that only the origin can judge (RFC 9110, section 13)
-FOR_THE_ORIGIN = ('If-Match', 'If-Unmodified-Since', 'If-Range', 'Range')
+FOR_THE_ORIGIN = ('If-Match', 'If-Unmodified-Since')
 OWN_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
 
 # Header fields that a 304 has, if a 200 would have had them (RFC 9110, section 15.4.5)

@@ -34,7 +34,7 @@ def present(method: str | None, request: Mapping[str, Any], stored: CachedRespon
     headers = stored.headers.copy()
     headers['Age'] = str(current_age_seconds(received(stored), now))
     set_headers(stored, headers)
-    if stored.status_code == 200 and has_conditions(request) and is_not_modified(request, headers, now):
+    if stored.status_code in (200, 206) and has_conditions(request) and is_not_modified(request, headers, now):
         return _not_modified(stored)
     if method == 'HEAD':
         stored._content = b''

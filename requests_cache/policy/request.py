@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
 from .expiration import DO_NOT_CACHE, ExpirationTime, get_url_expiration
 from .freshness import is_immediate
+from .ranges import ByteRange
 from .settings import CacheSettings
 from .strict_directives import StrictDirectives
 
@@ -42,6 +43,7 @@ class RequestPolicy(NamedTuple):
         stale_while_revalidate: Allowance for the use of stale responses while they are renewed
         strict: Directives of the request by the standard, if the session goes by it
         authorized: Whether the request has credentials
+        ranges: By the standard, what is asked for of the response; empty if the cache cannot tell, None for all of it
     """
 
     settings: CacheSettings
@@ -56,6 +58,7 @@ class RequestPolicy(NamedTuple):
     stale_while_revalidate: bool | ExpirationTime
     strict: StrictDirectives | None = None
     authorized: bool = False
+    ranges: tuple[ByteRange, ...] | None = None
 
 
 def request_policy(

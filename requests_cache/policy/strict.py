@@ -12,6 +12,7 @@ from typing import Any
 from ..models.response import CachedResponse
 from .expiration import ExpirationTime
 from .freshness import is_stale_allowed
+from .parts import part_from
 from .request import RequestPolicy
 from .settings import DEFAULT_STATUS_CODES
 from .strict_directives import NOTHING, StrictDirectives, response_directives
@@ -35,10 +36,13 @@ from .verdicts import (
     Validate,
 )
 
+# They depend on header fields of the request that are not part of the key
+ANSWERS_TO_CONDITIONS = frozenset((304, 412, 416))
+
 
 def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
     """What to do with a request for which this response is stored, or none (section 4)"""
-    if stored is None:
+    if stored is None or (stored.status_code == 206 and not policy.ranges):
         return GatewayTimeout('not stored') if policy.only_if_cached else Fetch(policy.skip_read or 'not stored')
     state, request = freshness(policy, stored, now), policy.strict or NOTHING
     reason = _reason_to_validate(policy, state, request)
@@ -138,10 +142,10 @@ def renewed_until(
 def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
     settings, directives, shared = policy.settings, facts.directives, policy.settings.shared_cache
     codes: Any = settings.allowable_codes
-    understood = facts.status_code in HEURISTICALLY_CACHEABLE and facts.status_code != 206
+    understood = facts.status_code in HEURISTICALLY_CACHEABLE
     explicit = explicit_lifetime_seconds(facts, shared) is not None or directives.public
     explicit = explicit or (directives.private and not shared)
-    if facts.status_code < 200 or facts.status_code in (206, 304):
+    if facts.status_code < 200 or facts.status_code in ANSWERS_TO_CONDITIONS or _is_unknown_part(policy, facts):
         return 'status'
     if tuple(codes) != DEFAULT_STATUS_CODES and facts.status_code not in codes:
         return 'status'
@@ -155,3 +159,10 @@ def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
     if shared and policy.authorized and not for_others:
         return 'authorization'
     return None if explicit or understood else 'status'
+
+
+def _is_unknown_part(policy: RequestPolicy, facts: Received) -> bool:
+    """Whether a response is a part of which the cache cannot tell where it belongs (section 3.3)"""
+    if facts.status_code == 206:
+        return not policy.ranges or part_from(facts.headers) is None
+    return policy.ranges is not None and facts.headers.get('Content-Range') is not None

@@ -8,6 +8,7 @@ from typing import Any
 from .directives import NO_DIRECTIVES
 from .expiration import DO_NOT_CACHE, get_url_expiration
 from .preconditions import FOR_THE_ORIGIN
+from .ranges import parse_ranges
 from .request import NO_OPTIONS, RequestOptions, RequestPolicy, by_user, first_reason
 from .settings import DEFAULT_METHODS, CacheSettings
 from .strict_directives import request_directives
@@ -31,7 +32,10 @@ def strict_request_policy(
         ('method', not method_allowed),
         ('do not cache', expire_after == DO_NOT_CACHE),
     )
-    for_the_origin = any(headers.get(name) is not None for name in FOR_THE_ORIGIN)
+    wanted = headers.get('Range') if method == 'GET' else None
+    ranges = parse_ranges(wanted) if wanted is not None else None
+    # What the cache cannot make out may mean something to the origin
+    for_the_origin = ranges == () or any(headers.get(name) is not None for name in FOR_THE_ORIGIN)
     return RequestPolicy(
         settings=settings,
         directives=NO_DIRECTIVES,
@@ -46,4 +50,5 @@ def strict_request_policy(
         stale_while_revalidate=settings.stale_while_revalidate,
         strict=directives,
         authorized=headers.get('Authorization') is not None,
+        ranges=ranges,
     )

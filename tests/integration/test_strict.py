@@ -308,8 +308,3 @@ def test_a_client_library(new_session, origin):
     assert [client.inspect_image('a')['Id'] for _ in range(2)] == ['1', '1']
     assert [client.info()['ID'] for _ in range(2)] == ['2', '2']
     assert [r.header('If-None-Match') for r in origin.requests] == [None, '"1"', None]
-
-
-def test_ranges_go_to_the_origin(session, origin):
-    origin.add('/page', answer(206, b'x', [('Cache-Control', 'max-age=100'), ('Content-Range', 'bytes 0-0/5')]))
-    assert fetches(session, origin, '/page', headers={'Range': 'bytes=0-0'}) == [True, True]

@@ -20,7 +20,7 @@ LAYERS = {
     'policy': ['policy'],
     'serializers': ['serializers'],
     'backends': ['backends'],
-    'engine': ['answers', 'call', 'engine', 'reporting', 'strict_acts', 'variants'],
+    'engine': ['answers', 'call', 'conditional', 'engine', 'partial_acts', 'reporting', 'strict_acts', 'variants'],
     'face': ['environment', 'keywords', 'options', 'patcher', 'refreshing', 'session', 'session_state'],
     'tools': ['cli', '__main__'],
     'root': ['__init__'],
