@@ -21,14 +21,7 @@ from .call import Call, Outcome, under_way
 from .conditional import own_request, without_conditions
 from .exceptions import BackendUnavailableError
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
-from .partial_acts import (
-    in_ranges,
-    key_to_write,
-    keys_to_forget,
-    prepare_refresh,
-    record_part,
-    stored_for_ranges,
-)
+from .partial_acts import forget_parts, in_ranges, key_to_write, prepare_refresh, record_part, stored_for_ranges
 from .policy.expiration import utcnow
 from .policy.freshening import Relation, freshen
 from .policy.presentation import present
@@ -253,7 +246,8 @@ def _write(call: Call, cached: CachedResponse) -> bool:
 def _forget(call: Call) -> None:
     try:
         if call.cache_key is not None and not call.policy.settings.read_only:
-            call.session.cache.delete(*keys_to_forget(call))
+            call.session.cache.delete(call.cache_key)
+            forget_parts(call)
     except Exception as e:
         call.session._faults.report('delete from', e)
 

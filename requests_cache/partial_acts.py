@@ -102,7 +102,7 @@ def _read_span(
         content = known.get(part) or _content_of(cache.get_response(part_key(key, index._generation, part)))
         if len(content) != part.size:
             if not call.policy.settings.read_only:
-                cache.delete(*part_keys(key, index))
+                cache._delete_keys(part_keys(key, index))
             return None
         pieces.append(content[piece.first - part.first : piece.last - part.first + 1])
     return b''.join(pieces) if pieces else None
@@ -128,10 +128,11 @@ def key_to_write(call: Call, cached: CachedResponse) -> str | None:
     return index_key(str(call.cache_key)) if call.parts and cached.status_code == 206 else call.cache_key
 
 
-def keys_to_forget(call: Call) -> list[str]:
-    """The keys of what is stored for a request"""
-    key = str(call.cache_key)
-    return [key, *stored_part_keys(call.session.cache, key)] if call.policy.ranges else [key]
+def forget_parts(call: Call) -> None:
+    """Delete the parts that are stored for a request for ranges"""
+    cache = call.session.cache
+    if call.policy.ranges:
+        cache._delete_keys(stored_part_keys(cache, str(call.cache_key)))
 
 
 def prepare_refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:
@@ -166,7 +167,7 @@ def _freshen_complete(call: Call, key: str, cached: CachedResponse) -> Outcome |
         cache.save_response(renewed, key, renewed.expires)
         return Outcome(key, renewed.expires)
     if is_another(stored, cached):
-        cache.delete(key)
+        cache._delete_keys([key])
     return None
 
 
@@ -195,7 +196,7 @@ def _add_part(call: Call, key: str, cached: CachedResponse, part: ContentRange) 
     cache.save_response(index, index_key(key), index.expires)
     covered = [part_key(key, index._generation, span) for span in before.parts.spans if span not in parts.spans]
     if covered:
-        cache.delete(*covered)
+        cache._delete_keys(covered)
     return Outcome(index_key(key), index.expires)
 
 
@@ -219,7 +220,7 @@ def _collection_for(call: Call, key: str, cached: CachedResponse, part: ContentR
     if stored is not None and parts is not None and is_same(stored, cached, utcnow()) and parts.admits(part):
         return _Collection(_renewed(call, stored, cached), parts)
     if stored is not None:
-        cache.delete(*part_keys(key, stored))
+        cache._delete_keys(part_keys(key, stored))
     if call.request.headers.get('If-Range') is not None:
         return None
     index = replaced(cached, 206, cached.reason, representation_headers(cached.headers), b'')
@@ -240,5 +241,5 @@ def _complete(call: Call, key: str, before: _Collection, cached: CachedResponse,
     complete = replaced(index, 200, 'OK', headers, content)
     complete._generation = cached._generation
     cache.save_response(complete, key, complete.expires)
-    cache.delete(*part_keys(key, index))
+    cache._delete_keys(part_keys(key, index))
     return Outcome(key, complete.expires)

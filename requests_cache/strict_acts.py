@@ -37,7 +37,8 @@ def invalidate(call: Call, response: Response) -> None:
         return
     try:
         cache = call.session.cache
-        cache.delete(*keys, *(part for key in keys for part in stored_part_keys(cache, key)))
+        # Not `delete`, which would make SQLite give space back to the system
+        cache._delete_keys([*keys, *(part for key in keys for part in stored_part_keys(cache, key))])
     except Exception as e:
         call.session._faults.report('delete from', e)
 
@@ -119,7 +120,7 @@ def freshen_by_head(call: Call, response: Response, read: Read) -> None:
     new, old = response.headers, stored.headers
     try:
         if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
-            cache.delete(key, *stored_part_keys(cache, key))
+            cache._delete_keys([key, *stored_part_keys(cache, key)])
             return
         freshen(stored, response, call.policy.settings.shared_cache, utcnow())
         delay_seconds = response.elapsed.total_seconds()
