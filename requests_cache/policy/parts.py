@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from re import compile as re_compile
 from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
 
+from .._utils import lazy_pattern
 from ..models.response import CachedResponse
 from .http_date import parse_http_date
 from .preconditions import entity_tags
@@ -26,8 +26,8 @@ OF_THE_MESSAGE = frozenset(('content-length', 'content-range', 'transfer-encodin
 # The list of parts is written anew for each of them
 MAX_PARTS = 1000
 
-_STRONG_TAG = re_compile(r'"[^"]*"')
-_PART_KEY = re_compile(r'.+-(?:parts|part-[0-9a-f]*-[0-9]+-[0-9]+)')
+_STRONG_TAG = lazy_pattern(r'"[^"]*"')
+_PART_KEY = lazy_pattern(r'.+-(?:parts|part-[0-9a-f]*-[0-9]+-[0-9]+)')
 
 
 class Parts(NamedTuple):

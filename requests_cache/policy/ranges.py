@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from re import IGNORECASE
-from re import compile as re_compile
 from typing import Any, NamedTuple
+
+from .._utils import lazy_pattern
 
 # More ranges in one request than this are left to the origin
 MAX_RANGES = 50
 
-_UNIT = re_compile(r'[ \t]*bytes=', IGNORECASE)
-_RANGE = re_compile(r'([0-9]*)-([0-9]*)')
-_CONTENT_RANGE = re_compile(r'[ \t]*bytes[ \t]+([0-9]+)-([0-9]+)/([0-9]+|\*)[ \t]*', IGNORECASE)
+_UNIT = lazy_pattern(r'[ \t]*bytes=', IGNORECASE)
+_RANGE = lazy_pattern(r'([0-9]*)-([0-9]*)')
+_CONTENT_RANGE = lazy_pattern(r'[ \t]*bytes[ \t]+([0-9]+)-([0-9]+)/([0-9]+|\*)[ \t]*', IGNORECASE)
 _MAX_DIGITS = 18
 
 
