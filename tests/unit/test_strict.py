@@ -149,8 +149,9 @@ class TestDates:
         'text',
         [
             None, '', '0', '-1', 'Sun, 06 Nov 1994 08:49:37 EST', 'Sun, 06 Nov 1994 08:49:37 UTC',
-            'Sun, 06 Nov 1994 08:49:37', '1994-11-06 08:49:37', 'Sun, 6 Nov 1994 08:49:37 GMT', 'Sun, 06 Foo 1994 08:49:37 GMT', 'Sun, 36 Nov 1994 08:49:37 GMT',
-            'Sun, 06 Nov 1994 28:49:37 GMT', 'Sun, 06 Nov 1994 08:49:37 +0000', 'Sun, 0\u0666 Nov 1994 08:49:37 GMT',
+            'Sun, 06 Nov 1994 08:49:37', '1994-11-06 08:49:37', 'Sun, 6 Nov 1994 08:49:37 GMT',
+            'Sun, 06 Foo 1994 08:49:37 GMT', 'Sun, 36 Nov 1994 08:49:37 GMT', 'Sun, 06 Nov 1994 28:49:37 GMT',
+            'Sun, 06 Nov 1994 08:49:37 +0000', 'Sun, 0\u0666 Nov 1994 08:49:37 GMT',
         ],
     )  # fmt: skip
     def test_invalid(self, text):
