@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import Any
 
-from .policy.expiration import ExpirationTime
+from .policy.expiration import ExpirationTime, get_expiration_datetime
 from .policy.request import NO_OPTIONS, RequestOptions
 
 # The session and options of the call of `request()` that this thread or task is in, until they have reached `send()`
@@ -17,9 +17,15 @@ _NAMES = ('expire_after', 'only_if_cached', 'refresh', 'force_refresh')
 def make_options(
     expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, force_refresh: bool
 ) -> RequestOptions:
-    """Options from the arguments of `request()` or `send()`"""
+    """Options from the arguments of `request()` or `send()`
+
+    Raises:
+        ValueError, TypeError: The expiration has no meaning; nothing has been sent yet
+    """
     if expire_after is None and not (only_if_cached or refresh or force_refresh):
         return NO_OPTIONS
+    if expire_after is not None:
+        get_expiration_datetime(expire_after)
     return RequestOptions(expire_after, only_if_cached, refresh, force_refresh)
 
 

@@ -18,6 +18,7 @@ NO_CACHE_HEADER = 'X-ACTUAL-NO-CACHE'
 
 # Numbers of seconds beyond this are taken as this (RFC 9111, section 1.2.2)
 MAX_SECONDS = 2**31
+_MAX_DIGITS = 20
 
 # A directive: a token, and perhaps a value that is a token or a quoted string (RFC 9111, section 5.2)
 _DIRECTIVE = lazy_pattern(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
@@ -46,10 +47,21 @@ def parse_cache_control(value: str | bytes | None) -> Iterator[tuple[str, str | 
         position = match.end()
 
 
+def digits_to_seconds(text: str) -> int | None:
+    """A number of seconds as RFC 9111 has it (section 1.2.2): digits and nothing else; None if it is not that"""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    # Python refuses to read very long numbers
+    return min(int(text[-_MAX_DIGITS:]), MAX_SECONDS) if not text[:-_MAX_DIGITS].strip('0') else MAX_SECONDS
+
+
 def parse_seconds(value: str | None) -> int | None:
     """A number of seconds; a missing value counts as 1, what is no integer as None, and what is below zero as 0"""
     if value is None:
         return 1
+    seconds = digits_to_seconds(value.strip())
+    if seconds is not None:
+        return seconds
     try:
         return min(max(int(value), 0), MAX_SECONDS)
     except ValueError:

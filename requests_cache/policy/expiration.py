@@ -24,6 +24,9 @@ ExpirationTime = None | int | float | str | datetime | timedelta
 ExpirationPattern = str | Pattern  # type: ignore[type-arg]
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
+# The first and the last moment that a datetime can hold
+_FIRST = datetime.min.replace(tzinfo=timezone.utc)
+_LAST = datetime.max.replace(tzinfo=timezone.utc)
 _INTEGER = lazy_pattern(r'-?\d+')
 logger = getLogger(__name__)
 
@@ -48,7 +51,8 @@ def get_expiration_datetime(
 
     Args:
         expire_after: Seconds, a timedelta, a datetime (without a zone: local time), an HTTP date, or NEVER_EXPIRE
-        start_time: Where a number or timedelta is counted from; now by default
+        start_time: Where a number or timedelta is counted from; now by default. From a given time, what would lead
+            beyond the years 1 to 9999 ends there.
         negative_delta: Count backwards
         ignore_invalid_httpdate: Take text that is not a date as "never"
 
@@ -56,7 +60,7 @@ def get_expiration_datetime(
         A time in UTC, or None for never
 
     Raises:
-        ValueError: Text that is not a date, NaN, or a number of seconds beyond the years 1 to 9999
+        ValueError: Text that is not a date, a number that is not finite, or one that leads beyond the years 1 to 9999
         TypeError: The value is of another type
     """
     if expire_after is None or expire_after in (NEVER_EXPIRE, DO_NOT_CACHE):
@@ -64,9 +68,11 @@ def get_expiration_datetime(
     if isinstance(expire_after, str):
         return _parse_text(expire_after, ignore_invalid_httpdate)
     if isinstance(expire_after, datetime):
-        return _to_utc(expire_after)
+        return to_utc(expire_after)
     delta = _to_delta(expire_after)
-    start = utcnow() if start_time is None else _to_utc(start_time)
+    if start_time is not None:
+        return shifted(to_utc(start_time), -delta if negative_delta else delta)
+    start = utcnow()
     try:
         return start - delta if negative_delta else start + delta
     except OverflowError:
@@ -87,10 +93,19 @@ def _to_delta(value: float | timedelta) -> timedelta:
         raise ValueError(f'Expiration out of range: {value!r}; it must be a finite number of seconds') from None
 
 
-def _to_utc(value: datetime) -> datetime:
+def shifted(start: datetime, delta: timedelta) -> datetime:
+    """A time so much later, or as late (or early) as a datetime can hold"""
+    try:
+        return start + delta
+    except OverflowError:
+        return _FIRST if delta < timedelta() else _LAST
+
+
+def to_utc(value: datetime) -> datetime:
+    """A time in UTC; one without a zone is local time"""
     try:
         return value.astimezone(timezone.utc)
-    except OverflowError:  # the first or last day that a datetime can hold
+    except (OverflowError, ValueError):  # the first or last day that a datetime can hold
         return value.replace(tzinfo=timezone.utc)
 
 
@@ -99,7 +114,7 @@ def _parse_text(value: str, ignore_invalid: bool) -> datetime | None:
     if _INTEGER.fullmatch(value):
         return utcnow()
     try:
-        return add_tzinfo(parsedate_to_datetime(value)).astimezone(timezone.utc)
+        return to_utc(add_tzinfo(parsedate_to_datetime(value)))
     except (IndexError, OverflowError, TypeError, ValueError):
         if ignore_invalid:
             logger.debug('Invalid HTTP date: %s', value)

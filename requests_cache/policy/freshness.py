@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
-from .directives import MAX_SECONDS, CacheDirectives
-from .expiration import ExpirationTime, add_tzinfo, get_expiration_datetime
+from .directives import CacheDirectives, digits_to_seconds
+from .expiration import ExpirationTime, add_tzinfo, get_expiration_datetime, to_utc
 
 
 class Lifetime(NamedTuple):
@@ -49,14 +49,13 @@ def lifetime_from_response(directives: CacheDirectives, headers: Mapping[str, An
 
 def age_seconds(headers: Mapping[str, Any]) -> int:
     """The `Age` of a response in seconds; 0 if it has none that is valid (RFC 9111, section 5.1)"""
-    first = str(headers.get('Age', '')).partition(',')[0].strip()
-    return min(int(first), MAX_SECONDS) if first.isascii() and first.isdigit() else 0
+    return digits_to_seconds(str(headers.get('Age', '')).partition(',')[0].strip()) or 0
 
 
 def parse_expires(value: str, now: datetime) -> datetime:
     """The time in an `Expires` field; what is not a date is in the past (RFC 9111, section 5.3)"""
     try:
-        return add_tzinfo(parsedate_to_datetime(value))
+        return to_utc(add_tzinfo(parsedate_to_datetime(value)))
     except (IndexError, OverflowError, TypeError, ValueError):
         return now
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..models.response import CachedResponse
-from .expiration import ExpirationTime
+from .expiration import ExpirationTime, shifted
 from .freshness import is_stale_allowed
 from .parts import part_from
 from .request import RequestPolicy
@@ -87,7 +87,7 @@ def _may_revalidate_later(policy: RequestPolicy, state: Freshness, stored: Cache
 
 
 def _is_allowed(allowance: bool | ExpirationTime, state: Freshness, now: datetime) -> bool:
-    became_stale = now - timedelta(seconds=state.stale_seconds)
+    became_stale = shifted(now, timedelta(seconds=-state.stale_seconds))
     return allowance is not False and is_stale_allowed(became_stale, now, allowance)
 
 
@@ -123,7 +123,7 @@ def decide_store(
     if lifetime is None and not validator:
         return DoNotStore('no freshness and no validator')
     remaining = min(lifetime or 0, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
-    return Store(now + timedelta(seconds=remaining))
+    return Store(shifted(now, timedelta(seconds=remaining)))
 
 
 def renewed_until(
@@ -136,7 +136,8 @@ def renewed_until(
     """Until when a stored response is fresh after a 304 (section 4.3.4); see `decision`"""
     facts = Received(headers, response_directives(headers), 200, now, delay_seconds)
     lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after) or 0
-    return now + timedelta(seconds=min(lifetime, FOREVER_SECONDS) - corrected_initial_age_seconds(facts))
+    remaining = min(lifetime, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
+    return shifted(now, timedelta(seconds=remaining))
 
 
 def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 from requests.structures import CaseInsensitiveDict
 
-from .directives import MAX_SECONDS, parse_cache_control
+from .directives import MAX_SECONDS, digits_to_seconds, parse_cache_control
 
 INVALID = -1
 _NUMERIC = frozenset(('max_age', 's_maxage', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate'))
@@ -81,7 +81,8 @@ def response_directives(headers: Mapping[str, Any]) -> StrictDirectives:
 def _seconds(name: str, value: str | None) -> int:
     if value is None:
         return MAX_SECONDS if name == 'max_stale' else INVALID
-    return min(int(value), MAX_SECONDS) if value.isascii() and value.isdigit() else INVALID
+    seconds = digits_to_seconds(value)
+    return seconds if seconds is not None else INVALID
 
 
 def _add_qualified(values: dict[str, Any], name: str, value: str | None) -> None:

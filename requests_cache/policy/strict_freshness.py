@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .directives import MAX_SECONDS
+from .directives import digits_to_seconds
 from .http_date import parse_http_date
 from .strict_directives import StrictDirectives
 
@@ -34,8 +34,7 @@ class Received(NamedTuple):
 
 def age_value_seconds(headers: Mapping[str, Any]) -> int:
     """`age_value`: the first member of `Age`; 0 if that is no number (section 5.1)"""
-    first = str(headers.get('Age') or '').partition(',')[0].strip()
-    return min(int(first), MAX_SECONDS) if first.isascii() and first.isdigit() else 0
+    return digits_to_seconds(str(headers.get('Age') or '').partition(',')[0].strip()) or 0
 
 
 def date_value(received: Received) -> datetime:

@@ -51,7 +51,19 @@ def test_parsing_never_raises(text):
 
 @pytest.mark.parametrize(
     ('value', 'seconds'),
-    [(None, 1), ('5', 5), (' 5 ', 5), ('-5', 0), ('1.5', None), ('', None), ('x', None), ('9' * 30, 2**31)],
+    [
+        (None, 1),
+        ('5', 5),
+        (' 5 ', 5),
+        ('-5', 0),
+        ('1.5', None),
+        ('', None),
+        ('x', None),
+        ('9' * 30, 2**31),
+        ('9' * 5000, 2**31),
+        ('0' * 5000 + '5', 5),
+        ('-' + '9' * 30, 0),
+    ],
 )
 def test_seconds(value, seconds):
     assert parse_seconds(value) == seconds

@@ -69,9 +69,15 @@ def test_naive_datetime_is_local_time():
 
 
 def test_last_and_first_day():
+    assert get_expiration_datetime(datetime.min) == datetime.min.replace(tzinfo=timezone.utc)
     assert get_expiration_datetime(datetime.max.replace(tzinfo=timezone(timedelta(hours=-3)))) == datetime.max.replace(
         tzinfo=timezone.utc
     )
+
+
+def test_a_start_near_the_ends_of_time():
+    assert get_expiration_datetime(10**10, start_time=datetime.max) == datetime.max.replace(tzinfo=timezone.utc)
+    assert get_expiration_datetime(-10, start_time=datetime.min) == datetime.min.replace(tzinfo=timezone.utc)
 
 
 def test_start_time_and_direction():
