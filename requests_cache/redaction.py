@@ -10,6 +10,8 @@ The key of a redacted request equals that of the original, except where this goe
 - names that differ in case from the ignored ones
 - JSON members below the first level or outside of `content_root_key`
 - JSON documents that count byte by byte, as they are not valid, repeat a name, or are too long
+- URLs in `Referer`, where that header is matched
+- JSON documents and forms that are parts of a multipart document
 - bodies, where `Content-Type` is ignored; cookies with an ignored name, where the `Cookie` header is matched
 """
 
@@ -44,10 +46,12 @@ H = TypeVar('H', bound=Mapping[str, Any])
 
 AUTHORITY = lazy_pattern(r'^([^/?#:]*:)?//[^/?#]*')
 COOKIE_PAIR = lazy_pattern(r'(^\s*|,\s*)([^\s=;,]+)(\s*=\s*)("[^"]*"|(?:(?!,\s*[^\s=;,]+=)[^;])+)')
-JSON_STRING = lazy_pattern(r'("(?:[^"\\]|\\.)*")(\s*:\s*)?', re.DOTALL)
-JSON_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+# A string without an end goes on to that of the text; to begin anew at each quote in it would take forever
+JSON_STRING = lazy_pattern(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*:\s*)?', re.DOTALL)
+JSON_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+PART_TYPE = lazy_pattern(rb'^content-type:[ \t]*([^\r\n]*)', re.IGNORECASE | re.MULTILINE)
 URL_PARTS = lazy_pattern(r'([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
-URL_HEADERS = frozenset({'content-location', 'location'})
+URL_HEADERS = frozenset({'content-location', 'location', 'referer'})
 
 
 def redact_response(response: CachedResponse, ignored_parameters: Iterable[str] | None) -> CachedResponse:
@@ -71,8 +75,8 @@ def redact_url(url: str, ignored_parameters: Iterable[str] | None) -> str:
 def redact_headers(headers: H, ignored_parameters: Iterable[str] | None) -> H:
     """A copy of some headers, of the same type and in the same order, with values of secrets replaced
 
-    Besides headers with an ignored name, these are URLs in `Location` and `Content-Location`, and cookies with an
-    ignored name in `Cookie` and `Set-Cookie`.
+    Besides headers with an ignored name, these are URLs in `Location`, `Content-Location` and `Referer`, and
+    cookies with an ignored name in `Cookie` and `Set-Cookie`.
     """
     names = _secret_names(ignored_parameters)
     return type(headers)(_redact_fields(headers.items(), names))  # type: ignore[call-arg]
@@ -182,8 +186,20 @@ def _redact_body(body: bytes, headers: Mapping[str, Any], names: Names) -> bytes
         return redact_pairs(body.decode('utf-8', 'surrogateescape'), _tester(names)).encode('utf-8', 'surrogateescape')
     if is_multipart(media) and (document := split_multipart(body, content_type(headers))):
         delimiter, parts = document
-        return delimiter.join(redact_part(part, _tester(names)) for part in parts)
+        return delimiter.join(_redact_part(part, names) for part in parts)
     return body
+
+
+def _redact_part(part: bytes, names: Names) -> bytes:
+    """Redact a part of a multipart document by its name, or what it holds by its own type"""
+    redacted = redact_part(part, _tester(names))
+    head, blank_line, content = redacted.partition(b'\r\n\r\n')
+    part_type = PART_TYPE.search(head)
+    if part_type is None:
+        return redacted
+    headers = {'Content-Type': part_type[1].decode('latin-1')}
+    # One within another is left as it is
+    return redacted if is_multipart(media_type(headers)) else head + blank_line + _redact_body(content, headers, names)
 
 
 def _redact_json_bytes(body: bytes, names: Names) -> bytes:

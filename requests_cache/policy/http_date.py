@@ -20,7 +20,7 @@ _FORMATS = tuple(
 )
 
 
-def parse_http_date(value: str | None, now: datetime) -> datetime | None:
+def parse_http_date(value: str | bytes | None, now: datetime) -> datetime | None:
     """The time (UTC) that a field value stands for; None if it is in none of the three formats
 
     Names are matched in upper or lower case, and other zones than GMT are invalid (RFC 9111, section 4.2).
@@ -29,7 +29,7 @@ def parse_http_date(value: str | None, now: datetime) -> datetime | None:
         value: The field value
         now: The current time, by which a year of two digits is read
     """
-    text = (value or '').strip()
+    text = (value.decode('latin-1') if isinstance(value, bytes) else value or '').strip()
     match = next((m for m in (pattern.fullmatch(text) for pattern in _FORMATS) if m), None)
     if match is None or match['month'].lower() not in _MONTHS or not text.isascii():
         return None

@@ -18,12 +18,12 @@ FIELDS_OF_304 = frozenset(
     ('age', 'cache-control', 'content-location', 'date', 'etag', 'expires', 'last-modified', 'vary')
 )
 
-_ENTITY_TAG = lazy_pattern(r'\s*,*\s*(W/)?("[^"]*")')
+_ENTITY_TAG = lazy_pattern(r'"[^"]*"')
 
 
 def entity_tags(value: str) -> list[str]:
     """The opaque tags of a list, without the mark of weak ones, as comparison for reading needs no strong ones"""
-    return [match[1] for match in _ENTITY_TAG.findall(value)]
+    return _ENTITY_TAG.findall(value)
 
 
 def has_conditions(headers: Mapping[str, Any]) -> bool:

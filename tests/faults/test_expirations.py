@@ -28,7 +28,8 @@ FAR = [
 ]  # fmt: skip
 PAST = [
     -5, -5.5, -60_000_000_000, timedelta(days=-1), datetime.min, datetime.min.replace(tzinfo=EAST),
-    datetime(1969, 1, 1), datetime(2020, 1, 1, tzinfo=WEST), 'Mon, 01 Jan 0001 00:00:00 GMT', 'Mon, 01 Jan 0001 00:00:00 +1400', '-1', '60',
+    datetime(1969, 1, 1), datetime(2020, 1, 1, tzinfo=WEST),
+    'Mon, 01 Jan 0001 00:00:00 GMT', 'Mon, 01 Jan 0001 00:00:00 +1400', '-1', '60',
 ]  # fmt: skip
 
 # Each takes a value in a way of its own

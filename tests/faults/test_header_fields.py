@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import datetime, timezone
-from io import BytesIO
 from typing import Any
 
 import pytest
 import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from requests import PreparedRequest, Response
-from requests.adapters import BaseAdapter, HTTPAdapter
-from urllib3 import HTTPHeaderDict, HTTPResponse
 
+from faults.scripted import Scripted
 from faults.stress import EXAMPLES
 from requests_cache import CachedSession
 
@@ -90,24 +87,6 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-class Scripted(BaseAdapter):
-    """Answers with what it was last told to, as if it had come over the wire"""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status, self.fields = 200, dict[str, str]()
-
-    def send(self, request: PreparedRequest, *args: Any, **kwargs: Any) -> Response:
-        body = b'' if self.status == 304 or request.method == 'HEAD' else b'body'
-        raw = HTTPResponse(
-            BytesIO(body), HTTPHeaderDict(self.fields), status=self.status, preload_content=False, decode_content=False
-        )
-        return HTTPAdapter().build_response(request, raw)
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.mark.parametrize('options', SETTINGS, ids=lambda options: ' '.join(options) or 'default')
 @pytest.mark.parametrize('cache_control', [False, True, 'strict'])
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -133,3 +112,41 @@ def test_anything_in_header_fields(
                 session.cache.delete(expired=True)
     faults = [r.getMessage() for r in caplog.records if 'Unable' in r.getMessage() or 'renew' in r.getMessage()]
     assert faults == []
+
+
+# What regular expressions may go through again and again
+LONG = {
+    'spaces': 'a' + ' ' * 20_000 + 'b', 'tabs': 'a\t' * 10_000, 'commas': ',' * 20_000, 'semicolons': 'a;' * 10_000,
+    'quotes': '"' * 20_001, 'escapes': '"' + '\\' * 20_000, 'escaped quotes': '"' + '\\"' * 10_000,
+    'equals': 'a=' * 10_000, 'angles': '<>;' * 7_000, 'words': 'a ' * 10_000, 'digits': '9' * 20_000,
+    'slashes': '/..' * 7_000, 'at': '//a@' * 5_000, 'pairs': 'a=b,' * 5_000,
+    'weak': 'W/' * 10_000, 'percent': '%' * 20_000,
+}  # fmt: skip
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize('value', LONG.values(), ids=list(LONG))
+@pytest.mark.parametrize('cache_control', [False, True, 'strict'])
+def test_time_does_not_explode_with_the_length_of_a_field(cache_control: Any, value: str) -> None:
+    names = [
+        'Cache-Control', 'Vary', 'Set-Cookie', 'ETag', 'Expires', 'Date', 'Last-Modified', 'Age', 'Content-Type',
+        'Location', 'Content-Location', 'Connection', 'Link',
+    ]  # fmt: skip
+    origin = Scripted()
+    for name in names:
+        origin.fields = {'ETag': '"1"', 'Cache-Control': 'max-age=60', name: value}
+        with CachedSession(backend='memory', cache_control=cache_control, ignored_parameters=['a']) as session:
+            session.mount('http://', origin)
+            for headers in ({}, {'If-None-Match': '"2"'}, {'Accept': 'text/html'}, {'Cookie': value, 'Pragma': value}):
+                assert session.get(URL, headers=headers, allow_redirects=False).content == b'body'
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize('value', LONG.values(), ids=list(LONG))
+@pytest.mark.parametrize(
+    'content_type', ['application/json', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=a']
+)
+def test_time_does_not_explode_with_the_length_of_a_body(content_type: str, value: str) -> None:
+    with CachedSession(backend='memory', allowable_methods=['POST'], ignored_parameters=['a']) as session:
+        session.mount('http://', Scripted())
+        assert session.post(URL, data=value * 50, headers={'Content-Type': content_type}).content == b'body'

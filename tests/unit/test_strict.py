@@ -140,6 +140,7 @@ class TestDates:
             'Sunday, 06-Nov-94 08:49:37 GMT',
             'Sun Nov  6 08:49:37 1994',
             ' sun, 06 nov 1994 08:49:37 gmt ',
+            b'Sun, 06 Nov 1994 08:49:37 GMT',
         ],
     )
     def test_three_formats(self, text):
