@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from logging import getLogger
 
+from .exceptions import BackendUnavailableError
+
 logger = getLogger('requests_cache')
 
 
@@ -33,7 +35,12 @@ class FaultLog:
 
 
 def _cause(error: BaseException | None) -> str:
-    """What is behind an error, less what differs from one entry to the next"""
+    """What is behind an error, less what differs from one entry to the next
+
+    That a store is not available is one cause: drivers give several names to it while it lasts.
+    """
+    if isinstance(error, BackendUnavailableError):
+        return type(error).__name__
     parts: list[str] = []
     while error is not None and len(parts) < 5:
         name = f'{type(error).__module__}.{type(error).__name__}'

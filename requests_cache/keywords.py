@@ -26,13 +26,20 @@ def parent_keywords(
     mro = session_class.__mro__
     parent = next(cls for cls in mro[mro.index(mixin) + 1 :] if '__init__' in cls.__dict__)
     parent_names = accepted_keywords(parent.__init__)  # type: ignore[misc]
-    owned = setting_names() | frozenset(CACHE_NAME_KWARGS)
-    owned |= frozenset(kwargs) if backend_names is None else backend_names
+    settings = setting_names() | frozenset(CACHE_NAME_KWARGS)
     given = {k: v for k, v in kwargs.items() if v is not None}
     if parent_names is None:  # it takes any name
-        return {k: v for k, v in given.items() if k not in owned or backend_names is None}
-    for name in kwargs.keys() - owned - parent_names:
-        nearest = nearest_name(name, owned | parent_names | frozenset(mixin.__init__.__annotations__))  # type: ignore[misc]
-        hint = f"; did you mean '{nearest}'?" if nearest else ''
-        logger.warning('Keyword %r of %s has no effect%s', name, session_class.__name__, hint)
+        return given if backend_names is None else _not_in(settings, _not_in(backend_names, given))
+    known = settings | parent_names
+    if backend_names is not None:
+        for name in _not_in(backend_names, kwargs).keys() - known:
+            names = known | backend_names | frozenset(mixin.__init__.__annotations__)  # type: ignore[misc]
+            nearest = nearest_name(name, names)
+            hint = f"; did you mean '{nearest}'?" if nearest else ''
+            logger.warning('Keyword %r of %s has no effect%s', name, session_class.__name__, hint)
     return {k: v for k, v in given.items() if k in parent_names}
+
+
+def _not_in(names: frozenset[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    # The set has the last word about what it contains: a backend may take names in any case
+    return {k: v for k, v in kwargs.items() if k not in names}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import Parameter, signature
 from typing import Any
 
@@ -30,13 +30,25 @@ def driver_options() -> frozenset[str]:
     return frozenset(named | {name.lower() for name in common.VALIDATORS})
 
 
-def owned_options() -> frozenset[str]:
-    """Names of all keywords that `MongoClient` takes, in lower case and in the usual spelling"""
-    try:
-        names = driver_options()
-    except ImportError:
-        return frozenset(_SPELLINGS)
-    return names | {name for name in _SPELLINGS if name.lower() in names}
+class Keywords(frozenset[str]):
+    """Keywords of ours, and those of `MongoClient`, of which it also contains other spellings
+
+    To be gone through, there are those of the driver in lower case and in the usual spelling.
+    """
+
+    _of_driver: frozenset[str]
+
+    def __new__(cls, own: Iterable[str]) -> Keywords:
+        try:
+            names = driver_options()
+        except ImportError:
+            names = frozenset(name.lower() for name in _SPELLINGS)
+        self = super().__new__(cls, {*own, *names, *(name for name in _SPELLINGS if name.lower() in names)})
+        self._of_driver = names
+        return self
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and name.lower() in self._of_driver)
 
 
 def client_options(keywords: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime, utcnow
 from .base import BaseCache
 from .mongodb_connection import MongoConnection, from_id, to_id, to_ids
-from .mongodb_options import owned_options
+from .mongodb_options import Keywords
 from .storage import BaseStorage
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class MongoBackend(BaseCache):
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
         """Keywords of the constructor, and all options of `MongoClient`"""
-        return owned_options() | {'db_name', 'connection', 'decode_content', 'serializer'}
+        return Keywords(('db_name', 'connection', 'decode_content', 'serializer'))
 
     def _save_redirects(self, redirects: dict[str, str]) -> None:
         if redirects:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ..cache_keys import normalize_headers
 from ..models.response import CachedResponse
+from ..request_bodies import REDACTED
 from .negotiation import normalize_selecting_field
 
 
@@ -61,7 +62,8 @@ def match_variant(
     normalized = _selecting_fields if by_the_standard else _normalized
     others = names - {'cookie'}
     if normalized(headers, others) == normalized(stored_headers, others):
-        return MATCH
+        # What was stored as a placeholder is nobody's, not even theirs who send one
+        return Variant(False) if any(REDACTED in str(stored_headers.get(name)) for name in names) else MATCH
     return Variant(False, tuple(sorted(names)))
 
 

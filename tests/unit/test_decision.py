@@ -326,6 +326,11 @@ class TestVary:
         assert (variant.matches, variant.secondary_names) == (False, ())
         assert self.match('Authorization', {}, {}, ['Authorization']).matches
 
+    def test_nobody_has_what_was_stored_as_a_placeholder(self):
+        for name, value in (('Cookie', 'id=REDACTED; a=1'), ('Referer', 'http://a/?api_key=REDACTED')):
+            assert not self.match(name, {name: value}, {name: value}).matches
+        assert self.match('Accept', {'Accept': 'a', 'Cookie': 'id=1'}, {'Accept': 'a', 'Cookie': 'id=REDACTED'}).matches
+
     def test_redirects_count(self):
         hop = stored(headers={'Vary': 'Accept'}, request=self.request(Accept='a'))
         response = stored(request=self.request(Accept='z'), history=[hop])
