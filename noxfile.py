@@ -68,6 +68,14 @@ def differential(session: nox.Session) -> None:
 
 
 @nox.session
+def stress(session: nox.Session) -> None:
+    """The tests about faults, trying ten times as hard, or as many times as `REQUESTS_CACHE_STRESS` says"""
+    session.install('.[test]')
+    times = os.environ.get('REQUESTS_CACHE_STRESS', '10')
+    session.run('pytest', 'tests/faults', '--timeout=3600', *session.posargs, env={'REQUESTS_CACHE_STRESS': times})
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Every script in `benchmarks/`"""
     session.install('.[all]')

@@ -13,7 +13,14 @@ import pytest
 from support.origin import Origin
 
 from faults.local_caches import LOCAL, PERSISTENT, SessionFactory, serve
+from faults.stress import STRESS
 from requests_cache import BaseCache, CachedSession
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if STRESS > 1 and metafunc.definition.get_closest_marker('repeated'):
+        metafunc.fixturenames.append('repetition')
+        metafunc.parametrize('repetition', range(STRESS))
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ LOCAL: dict[str, dict[str, Any]] = {
 PERSISTENT = {name: options for name, options in LOCAL.items() if name != 'memory'}
 SQLITE = {name: options for name, options in LOCAL.items() if name.startswith('sqlite')}
 FILES = {name: options for name, options in LOCAL.items() if name.startswith('filesystem')}
+# Names of all backends, each in its variants
+BACKENDS = [*LOCAL, 'redis', 'mongodb', 'gridfs', 'dynamodb']
 
 BODY = bytes(range(256)) * 20
 # What a wait may take beyond its limit, on a machine that is busy with other things

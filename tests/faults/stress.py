@@ -1,18 +1,21 @@
 """How hard the tests of this directory try
 
-With `REQUESTS_CACHE_STRESS=10`, what is tried many times is tried ten times as often. Without it, all of them together
-take a few minutes.
+With `REQUESTS_CACHE_STRESS=10` (`nox -s stress`), what is done many times is done ten times as often, and tests marked
+`repeated` run ten times, as threads never meet twice in the same way. Without it, all of them together take a few
+minutes.
 """
 
 from __future__ import annotations
 
 import os
 
-STRESS = int(os.environ.get('REQUESTS_CACHE_STRESS', '1'))
+STRESS = max(1, int(os.environ.get('REQUESTS_CACHE_STRESS') or 1))
 
-# Rounds of killing a writer
+# At work at a time
+THREADS, PROCESSES = (32, 8) if STRESS == 1 else (64, 16)
+# Of killing a writer
 ROUNDS = 20 * STRESS
-# Bits flipped in each entry
+# Bits in each entry
 FLIPS = 15 * STRESS
-# Rounds of each property test
+# Of each property test
 EXAMPLES = 40 * STRESS

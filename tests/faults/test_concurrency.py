@@ -23,13 +23,14 @@ from support.origin import Origin, RecordedRequest, answer, redirect, revalidati
 
 import requests_cache
 from faults.local_caches import BODY, SQLITE, SessionFactory, assert_caches, assert_goes_on, warnings_about
+from faults.stress import PROCESSES, THREADS
 from faults.worker import KINDS, OWN_PAGES, SHARED_PAGES, own_paths
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError
 
-THREADS = 32
-PROCESSES = 8
 PATIENCE_SECONDS = 30
+
+pytestmark = pytest.mark.repeated
 
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no processes can be forked')
 # The point of these tests is what Python warns of from 3.12 on

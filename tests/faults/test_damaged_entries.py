@@ -16,12 +16,11 @@ from contract.values import facts, make_response
 from support.origin import Origin, answer, redirect
 
 from faults.local_caches import BODY, SessionFactory
+from faults.stress import FLIPS
 from requests_cache import CachedResponse, CachedSession, DictStorage, SerializerPipeline, Stage
 from requests_cache.serializers import SERIALIZERS
 from requests_cache.serializers.unpickling import SEAL_LENGTH
 
-# In each entry
-FLIPS = 15
 TEXT = 'Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. ' * 8
 
 

@@ -7,49 +7,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.dynamodb_server import DynamoDbServer
-from support.mongodb_server import MongoServer
 from support.origin import Origin, answer
-from support.redis_server import RedisServer, wait_until
+from support.redis_server import wait_until
 
 import requests_cache
-from faults.local_caches import BODY, LOCAL, PERSISTENT
+from faults.local_caches import BACKENDS, BODY, LOCAL, PERSISTENT
 from faults.scripted import Scripted
 from requests_cache import CachedSession
 
-pytest_plugins = ['support.redis_fixtures', 'support.mongodb_fixtures']
+pytest_plugins = ['support.backend_fixtures', 'support.redis_fixtures', 'support.mongodb_fixtures']
 
 SESSIONS = 300
 # A client of these takes long to make
 SLOW = ('mongodb', 'gridfs', 'dynamodb')
-SERVED = ('redis', *SLOW)
 needs_descriptors = pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='open files cannot be listed')
-
-
-@pytest.fixture(scope='module')
-def dynamodb_server() -> Iterator[DynamoDbServer]:
-    with DynamoDbServer() as server:
-        yield server
-
-
-@pytest.fixture
-def options(name: str, request: pytest.FixtureRequest, cache_path: Path) -> dict[str, Any]:
-    """Keywords of a session on the backend `name`, which the test is parametrized with"""
-    if name in LOCAL:
-        return {'cache_name': str(cache_path), **LOCAL[name]}
-    if name == 'redis':
-        redis: RedisServer = request.getfixturevalue('redis_server')
-        return {'backend': name, 'port': redis.port}
-    if name == 'dynamodb':
-        dynamodb: DynamoDbServer = request.getfixturevalue('dynamodb_server')
-        return {'backend': name, **{k: v for k, v in dynamodb.options.items() if k != 'config'}}
-    mongodb: MongoServer = request.getfixturevalue('mongodb_server')
-    return {'cache_name': request.getfixturevalue('mongodb_name'), 'backend': name, 'port': mongodb.port}
 
 
 def use(options: dict[str, Any], number: int) -> CachedSession:
@@ -71,32 +46,32 @@ def assert_no_more_than(before: int) -> None:
 
 
 @needs_descriptors
-@pytest.mark.parametrize('name', [*LOCAL, *SERVED])
-def test_sessions_that_were_closed_leave_no_descriptor(name: str, options: dict[str, Any]) -> None:
-    use(options, 0).close()
+@pytest.mark.parametrize('name', BACKENDS)
+def test_sessions_that_were_closed_leave_no_descriptor(name: str, backend_options: dict[str, Any]) -> None:
+    use(backend_options, 0).close()
     before = descriptors()
     for number in range(SESSIONS // 10 if name in SLOW else SESSIONS):
-        use(options, number).close()
+        use(backend_options, number).close()
     assert_no_more_than(before)
 
 
 @needs_descriptors
 @pytest.mark.parametrize('name', LOCAL)
-def test_sessions_that_were_forgotten_leave_no_descriptor(name: str, options: dict[str, Any]) -> None:
-    use(options, 0).close()
+def test_sessions_that_were_forgotten_leave_no_descriptor(name: str, backend_options: dict[str, Any]) -> None:
+    use(backend_options, 0).close()
     before = descriptors()
     for number in range(SESSIONS):
-        use(options, number)
+        use(backend_options, number)
     assert_no_more_than(before)
 
 
 @needs_descriptors
 @pytest.mark.parametrize('name', PERSISTENT)
-def test_a_session_that_cannot_store_leaves_no_descriptor(name: str, options: dict[str, Any]) -> None:
+def test_a_session_that_cannot_store_leaves_no_descriptor(name: str, backend_options: dict[str, Any]) -> None:
     """Each attempt opens something, and fails"""
-    path = Path(options['cache_name'])
+    path = Path(backend_options['cache_name'])
     (path if 'filesystem' in name else path.with_suffix('.sqlite')).parent.mkdir(parents=True)
-    session = use(options, 0)
+    session = use(backend_options, 0)
     for part in path.parent.rglob('*'):
         if part.is_file():
             part.write_bytes(b'This is not what it was. ' * 400)
@@ -143,15 +118,15 @@ print('done')
 """
 
 
-@pytest.mark.parametrize('name', [*LOCAL, *SERVED])
+@pytest.mark.parametrize('name', BACKENDS)
 @pytest.mark.parametrize('how', ['idle', 'in threads', 'renewing', 'iterating', 'in a cycle', 'installed', 'exception'])
-def test_an_unclosed_session_at_exit(how: str, name: str, options: dict[str, Any], origin: Origin) -> None:
+def test_an_unclosed_session_at_exit(how: str, name: str, backend_options: dict[str, Any], origin: Origin) -> None:
     hold = origin.hold()
     origin.default = answer(200, BODY)
     origin.add('/slow', answer(200, BODY), answer(200, BODY, hold=hold))
     path = os.pathsep.join([str(Path(requests_cache.__file__).parents[1]), *sys.path])
     process = subprocess.run(
-        [sys.executable, '-X', 'dev', '-c', AT_EXIT, how, origin.url('/'), json.dumps(options)],
+        [sys.executable, '-X', 'dev', '-c', AT_EXIT, how, origin.url('/'), json.dumps(backend_options)],
         env={**os.environ, 'PYTHONPATH': path}, capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     hold.release()

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from faults.killing import assert_databases_are_whole, killed_in_the_middle, one_killed_of_two
+from faults.stress import ROUNDS
 from requests_cache import BaseCache, FileCache, SQLiteCache
 
 pytestmark = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no processes can be forked')
 
-ROUNDS = 20
 # More than all entries together, and less
 AMPLE_BYTES, SCARCE_BYTES = 100_000_000, 1_500_000
 
@@ -56,7 +56,7 @@ def test_kill_one_of_two_writers(name: str, make_cache: Callable[[], BaseCache],
 def test_nothing_of_the_killed_is_left_after_clearing(
     name: str, make_cache: Callable[[], BaseCache], cache_path: Path
 ) -> None:
-    killed_in_the_middle(make_cache, 5, seed=3, may_lose=name == 'filesystem-full')
+    killed_in_the_middle(make_cache, ROUNDS // 4, seed=3, may_lose=name == 'filesystem-full')
     cache = make_cache()
     cache.clear()
     assert len(cache.responses) == len(cache.redirects) == 0

@@ -1,0 +1,40 @@
+"""Keywords of sessions on each backend there is, with servers where they need one
+
+Load with `pytest_plugins = ['support.backend_fixtures', 'support.redis_fixtures', 'support.mongodb_fixtures']`, and
+parametrize tests with a `name`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.local_caches import LOCAL
+
+from support.dynamodb_server import DynamoDbServer
+from support.mongodb_server import MongoServer
+from support.redis_server import RedisServer
+
+
+@pytest.fixture(scope='module')
+def dynamodb_server() -> Iterator[DynamoDbServer]:
+    with DynamoDbServer() as server:
+        yield server
+
+
+@pytest.fixture
+def backend_options(name: str, request: pytest.FixtureRequest, cache_path: Path) -> dict[str, Any]:
+    """Keywords of a session on the backend `name`, whose store is empty; plain values"""
+    if name in LOCAL:
+        return {'cache_name': str(cache_path), **LOCAL[name]}
+    if name == 'redis':
+        redis: RedisServer = request.getfixturevalue('redis_server')
+        return {'backend': name, 'port': redis.port}
+    if name == 'dynamodb':
+        dynamodb: DynamoDbServer = request.getfixturevalue('dynamodb_server')
+        dynamodb.reset()
+        return {'backend': name, **{k: v for k, v in dynamodb.options.items() if k != 'config'}}
+    mongodb: MongoServer = request.getfixturevalue('mongodb_server')
+    return {'cache_name': request.getfixturevalue('mongodb_name'), 'backend': name, 'port': mongodb.port}
