@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email import message_from_bytes
@@ -11,7 +12,9 @@ from email.utils import format_datetime
 
 import pytest
 import requests
-from support.origin import Answer, answer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.origin import Answer, Origin, answer
 
 from requests_cache import CachedSession
 
@@ -491,7 +494,7 @@ class TestParts:
         for _ in range(2):
             assert not get(session, origin, '0-4').from_cache
 
-    def test_answers_to_if_range_only_add_to_what_is_there(self, session, origin):
+    def test_answers_to_if_range_only_add_to_what_is_there(self, session, origin, caplog):
         """RFC 9110, section 15.3.7: they may lack header fields"""
         bare = answer(206, BODY[:10], [FRESH, ETAG, ('Content-Range', 'bytes 0-9/1024')])
         origin.add('/page', bare)
@@ -507,6 +510,7 @@ class TestParts:
         before = origin.hits()
         assert not get(session, origin, '0-9', If_Range='"2"').from_cache
         assert origin.hits() == before + 1
+        assert not [r for r in caplog.records if r.levelname == 'WARNING']
 
     def test_header_fields_are_those_of_the_newest_part(self, session, origin):
         """Section 3.4"""
@@ -652,3 +656,56 @@ def test_faults_of_the_store(memory_session, origin, monkeypatch):
         patch.setattr(memory_session.cache, 'save_response', fail)
         assert seen(get(memory_session, origin, '10-19')) == (206, BODY[10:20], False)
     assert seen(get(memory_session, origin, '0-9')) == (206, BODY[:10], True)
+
+
+def version(number, size=40):
+    return bytes((position * 7 + number * 31) % 256 for position in range(size))
+
+
+def assert_is_of_one_version(response):
+    """The content is what the entity tag and `Content-Range` say"""
+    body = version(int(response.headers['ETag'].strip('"')))
+    if response.status_code == 206:
+        first, last = map(int, response.headers['Content-Range'].removeprefix('bytes ').partition('/')[0].split('-'))
+        body = body[first : last + 1]
+    assert response.content == body
+
+
+STEPS = st.tuples(
+    st.sampled_from([None, '0-9', '5-19', '10-29', '20-39', '0-29', '25-', '7-8']),
+    st.sampled_from([None, None, None, '"0"', '"1"']),
+    st.booleans(),
+)
+
+
+@settings(max_examples=100)
+@given(st.lists(STEPS, min_size=2, max_size=15))
+def test_no_response_is_made_of_two_versions(steps):
+    """Section 3.4: whatever is asked for in whatever order, while the resource changes now and then"""
+    number, session = 0, CachedSession(backend='memory', cache_control='strict')
+    with Origin() as origin, session:
+        for ranges, if_range, changes in steps:
+            number += changes
+            origin.add('/page', ranged(version(number), [FRESH, ('ETag', f'"{number}"')]))
+            response = get(session, origin, ranges, **({'If_Range': if_range} if if_range else {}))
+            assert_is_of_one_version(response)
+            if ranges is None:
+                assert response.status_code == 200
+
+
+def test_parts_stored_by_several_threads(session, origin):
+    """Parts may get lost in between, and are never mixed up"""
+    origin.add('/page', ranged(version(0), [FRESH, ('ETag', '"0"')]))
+    barrier = threading.Barrier(4)
+
+    def read(offset):
+        barrier.wait(10)
+        for first in range(offset, 40, 4):
+            response = get(session, origin, f'{first}-{min(first + 5, 39)}')
+            assert response.status_code == 206
+            assert_is_of_one_version(response)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read, range(4)))
+    for ranges in ('0-39', None):
+        assert_is_of_one_version(get(session, origin, ranges))
