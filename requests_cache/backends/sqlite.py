@@ -181,9 +181,9 @@ class SQLiteCache(BaseCache):
     def _is_one_database(self) -> bool:
         return getattr(self.redirects, '_database', None) is self.responses._database
 
-    def _transaction(self) -> AbstractContextManager[None]:
+    def _transaction(self, overwrite: bool = True) -> AbstractContextManager[None]:
         """One transaction for both tables; those of two connections would wait for each other"""
-        return self.responses.bulk_commit() if self._is_one_database else nullcontext()
+        return self.responses.bulk_commit(overwrite) if self._is_one_database else nullcontext()
 
     def _save_redirects(self, redirects: dict[str, str]) -> None:
         if redirects:
@@ -195,7 +195,7 @@ class SQLiteCache(BaseCache):
         Args:
             keys: Keys of entries
             expired: All that have expired
-            vacuum: Give the space back to the system, if more than a single key was asked for
+            vacuum: Give space back to the system, if more than one key was asked for and much of the file is unused
             kwargs: Further conditions; see `BaseCache.delete`
 
         Returns:
@@ -204,12 +204,12 @@ class SQLiteCache(BaseCache):
         with self._transaction():
             removed = self._delete_keys(list(keys))
             if expired:
-                removed += self.responses.delete_expired()
+                removed += self.responses.delete_expired(overwrite=not vacuum)
             self._prune_redirects()
         if kwargs:
             removed += super().delete(**kwargs)
         if vacuum and removed and (expired or kwargs or len(keys) > 1):
-            self._vacuum()
+            self._vacuum(removed)
         return removed
 
     def _prune_redirects(self) -> None:
@@ -218,9 +218,9 @@ class SQLiteCache(BaseCache):
         else:
             super()._prune_redirects()
 
-    def _vacuum(self) -> None:
+    def _vacuum(self, removed: int = 0) -> None:
         try:
-            self.responses.vacuum()
+            self.responses.vacuum_if_worthwhile(removed)
         except BackendError as e:  # what was asked for is done; this can wait for the next time
             logger.info('Unused space was not given back: %s', e)
 
@@ -268,7 +268,7 @@ class SQLiteCache(BaseCache):
             BackendError: It is damaged, and may not be replaced, as the file may be somebody else's
         """
         try:
-            with self._transaction():
+            with self._transaction(overwrite=False):
                 self.responses.clear()
                 self.redirects.clear()
         except BackendUnavailableError:

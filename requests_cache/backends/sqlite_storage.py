@@ -12,6 +12,7 @@ from typing import Any
 from .._utils import chunkify
 from .sqlite_access import Database
 from .sqlite_table import SORT_ORDERS, Table, from_column, to_column, unpack
+from .sqlite_upkeep import delete_expired, is_worth_vacuuming, overwriting
 from .storage import CHUNK_SIZE, BaseStorage
 
 
@@ -186,13 +187,11 @@ class TableStorage(BaseStorage[str, Any]):
         stored = [to_column(item) if column == 'key' or isinstance(item, str) else item for item in items]
         return self._database.write(lambda connection: connection.execute(statement, stored).rowcount)
 
-    def delete_expired(self) -> int:
-        """Delete entries that have expired; returns their number"""
+    def delete_expired(self, overwrite: bool = True) -> int:
+        """Delete entries that have expired; returns their number; `overwrite` as for `bulk_commit`"""
         self._learn_expirations()
-        parameters = (round(time()),)
-        return self._database.write(
-            lambda connection: connection.execute(self._table.delete_expired, parameters).rowcount
-        )
+        now = round(time())
+        return self._database.write(lambda connection: delete_expired(connection, self._table, now, overwrite))
 
     def delete_dangling(self, target: TableStorage) -> int:
         """Delete entries whose value is not a key of another storage in the same database; returns their number"""
@@ -203,9 +202,13 @@ class TableStorage(BaseStorage[str, Any]):
         self._database.write(lambda connection: connection.execute(self._table.delete_all))
 
     @contextmanager
-    def bulk_commit(self) -> Iterator[None]:
-        """Make all changes of a block in one transaction; an exception undoes them"""
-        with self._database.transaction():
+    def bulk_commit(self, overwrite: bool = True) -> Iterator[None]:
+        """Make all changes of a block in one transaction; an exception undoes them
+
+        Args:
+            overwrite: Whether SQLite shall overwrite what is deleted, if it was built so; vain before a vacuum
+        """
+        with self._database.transaction() as connection, overwriting(connection, overwrite):
             yield
 
     # The database
@@ -262,6 +265,11 @@ class TableStorage(BaseStorage[str, Any]):
         """Give unused space of the database back to the system; not possible within a transaction"""
         if not self._active_transaction:
             self._database.read(lambda connection: connection.execute('VACUUM'))
+
+    def vacuum_if_worthwhile(self, removed: int) -> None:
+        """The same, unless the file is large and little of it is unused now that so many entries were removed"""
+        if self._database.read(lambda connection: is_worth_vacuuming(connection, self._table, removed)):
+            self.vacuum()
 
 
 class _Items(ItemsView[str, Any]):

@@ -69,7 +69,9 @@ class Table:
         self.replace = f'INSERT OR REPLACE INTO {table} (key, value, expires) VALUES (?, ?, ?)'
         self.delete = f'DELETE FROM {table} WHERE key = ?'
         self.delete_all = f'DELETE FROM {table}'
-        self.delete_expired = f'DELETE FROM {table} WHERE expires <= ?'
+        # In the order of the rows, as several of them share a page
+        self.delete_expired = f'DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE expires <= ?)'
+        self.any_unexpired = f'SELECT 1 FROM {table} WHERE expires IS NULL OR expires > ? LIMIT 1'
         self.count = f'SELECT COUNT(*) FROM {table}'
         self.count_unexpired = f'SELECT COUNT(*) FROM {table} WHERE expires IS NULL OR expires > ?'
         self.set_expiration = f'UPDATE {table} SET expires = ? WHERE key = ? AND expires IS NULL'

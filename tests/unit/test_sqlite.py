@@ -535,6 +535,61 @@ def test_deleting_by_condition_gives_space_back(condition: dict[str, Any], cache
     assert cache.responses.size() < before / 2
 
 
+@pytest.mark.parametrize(('expired', 'is_rewritten'), [(4, False), (5, True), (20, True)])
+def test_large_files_are_rewritten_only_if_that_frees_much(
+    expired: int, is_rewritten: bool, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr('requests_cache.backends.sqlite_upkeep.SMALL_BYTES', 0)
+    for i in range(20):
+        cache.responses[str(i)] = make_response(content=bytes(1000), expires=PAST if i < expired else FUTURE)
+    before = cache.responses.size()
+    assert cache.delete(expired=True) == expired
+    assert (cache.responses.size() < before) == is_rewritten
+    cache.clear()
+    assert cache.responses.size() < before / 2
+
+
+def test_small_files_are_always_rewritten(cache: SQLiteCache) -> None:
+    for i in range(100):
+        cache.responses[str(i)] = make_response(content=bytes(1000), expires=PAST if i < 10 else FUTURE)
+    before = cache.responses.size()
+    cache.delete(expired=True)
+    assert cache.responses.size() < before
+
+
+@pytest.mark.parametrize('kept', [0, 1])
+@pytest.mark.parametrize('vacuum', [True, False])
+def test_nothing_is_left_of_deleted_bodies(kept: int, vacuum: bool, cache: SQLiteCache) -> None:
+    overwrites = query(':memory:', 'PRAGMA secure_delete') == [(1,)]
+    for i in range(10):
+        cache.responses[str(i)] = make_response(content=b'a secret ' * 1000, expires=PAST)
+    for i in range(kept):
+        cache.responses[f'kept {i}'] = make_response(expires=FUTURE)
+    assert cache.delete(expired=True, vacuum=vacuum) == 10
+    cache.close()
+    if vacuum or overwrites:
+        assert b'a secret' not in Path(cache.db_path).read_bytes()
+    assert len(cache.responses) == kept
+
+
+def test_connection_is_left_as_it_was(cache: SQLiteCache) -> None:
+    def settings() -> list[Any]:
+        with cache.responses.connection() as connection:
+            return [connection.execute(f'PRAGMA {name}').fetchone() for name in ('cache_size', 'secure_delete')]
+
+    before = settings()
+    cache.responses.update({'a': make_response(expires=PAST), 'b': make_response()})
+    cache.delete(expired=True)
+    query(cache.db_path, 'CREATE TRIGGER no BEFORE DELETE ON responses BEGIN SELECT RAISE(ABORT, "no"); END')
+    cache.responses['c'] = make_response(expires=PAST)
+    with pytest.raises(BackendError):
+        cache.delete(expired=True)
+    with pytest.raises(BackendError), cache.responses.bulk_commit(overwrite=False):
+        cache.responses.clear()
+    assert settings() == before
+    assert set(cache.responses) == {'b', 'c'}
+
+
 def test_size_in_memory(opened: Any) -> None:
     storage = opened(SQLiteDict('name', use_memory=True))
     empty = storage.size()
