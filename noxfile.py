@@ -77,7 +77,5 @@ def stress(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Every script in `benchmarks/`"""
-    session.install('.[all]')
-    for script in sorted(Path('benchmarks').glob('[!_]*.py')):
-        session.run('python', str(script), *session.posargs)
+    """This package beside its peers, each in an environment that the script makes; `-- --help` for options"""
+    session.run('python', 'benchmarks/run.py', *session.posargs)

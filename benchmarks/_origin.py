@@ -7,6 +7,7 @@ It prints its port once it listens, and ends when its standard input is closed.
 from __future__ import annotations
 
 import json
+import random
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
@@ -25,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         big = self.path.startswith('/bytes/')
-        body = b'x' * int(self.path.rpartition('/')[2]) if big else DOCUMENT
+        body = random.Random(0).randbytes(int(self.path.rpartition('/')[2])) if big else DOCUMENT
         self.send_response(200)
         self.send_header('Content-Type', 'application/octet-stream' if big else 'application/json')
         self.send_header('Content-Length', str(len(body)))

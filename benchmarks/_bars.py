@@ -1,0 +1,140 @@
+"""The cases, what each is compared with, and the bars that were set"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from _timing import Sample
+
+# What each library measured in one round
+Round = dict[str, Sample]
+
+ENTRIES_CASES = (
+    'entries-open', 'entries-len', 'entries-contains', 'entries-urls', 'entries-filter', 'entries-expired-10',
+    'entries-expired-50', 'entries-expired-100', 'entries-clear',
+)  # fmt: skip
+CASES = {
+    'hit-sqlite': 'hit, small JSON, SQLite',
+    'hit-memory': 'hit, memory',
+    'hit-filesystem': 'hit, files (JSON)',
+    'hit-redis': 'hit, Redis on loopback',
+    'hit-strict': "hit, SQLite, `cache_control='strict'`",
+    'hit-5mb-sqlite': 'hit, 5 MB, SQLite',
+    'hit-5mb-filesystem': 'hit, 5 MB, files',
+    'miss-sqlite': 'miss, SQLite (beyond the origin)',
+    'miss-filesystem': 'miss, files (beyond the origin)',
+    'import': 'import beyond `requests`, `sqlite3`',
+    'threads-8': 'a hit by 8 threads, one SQLite file',
+    'processes-4': 'a hit by 4 processes, one SQLite file',
+    'entries-open': 'open and look up a key',
+    'entries-len': '`len()`',
+    'entries-contains': '1000 x `contains()`',
+    'entries-urls': '`urls()`',
+    'entries-filter': '`filter(expired=False)`',
+    'entries-expired-10': '`delete(expired=True)`, 10 % expired',
+    'entries-expired-50': '`delete(expired=True)`, 50 % expired',
+    'entries-expired-100': '`delete(expired=True)`, all expired',
+    'entries-clear': '`clear()`',
+}
+MORE_ROUNDS = {'import': 5, 'entries-len': 2, 'entries-open': 2}
+OWN_CASES = {'hit-strict'}
+PEER_CASES = {
+    # On its own persistent store where ours is SQLite
+    'cachecontrol': {'hit-memory', 'hit-sqlite', 'hit-filesystem', 'hit-5mb-filesystem', 'miss-filesystem', 'import'},
+    'hishel': {'hit-sqlite', 'hit-5mb-sqlite', 'miss-sqlite', 'import'},
+}
+
+
+def measures(library: str, case: str) -> bool:
+    return case in PEER_CASES.get(library, CASES) and (library == 'ours' or case not in OWN_CASES)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A quantity with its limit
+
+    Args:
+        case: The case
+        quantity: What is compared, in words
+        of: Makes it of what the libraries measured in a round; a KeyError if one of them did not
+        limit: The bar
+        stretch: What would be better still
+        at_least: Whether more is better
+    """
+
+    case: str
+    quantity: str
+    of: Callable[[Round], float]
+    limit: float
+    stretch: float | None = None
+    at_least: bool = False
+
+    def is_met_by(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+def per(name: str) -> Callable[[Round], float]:
+    """Our time as a multiple of something measured beside it"""
+    return lambda measured: measured['ours']['seconds'] / measured['ours'][name]
+
+
+def cost(measured: Round, library: str) -> float:
+    """Time of a library; as a multiple of the floor, where one was measured beside it, as that evens out noise"""
+    sample = measured[library]
+    return sample['seconds'] / sample.get('floor', 1.0)
+
+
+def times_faster_than(library: str) -> Callable[[Round], float]:
+    return lambda measured: cost(measured, library) / cost(measured, 'ours')
+
+
+def of_ours(name: str, factor: float = 1.0) -> Callable[[Round], float]:
+    return lambda measured: measured['ours'][name] * factor
+
+
+def of_redis(measured: Round) -> float:
+    sample = measured['ours']
+    return sample['seconds'] / (sample['get'] + sample['sqlite'])
+
+
+def throughput(measured: Round) -> float:
+    return measured['ours']['alone'] / measured['ours']['seconds']
+
+
+def _bars() -> list[Bar]:
+    published, faster = times_faster_than('published'), 'x faster than 1.3.3'
+    bars = [
+        Bar('hit-sqlite', 'x preparing the request', per('floor'), 2.0, 1.5),
+        Bar('hit-sqlite', faster, published, 2.5, 4, at_least=True),
+        Bar('hit-sqlite', 'x faster than CacheControl on files', times_faster_than('cachecontrol'), 1, at_least=True),
+        Bar('hit-sqlite', 'x faster than hishel on SQLite', times_faster_than('hishel'), 1, at_least=True),
+        Bar('hit-memory', 'x preparing the request', per('floor'), 1.8, 1.4),
+        Bar('hit-filesystem', 'x preparing the request', per('floor'), 2.2, 1.7),
+        Bar('hit-redis', 'x (bare GET + hit on SQLite)', of_redis, 1.5),
+        Bar('hit-strict', 'x the plain hit', per('plain'), 1.15),
+    ]
+    for backend in ('sqlite', 'filesystem'):
+        bars += [
+            Bar(f'hit-5mb-{backend}', 'x reading the bytes', per('raw'), 2, 1.3),
+            Bar(f'hit-5mb-{backend}', 'copies of the body', of_ours('copies'), 3),
+        ]
+    bars += [
+        Bar('miss-sqlite', 'x what 1.3.3 adds', lambda m: cost(m, 'ours') / cost(m, 'published'), 0.5, 0.25),
+        Bar('import', 'ms', of_ours('seconds', 1000), 60, 30),
+        Bar('threads-8', 'x throughput of one', throughput, 1, at_least=True),
+        Bar('processes-4', 'x throughput of one', throughput, 1, at_least=True),
+    ]
+    bars += [Bar(case, faster, published, 3, 10, at_least=True) for case in ENTRIES_CASES]
+    return bars
+
+
+BARS = _bars()
+
+
+def values(bar: Bar, rounds: list[Round]) -> list[float]:
+    """The quantity in each round; none if a library that it takes was not measured"""
+    with suppress(KeyError):
+        return [bar.of(measured) for measured in rounds]
+    return []

@@ -1,0 +1,73 @@
+"""Cases of many threads and processes that read one SQLite file"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from threading import Barrier, Thread
+from typing import Any
+
+from _opening import Options, fetched, opened, store
+from _timing import Sample
+
+SECONDS = 1.0
+
+
+def hits_in_time(session: Any, url: str, wait: Callable[[], Any]) -> int:
+    wait()
+    hits, end = 0, time.perf_counter() + SECONDS
+    while time.perf_counter() < end:
+        fetched(session, url)
+        hits += 1
+    return hits
+
+
+def by_threads(session: Any, url: str, number: int) -> int:
+    barrier = Barrier(number)
+    counts: list[int] = []
+    threads = [Thread(target=lambda: counts.append(hits_in_time(session, url, barrier.wait))) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(counts) == number, 'a thread failed'
+    return sum(counts)
+
+
+def one_process(options: Options, url: str, barrier: Any, counts: Any) -> None:
+    with opened(options, 'sqlite') as session:
+        store(session, url)
+        counts.put(hits_in_time(session, url, barrier.wait))
+
+
+def by_processes(options: Options, url: str, number: int) -> int:
+    context = multiprocessing.get_context('spawn')
+    barrier, counts = context.Barrier(number), context.Queue()
+    with ExitStack() as stack:
+        processes = [context.Process(target=one_process, args=(options, url, barrier, counts)) for _ in range(number)]
+        for process in processes:
+            process.start()
+            stack.callback(process.join)
+        return sum(counts.get(timeout=60) for _ in processes)
+
+
+def threads(options: Options, number: int) -> Sample:
+    """Hits per second of several threads with one session, and of one"""
+    url = options['origin'] + '/json'
+    with opened(options, 'sqlite') as session:
+        store(session, url)
+        alone = by_threads(session, url, 1) / SECONDS
+        together = by_threads(session, url, number) / SECONDS
+    return {'seconds': 1 / together, 'alone': 1 / alone}
+
+
+def processes(options: Options, number: int) -> Sample:
+    """Hits per second of several processes with a session each, and of one"""
+    url = options['origin'] + '/json'
+    with opened(options, 'sqlite') as session:
+        store(session, url)
+    alone = by_processes(options, url, 1) / SECONDS
+    together = by_processes(options, url, number) / SECONDS
+    return {'seconds': 1 / together, 'alone': 1 / alone}
