@@ -61,7 +61,9 @@ def match_variant(
         return Variant(False)
     normalized = _selecting_fields if by_the_standard else _normalized
     others = names - {'cookie'}
-    if normalized(headers, others) == normalized(stored_headers, others):
+    # Mostly they are the same to the letter, which is seen much faster
+    is_same = all(headers.get(name) == stored_headers.get(name) for name in others)
+    if is_same or normalized(headers, others) == normalized(stored_headers, others):
         # What was stored as a placeholder is nobody's, not even theirs who send one
         return Variant(False) if any(REDACTED in str(stored_headers.get(name)) for name in names) else MATCH
     return Variant(False, tuple(sorted(names)))
