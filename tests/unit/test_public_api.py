@@ -14,7 +14,11 @@ COMPAT = Path(__file__).parents[1] / 'compat'
 
 PACKAGES = ['requests_cache', *(f'requests_cache.{name}' for name in ('backends', 'models', 'policy', 'serializers'))]
 OPTIONAL = {'boto3', 'botocore', 'bson', 'gridfs', 'itsdangerous', 'orjson', 'pymongo', 'redis', 'ujson', 'yaml'}
-HEAVY = {'cattrs', 'idna.uts46data', 'url_normalize', 'asyncio', 'multiprocessing', 'concurrent.futures'}
+HEAVY = {
+    'cattrs', 'idna.uts46data', 'url_normalize', 'asyncio', 'multiprocessing', 'concurrent.futures', 'csv', 'dataclasses',
+    'difflib', 'html', 'importlib.metadata', 'platformdirs', 'pprint', 'shelve', 'statistics', 'unittest', 'uuid', 'xml',
+}  # fmt: skip
+MAX_MODULES = 145
 
 
 def run_python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -46,10 +50,11 @@ def test_modules_are_attributes_after_a_plain_import(module: str) -> None:
 
 def test_importing_loads_only_what_every_session_needs() -> None:
     """`requests` has been paid for already; what it brings along is not ours"""
-    code = 'import requests, sys; before = set(sys.modules); import requests_cache; print(*(set(sys.modules) - before))'
-    loaded = set(run_python('-c', code).stdout.split())
+    code = 'before = set(sys.modules); import requests_cache; print(*(set(sys.modules) - before))'
+    loaded = set(run_python('-c', f'import requests, sqlite3, sys; {code}').stdout.split())
     assert 'requests_cache.session' in loaded
     assert loaded & (OPTIONAL | HEAVY) == set()
+    assert len(loaded) <= MAX_MODULES, sorted(loaded)
 
 
 @pytest.mark.parametrize('library', ['boto3', 'bson', 'itsdangerous', 'orjson', 'pymongo', 'redis', 'ujson', 'yaml'])

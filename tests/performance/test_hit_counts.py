@@ -1,0 +1,50 @@
+"""A hit costs little more than preparing its request: counts, which are the same on a busy machine
+
+A test that fails here says how to look. If what was added is worth its cost, raise the limit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name('hit_profile.py')
+# Beyond `Session.prepare_request()`: calls of functions and instructions, as of the interpreter that needs most
+LIMITS = {
+    'memory': (360, 3600),
+    'sqlite': (340, 3280),
+    'filesystem': (450, 4560),
+    'strict': (555, 5350),
+}
+# What is beyond preparing, as a multiple of preparing
+TIMES_FLOOR = {'memory': 0.88, 'sqlite': 0.77, 'filesystem': 1.04, 'strict': 1.23}
+
+
+@pytest.fixture(scope='module')
+def counted() -> dict[str, dict[str, int]]:
+    # In a process of its own: profilers, debuggers and what other tests have loaded would be counted, too
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(('PYTHONDEV', 'COV_'))}
+    done = subprocess.run([sys.executable, str(SCRIPT)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, dict[str, int]] = json.loads(done.stdout)
+    return counts
+
+
+@pytest.mark.parametrize('case', LIMITS)
+def test_hit(case: str, counted: dict[str, dict[str, int]]) -> None:
+    hit, floor = counted[case], counted['floor']
+    calls, instructions = hit['calls'] - floor['calls'], hit['instructions'] - floor['instructions']
+    most_calls, most_instructions = LIMITS[case]
+    how_to_look = f'see which: python {SCRIPT.relative_to(Path(__file__).parents[2])} {case}'
+    assert calls <= most_calls, f'a hit calls {calls} functions beyond preparing the request; {how_to_look}'
+    assert instructions <= most_instructions, f'a hit executes {instructions} instructions beyond it; {how_to_look}'
+    assert instructions <= TIMES_FLOOR[case] * floor['instructions'], how_to_look
+
+
+def test_standard_costs_little_more(counted: dict[str, dict[str, int]]) -> None:
+    assert counted['strict']['instructions'] <= 1.31 * counted['sqlite']['instructions']
