@@ -15,8 +15,9 @@ COMPAT = Path(__file__).parents[1] / 'compat'
 PACKAGES = ['requests_cache', *(f'requests_cache.{name}' for name in ('backends', 'models', 'policy', 'serializers'))]
 OPTIONAL = {'boto3', 'botocore', 'bson', 'gridfs', 'itsdangerous', 'orjson', 'pymongo', 'redis', 'ujson', 'yaml'}
 HEAVY = {
-    'cattrs', 'idna.uts46data', 'url_normalize', 'asyncio', 'multiprocessing', 'concurrent.futures', 'csv', 'dataclasses',
-    'difflib', 'html', 'importlib.metadata', 'platformdirs', 'pprint', 'shelve', 'statistics', 'unittest', 'uuid', 'xml',
+    'cattrs', 'idna.uts46data', 'url_normalize', 'asyncio', 'multiprocessing', 'concurrent.futures', 'csv', 'difflib',
+    'dataclasses', 'html', 'importlib.metadata', 'platformdirs', 'pprint', 'shelve', 'statistics', 'unittest', 'uuid',
+    'xml',
 }  # fmt: skip
 MAX_MODULES = 145
 
