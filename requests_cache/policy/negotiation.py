@@ -7,15 +7,16 @@ weight of 1. Of other fields nothing is known but that commas may have white spa
 
 from __future__ import annotations
 
-from re import compile as re_compile
 from typing import Any
+
+from .._utils import lazy_pattern
 
 _NEGOTIATION = frozenset(('accept', 'accept-charset', 'accept-encoding', 'accept-language'))
 _WHITE_SPACE = ' \t'
 # Text up to a separator outside of quotes; quotes that are not closed are like other text
-_MEMBER = re_compile(r'(?:"(?:[^"\\]|\\.)*"|[^,])+|(?<=,)(?=,|$)')
-_PARAMETER = re_compile(r'(?:"(?:[^"\\]|\\.)*"|[^;])+')
-_WEIGHT = re_compile(r'[qQ][ \t]*=[ \t]*([01](?:\.[0-9]{0,3})?)')
+_MEMBER = lazy_pattern(r'(?:"(?:[^"\\]|\\.)*"|[^,])+|(?<=,)(?=,|$)')
+_PARAMETER = lazy_pattern(r'(?:"(?:[^"\\]|\\.)*"|[^;])+')
+_WEIGHT = lazy_pattern(r'[qQ][ \t]*=[ \t]*([01](?:\.[0-9]{0,3})?)')
 
 
 def normalize_selecting_field(name: str, value: Any) -> str:
@@ -28,15 +29,15 @@ def normalize_selecting_field(name: str, value: Any) -> str:
     text = value.decode('latin-1') if isinstance(value, bytes) else str(value)
     members = [member.strip(_WHITE_SPACE) for member in _MEMBER.findall(text)]
     if name in _NEGOTIATION:
-        members = sorted(_normalize_range(member) for member in members if member)
+        members = sorted(filter(None, map(_normalize_range, members)))
     return ','.join(members)
 
 
 def _normalize_range(member: str) -> str:
     """A media range, language range, coding or charset with its parameters"""
-    range_, *parameters = (part.strip(_WHITE_SPACE) for part in _PARAMETER.findall(member))
-    kept = [_normalize_weight(parameter) for parameter in parameters]
-    return ';'.join([range_.lower(), *filter(None, kept)])
+    parts = [part.strip(_WHITE_SPACE) for part in _PARAMETER.findall(member)]
+    kept = [_normalize_weight(parameter) for parameter in parts[1:]]
+    return ';'.join([*(part.lower() for part in parts[:1]), *filter(None, kept)])
 
 
 def _normalize_weight(parameter: str) -> str:

@@ -31,6 +31,7 @@ WHITE_SPACE = st.text(' \t', max_size=3)
         ('x-own', r'"a \" , b" ,c', r'"a \" , b",c'),
         ('x-own', '1,,2', '1,,2'),
         ('x-own', '', ''),
+        ('accept', 'a, ; ,;;', 'a'),
     ],
 )
 def test_spelling(name, value, normal):
