@@ -67,6 +67,7 @@ def follow(call: Call, redirect: CachedResponse) -> AnyResponse:
 def gateway_timeout(call: Call) -> CachedResponse:
     """The answer to a request that may not go to the origin (RFC 9111, section 5.2.1.7)"""
     call.is_unanswered = True
-    response = CachedResponse(content=b'', status_code=504, reason='Not Cached', url=call.request.url)
+    content = b'' if call.is_strict else None
+    response = CachedResponse(content=content, status_code=504, reason='Not Cached', url=call.request.url)
     response.request = call.request  # type: ignore[assignment]
     return response
