@@ -209,6 +209,7 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
             outcome = record_part(call, cached)
         elif _write(call, cached):
             outcome = Outcome(call.cache_key, cached.expires)
+            forget_parts(call)
     return _wrap(response, outcome)
 
 

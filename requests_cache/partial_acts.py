@@ -129,10 +129,15 @@ def key_to_write(call: Call, cached: CachedResponse) -> str | None:
 
 
 def forget_parts(call: Call) -> None:
-    """Delete the parts that are stored for a request for ranges"""
+    """Delete the parts that are stored of the response to a request"""
+    if not call.is_strict or call.request.method != 'GET':
+        return
     cache = call.session.cache
-    if call.policy.ranges:
-        cache._delete_keys(stored_part_keys(cache, str(call.cache_key)))
+    try:
+        if keys := stored_part_keys(cache, str(call.cache_key)):
+            cache._delete_keys(keys)
+    except Exception as e:
+        call.session._faults.report('delete from', e)
 
 
 def prepare_refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:

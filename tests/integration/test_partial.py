@@ -345,6 +345,7 @@ class TestParts:
         get(session, origin, '0-9')
         assert seen(get(session, origin)) == (200, BODY, False)
         assert origin.requests[-1].header('Range') is None
+        assert len(session.cache.responses) == 1, 'which takes the place of the part'
         assert seen(get(session, origin, '500-509')) == (206, BODY[500:510], True)
 
     def test_parts_are_combined(self, session, origin):
@@ -655,6 +656,9 @@ def test_faults_of_the_store(memory_session, origin, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(memory_session.cache, 'save_response', fail)
         assert seen(get(memory_session, origin, '10-19')) == (206, BODY[10:20], False)
+    with monkeypatch.context() as patch:
+        patch.setattr(memory_session.cache, '_delete_keys', fail)
+        assert seen(get(memory_session, origin)) == (200, BODY, False)
     assert seen(get(memory_session, origin, '0-9')) == (206, BODY[:10], True)
 
 

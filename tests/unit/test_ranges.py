@@ -175,6 +175,8 @@ class TestCombining:
         assert merge(kept) == merge(added)
 
     def test_whole(self):
+        assert Parts((Span(0, 4), Span(5, 9)), 10).are_whole
+        assert not Parts((Span(0, 4),), 10).are_whole
         assert not is_whole([Span(0, 9)], None)
         assert not is_whole([], 0)
 
