@@ -66,10 +66,10 @@ class Call:
         is_store_away: The store could not be reached for reading; to write would be to wait once more
         was_stored: Whether a response, or what a 304 changes in one, was stored
         is_unanswered: There was nothing to answer with, and the network could not be used
-        primary_key: Key of the first of several variants
-        variant_names: Header fields, in lower case, that `cache_key` tells variants apart by
+        first: The first of several variants, if one is stored
+        first_key: Its key
+        first_matches: The request matches it
         is_other_variant: Only variants are stored that the request does not match
-        replaced: A stored response that the request does not match, and whose place a new one takes
         generation: Name that the variants of the resource share, by the standard
         parts: What was found in the store of the ranges that are asked for
     """
@@ -88,10 +88,10 @@ class Call:
     origin_status: int | None = None
     was_stored: bool = False
     is_unanswered: bool = False
-    primary_key: str | None = None
-    variant_names: frozenset[str] = frozenset()
+    first: CachedResponse | None = None
+    first_key: str | None = None
+    first_matches: bool = False
     is_other_variant: bool = False
-    replaced: CachedResponse | None = None
     parts: list[tuple[ContentRange, bytes]] = field(factory=list)
 
     @property

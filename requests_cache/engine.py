@@ -204,7 +204,7 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
             cached.created_at = response.created_at
         without_conditions(call, cached)
         if call.is_strict:
-            prepare(call, cached, stored)
+            prepare(call, cached, _write)
         if call.policy.ranges and cached.status_code == 206:
             outcome = record_part(call, cached)
         elif _write(call, cached):
@@ -230,12 +230,12 @@ def _revalidated(call: Call, stored: CachedResponse, response: Response) -> Cach
     return stored
 
 
-def _write(call: Call, cached: CachedResponse) -> bool:
+def _write(call: Call, cached: CachedResponse, key: str | None = None) -> bool:
     if call.is_store_away:
         return False
     session = call.session
     try:
-        session.cache.save_response(cached, key_to_write(call, cached), cached.expires)
+        session.cache.save_response(cached, key or key_to_write(call, cached), cached.expires)
     except Exception as e:
         session._faults.report('write to', e)
         return False

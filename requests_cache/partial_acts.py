@@ -33,8 +33,8 @@ from .policy.parts import (
 )
 from .policy.range_answers import partial_content, ranges_of_complete, replaced, wants_ranges
 from .policy.ranges import ContentRange, Span, cover, resolve
-from .policy.vary import match_variant
-from .variants import new_generation
+from .policy.vary import match_variant, varied_names
+from .variants import key_of_variant, new_generation
 
 NOTHING_KNOWN: Mapping[Span, bytes] = MappingProxyType({})
 
@@ -55,10 +55,17 @@ def stored_for_ranges(call: Call, stored: CachedResponse | None) -> CachedRespon
     if call.policy.skip_read or call.is_store_away:
         return None
     try:
-        return _find_parts(call, str(call.cache_key))
+        return _find_parts(call, _key_of_parts(call))
     except Exception as e:
         call.session._faults.report('read', e)
         return None
+
+
+def _key_of_parts(call: Call) -> str:
+    """The key of the complete response that the parts for a request would make up, which may be a variant"""
+    if call.first is None or call.first_matches:
+        return str(call.cache_key)
+    return key_of_variant(call, varied_names(call.first), call.first_key)
 
 
 def _is_to_be_used(call: Call, stored: CachedResponse) -> bool:
@@ -81,8 +88,10 @@ def _find_parts(call: Call, key: str) -> CachedResponse | None:
         if content is None:
             return None
         found.append((ContentRange(span, parts.length), content))
-    call.parts = found
-    return index if found else None
+    if not found:
+        return None
+    call.parts, call.cache_key = found, key
+    return index
 
 
 def _is_for(call: Call, stored: CachedResponse) -> bool:

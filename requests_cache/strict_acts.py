@@ -17,10 +17,8 @@ from .policy.invalidation import invalidated_urls
 from .policy.posting import answers_get
 from .policy.preconditions import OWN_CONDITIONS
 from .policy.presentation import set_headers, storable_headers
-from .policy.strict_freshness import date_value
-from .policy.strict_state import received
 from .policy.verdicts import Use
-from .variants import Read, find_variant, settle
+from .variants import Read, Write, find_variant, settle, time_of
 
 _BODY_FIELDS = ('Content-Length', 'Content-Type', 'Content-Encoding', 'Transfer-Encoding')
 
@@ -82,12 +80,12 @@ def relation_of(call: Call, stored: CachedResponse, not_modified: Response) -> R
     return relation(stored.headers, not_modified.headers, utcnow())
 
 
-def prepare(call: Call, cached: CachedResponse, replaced: CachedResponse | None) -> None:
+def prepare(call: Call, cached: CachedResponse, write: Write) -> None:
     """Make a response one that may be stored, in its place among the variants"""
     if cached.request.method == 'POST':
         cached.request = CachedRequest.from_request(call.request)
     set_headers(cached, storable_headers(cached.headers, call.policy.settings.shared_cache, cached.created_at))
-    settle(call, cached, replaced)
+    settle(call, cached, write)
 
 
 def look_up_for_head(call: Call, stored: CachedResponse | None, read: Read) -> CachedResponse | None:
@@ -95,21 +93,17 @@ def look_up_for_head(call: Call, stored: CachedResponse | None, read: Read) -> C
     _, by_get = _look_up_get(call, read)
     if by_get is None or not isinstance(call.rules.decide_read(call.policy, by_get, utcnow()), Use):
         return stored
-    return stored if stored is not None and _time_of(stored) > _time_of(by_get) else by_get
+    return stored if stored is not None and time_of(stored) > time_of(by_get) else by_get
 
 
 def _look_up_get(call: Call, read: Read) -> tuple[str, CachedResponse | None]:
     """The stored response that the same request, but to GET, matches, and its key"""
     request = _twin(call, 'GET', call.request.url)
     key = call.session.cache.create_key(request, **call.send_kwargs)
-    get = evolve(call, request=request, cache_key=key, variant_names=frozenset(), replaced=None)
+    get = evolve(call, request=request, cache_key=key)
     first = read(get)
     stored = find_variant(get, first, read) if first is not None else None
     return str(get.cache_key), stored
-
-
-def _time_of(response: CachedResponse) -> tuple[object, object]:
-    return date_value(received(response)), response.created_at
 
 
 def freshen_by_head(call: Call, response: Response, read: Read) -> None:

@@ -69,6 +69,12 @@ def match_variant(
     return Variant(False, tuple(sorted(names)))
 
 
+def has_same_fields(headers: Mapping[str, Any], stored: CachedResponse, names: Iterable[str]) -> bool:
+    """Whether a request and the one that a stored response answered are the same in these header fields"""
+    stored_headers = (stored.history[0] if stored.history else stored).request.headers
+    return _selecting_fields(headers, names) == _selecting_fields(stored_headers, names)
+
+
 def _normalized(headers: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | None]:
     chosen = {name: headers[name] for name in names if headers.get(name) is not None}
     return dict(normalize_headers(chosen))
