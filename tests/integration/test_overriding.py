@@ -355,7 +355,7 @@ class TestSettingsBetweenRequests:
             ({'read_only': True}, True),
             ({'always_revalidate': True}, False),
         ],
-        ids=str,
+        ids=lambda value: '-'.join(value) if isinstance(value, dict) else str(value),
     )
     def test_reading(self, settings, is_hit, change, session, origin):
         origin.add('/page', body=b'x', headers=[('Cache-Control', 'no-cache'), ('ETag', '"1"')])
@@ -379,7 +379,7 @@ class TestSettingsBetweenRequests:
             ({'filter_fn': lambda response: False}, False),
             ({'read_only': True}, False),
         ],
-        ids=str,
+        ids=lambda value: '-'.join(value) if isinstance(value, dict) else str(value),
     )
     def test_writing(self, settings, is_stored, change, session, origin):
         origin.add('/first', body=b'x')
