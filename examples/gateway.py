@@ -42,7 +42,9 @@ class FinalResponse(HTTPResponse):
     def begin(self) -> None:
         super().begin()
         while 100 < self.status < 200:
-            current.handler.pass_on_interim(self.status, self.reason, self.headers.items())
+            handler = getattr(current, 'handler', None)  # none when a response is renewed in the background
+            if handler is not None:
+                handler.pass_on_interim(self.status, self.reason, self.headers.items())
             self.headers = None  # type: ignore[assignment]
             super().begin()
 
