@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..models.response import CachedResponse
-from ..serializers.record import Record, RecordFormat, from_record, to_record
+from ..serializers.record import IntactRecord, RecordFormat, from_record, to_record
 from .storage import KT, VT, BaseStorage
 
 _SNAPSHOT_FORMAT = RecordFormat(iso_datetimes=False)
@@ -19,9 +19,7 @@ class _Snapshot:
     __slots__ = ('record',)
 
     def __init__(self, response: CachedResponse):
-        self.record: Record = to_record(response, _SNAPSHOT_FORMAT)
-        if 'checksum' in self.record:
-            self.record['checksum'] = None  # memory is not checked for damage
+        self.record = IntactRecord(to_record(response, _SNAPSHOT_FORMAT))
 
 
 class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 from email.utils import format_datetime
+from functools import lru_cache
 from re import IGNORECASE
 
 from .._utils import lazy_pattern
 
 _MONTHS = ('jan', 'feb', 'mar', 'apr', 'may', 'jun', 'jul', 'aug', 'sep', 'oct', 'nov', 'dec')
+MAX_LENGTH = 40
 _TIME = r'(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)'
 _FORMATS = tuple(
     lazy_pattern(pattern, IGNORECASE)
@@ -30,14 +32,19 @@ def parse_http_date(value: str | bytes | None, now: datetime) -> datetime | None
         now: The current time, by which a year of two digits is read
     """
     text = (value.decode('latin-1') if isinstance(value, bytes) else value or '').strip()
+    return _parse(text, now.year) if len(text) <= MAX_LENGTH else None
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, this_year: int) -> datetime | None:
     match = next((m for m in (pattern.fullmatch(text) for pattern in _FORMATS) if m), None)
     if match is None or match['month'].lower() not in _MONTHS or not text.isascii():
         return None
     year = int(match['year'])
     if len(match['year']) == 2:
-        year += now.year - now.year % 100
+        year += this_year - this_year % 100
         # More than 50 years ahead stands for the past
-        year -= 100 if year > now.year + 50 else 0
+        year -= 100 if year > this_year + 50 else 0
     month = _MONTHS.index(match['month'].lower()) + 1
     try:
         # A leap second is the last one that can be represented

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from .._utils import lazy_pattern
+from .directives import lower_names
 from .http_date import parse_http_date
 
 # Conditions that only the origin can judge (RFC 9110, section 13)
-FOR_THE_ORIGIN = ('If-Match', 'If-Unmodified-Since')
+FOR_THE_ORIGIN = frozenset(('if-match', 'if-unmodified-since'))
 OWN_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
 
 # Header fields that a 304 has, if a 200 would have had them (RFC 9110, section 15.4.5)
@@ -28,7 +29,8 @@ def entity_tags(value: str) -> list[str]:
 
 def has_conditions(headers: Mapping[str, Any]) -> bool:
     """Whether a request asks for a response only if it is not one that the caller has"""
-    return any(headers.get(name) is not None for name in OWN_CONDITIONS)
+    names = lower_names(headers)
+    return any(name.lower() in names and headers.get(name) is not None for name in OWN_CONDITIONS)
 
 
 def is_not_modified(request: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:

@@ -12,8 +12,7 @@ from ..models.response import CachedResponse
 from .http_date import format_http_date
 from .preconditions import FIELDS_OF_304, has_conditions, is_not_modified
 from .strict_directives import named_by_connection, response_directives
-from .strict_freshness import current_age_seconds
-from .strict_state import received
+from .strict_state import age_seconds
 
 # Header fields about one connection, which are not stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1)
 OF_THE_CONNECTION = frozenset(
@@ -31,8 +30,8 @@ def present(method: str | None, request: Mapping[str, Any], stored: CachedRespon
         stored: The stored response, which is the caller's to change
         now: The current time (UTC)
     """
-    headers = stored.headers.copy()
-    headers['Age'] = str(current_age_seconds(received(stored), now))
+    headers = stored.headers
+    headers['Age'] = str(age_seconds(stored, now))
     set_headers(stored, headers)
     if stored.status_code in (200, 206) and has_conditions(request) and is_not_modified(request, headers, now):
         return _not_modified(stored)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from attrs import field, frozen
 from requests.structures import CaseInsensitiveDict
 
-from .directives import MAX_SECONDS, digits_to_seconds, parse_cache_control
+from .directives import MAX_SECONDS, digits_to_seconds, lower_names, parse_cache_control
 
 INVALID = -1
+MAX_REMEMBERED_LENGTH = 500
 _NUMERIC = frozenset(('max_age', 's_maxage', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate'))
 _FLAGS = frozenset(
     ('immutable', 'must_revalidate', 'must_understand', 'no_store', 'only_if_cached', 'proxy_revalidate', 'public')
@@ -19,8 +20,7 @@ _FLAGS = frozenset(
 _QUALIFIED = frozenset(('no_cache', 'private'))
 
 
-@frozen
-class StrictDirectives:
+class StrictDirectives(NamedTuple):
     """The directives of one message; numbers are seconds, None is absent, INVALID is no number
 
     Args:
@@ -42,22 +42,29 @@ class StrictDirectives:
     private: bool = False
     proxy_revalidate: bool = False
     public: bool = False
-    no_cache_fields: frozenset[str] = field(factory=frozenset)
-    private_fields: frozenset[str] = field(factory=frozenset)
+    no_cache_fields: frozenset[str] = frozenset()
+    private_fields: frozenset[str] = frozenset()
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, Any]) -> StrictDirectives:
         """Read the directives of a message; of a number given more than once the first counts (section 4.2.1)"""
-        values: dict[str, Any] = {}
-        for directive, value in parse_cache_control(headers.get('Cache-Control')):
-            name = directive.replace('-', '_')
-            if name in _NUMERIC:
-                values.setdefault(name, _seconds(name, value))
-            elif name in _QUALIFIED:
-                _add_qualified(values, name, value)
-            elif name in _FLAGS:
-                values[name] = True
-        return cls(**values)
+        text = headers.get('Cache-Control')
+        parse = _parse if len(text or '') <= MAX_REMEMBERED_LENGTH else _parse.__wrapped__
+        return parse(text)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str | bytes | None) -> StrictDirectives:
+    values: dict[str, Any] = {}
+    for directive, value in parse_cache_control(text):
+        name = directive.replace('-', '_')
+        if name in _NUMERIC:
+            values.setdefault(name, _seconds(name, value))
+        elif name in _QUALIFIED:
+            _add_qualified(values, name, value)
+        elif name in _FLAGS:
+            values[name] = True
+    return StrictDirectives(**values)
 
 
 NOTHING = StrictDirectives()
@@ -65,9 +72,10 @@ NOTHING = StrictDirectives()
 
 def request_directives(headers: Mapping[str, Any]) -> StrictDirectives:
     """The directives of a request; `Pragma` counts where there is no `Cache-Control` (section 5.4)"""
-    if headers.get('Cache-Control') is not None:
+    names = lower_names(headers)
+    if 'cache-control' in names and headers.get('Cache-Control') is not None:
         return StrictDirectives.from_headers(headers)
-    pragma = headers.get('Pragma')
+    pragma = headers.get('Pragma') if 'pragma' in names else None
     if pragma is not None and any(name == 'no-cache' for name, _ in parse_cache_control(pragma)):
         return StrictDirectives(no_cache=True)
     return NOTHING

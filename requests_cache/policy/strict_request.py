@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .directives import NO_DIRECTIVES
+from .directives import NO_DIRECTIVES, lower_names
 from .expiration import DO_NOT_CACHE, get_url_expiration
 from .preconditions import FOR_THE_ORIGIN
 from .ranges import parse_ranges
@@ -27,20 +27,21 @@ def strict_request_policy(
     methods: Any = settings.allowable_methods
     method_allowed = method in DEFAULT_METHODS and method in methods
     expire_after = by_user(url, settings, options, get_url_expiration)
-    skip = first_reason(
-        ('disabled', disabled or settings.disabled),
-        ('method', not method_allowed),
-        ('do not cache', expire_after == DO_NOT_CACHE),
-    )
-    wanted = headers.get('Range') if method == 'GET' else None
+    skip = None
+    if disabled or settings.disabled or not method_allowed or expire_after == DO_NOT_CACHE:
+        skip = first_reason(
+            ('disabled', disabled or settings.disabled), ('method', not method_allowed), ('do not cache', True)
+        )
+    names = lower_names(headers)
+    wanted = headers.get('Range') if method == 'GET' and 'range' in names else None
     ranges = parse_ranges(wanted) if wanted is not None else None
     # What the cache cannot make out may mean something to the origin
-    for_the_origin = ranges == () or any(headers.get(name) is not None for name in FOR_THE_ORIGIN)
+    for_the_origin = ranges == () or any(headers.get(name) is not None for name in names & FOR_THE_ORIGIN)
     return RequestPolicy(
         settings=settings,
         directives=NO_DIRECTIVES,
         method_allowed=method_allowed,
-        skip_read=skip or first_reason(('request', options.force_refresh or for_the_origin)),
+        skip_read=skip or ('request' if options.force_refresh or for_the_origin else None),
         # What is stored already may be read (section 5.2.1.5)
         skip_write=skip or first_reason(('no-store', directives.no_store), ('read-only', settings.read_only)),
         expire_after=expire_after,
@@ -49,6 +50,6 @@ def strict_request_policy(
         stale_if_error=settings.stale_if_error,
         stale_while_revalidate=settings.stale_while_revalidate,
         strict=directives,
-        authorized=headers.get('Authorization') is not None,
+        authorized='authorization' in names and headers.get('Authorization') is not None,
         ranges=ranges,
     )

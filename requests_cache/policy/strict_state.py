@@ -9,7 +9,7 @@ from ..models.response import CachedResponse
 from .expiration import ExpirationTime, get_expiration_datetime
 from .request import RequestPolicy
 from .settings import CacheSettings
-from .strict_directives import StrictDirectives, response_directives
+from .strict_directives import NOTHING, StrictDirectives, response_directives
 from .strict_freshness import (
     Received,
     current_age_seconds,
@@ -51,6 +51,13 @@ def received(response: CachedResponse) -> Received:
     return Received(
         response.headers, directives, response.status_code, response.created_at, response.elapsed.total_seconds()
     )
+
+
+def age_seconds(response: CachedResponse, now: datetime) -> int:
+    """The current age of a stored response (section 4.2.3)"""
+    delay_seconds = response.elapsed.total_seconds()
+    facts = Received(response.headers, NOTHING, response.status_code, response.created_at, delay_seconds)
+    return current_age_seconds(facts, now)
 
 
 def freshness(policy: RequestPolicy, response: CachedResponse, now: datetime) -> Freshness:
