@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from inspect import Parameter, signature
 from itertools import islice
 from logging import getLogger
@@ -37,6 +38,24 @@ def is_decimal(value: object) -> bool:
     """Whether a value is a `decimal.Decimal`, without importing that where there cannot be any"""
     module = sys.modules.get('decimal')
     return module is not None and isinstance(value, module.Decimal)
+
+
+@contextmanager
+def within(lock: Any, seconds: float) -> Iterator[bool]:
+    """A block with a reentrant lock, which is freed whatever happens, also if KeyboardInterrupt comes in between
+
+    Yields:
+        Whether the lock could be had in this time
+    """
+    was_held, taken = lock._is_owned(), False
+    try:
+        taken = lock.acquire(timeout=seconds)
+        yield taken
+    finally:
+        if taken:
+            lock.release()
+        while not was_held and lock._is_owned():
+            lock.release()
 
 
 def chunkify(items: Iterable[T], size: int) -> Iterator[list[T]]:

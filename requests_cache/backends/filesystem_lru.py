@@ -16,7 +16,7 @@ from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._utils import chunkify
+from .._utils import chunkify, within
 from ..exceptions import BackendError, BackendUnavailableError
 from .file_access import storage_errors, write_and_move
 from .file_names import LRU_INDEX_FILE
@@ -263,10 +263,7 @@ class LRUFileDict(FileDict):
             with self.lock:
                 yield
             return
-        lock = self.lock
-        if not lock.acquire(timeout=LOCK_SECONDS):
-            raise BackendUnavailableError(f'{self.cache_dir} is in use by another thread') from TimeoutError()
-        try:
+        with within(self.lock, LOCK_SECONDS) as held:
+            if not held:
+                raise BackendUnavailableError(f'{self.cache_dir} is in use by another thread') from TimeoutError()
             yield
-        finally:
-            lock.release()

@@ -8,6 +8,7 @@ from pathlib import Path
 from time import monotonic, time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from .._utils import within
 from ..exceptions import BackendError, BackendUnavailableError
 from .file_access import remove_database
 from .lru_table import LRUTable
@@ -88,21 +89,27 @@ class LRUDict(SQLiteDict):
     def flush(self) -> None:
         """Write access times, unless that takes a wait or fails; then they are kept for the next time"""
         database = self._database
-        if not self._touched or not database.lock.acquire(blocking=False):
+        if not self._touched:
             return
-        touched = dict(self._touched)
+        was_held, touched = database.is_held(), dict(self._touched)
         try:
-            connection = self._connection
-            if connection is None:
-                database.try_to_open()
-                connection = self._connection
-            if connection is not None and not connection.in_transaction:
-                self._flush(connection)
+            with within(database.lock, 0) as held:
+                if held:
+                    self._open_and_flush()
         except DRIVER_ERRORS as e:
             self._touched = {**touched, **self._touched}
             logger.debug('Access times could not be written yet: %s', e)
-        finally:
-            database.lock.release()
+        except BaseException as e:
+            database.give_up(e, was_held)
+            raise
+
+    def _open_and_flush(self) -> None:
+        connection = self._connection
+        if connection is None:
+            self._database.try_to_open()
+            connection = self._connection
+        if connection is not None and not connection.in_transaction:
+            self._flush(connection)
 
     def _flush(self, connection: Connection) -> None:
         try:

@@ -93,37 +93,60 @@ class Database(Connector):
 
     def row(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         """The first row of a query, or None"""
-        self.enter()
+        was_held = self.is_held()
         try:
-            row = self.usable().execute(sql, parameters).fetchone()
-            if not self._patient:
-                self._set_patience(True)
-            return row
-        except DRIVER_ERRORS as e:
-            attempts = _Attempts(self.wait_seconds)
-            pause = self._cope(e, attempts)
-        finally:
-            self.lock.release()
-        sleep(pause)
-        return self._attempt(lambda connection: connection.execute(sql, parameters).fetchone(), attempts)
+            self.enter()
+            try:
+                row = self.usable().execute(sql, parameters).fetchone()
+                if not self._patient:
+                    self._set_patience(True)
+                return row
+            except DRIVER_ERRORS as e:
+                attempts = _Attempts(self.wait_seconds)
+                pause = self._cope(e, attempts)
+            finally:
+                self.lock.release()
+            sleep(pause)
+            return self._attempt(lambda connection: connection.execute(sql, parameters).fetchone(), attempts)
+        except BaseException as e:
+            self.give_up(e, was_held)
+            raise
 
     def read(self, action: Callable[[Connection], T]) -> T:
         """Call a function that reads; it may be called again if it raises an error of the driver"""
-        return self._attempt(action, _Attempts(self.wait_seconds))
+        was_held = self.is_held()
+        try:
+            return self._attempt(action, _Attempts(self.wait_seconds))
+        except BaseException as e:
+            self.give_up(e, was_held)
+            raise
 
     @contextmanager
     def held(self) -> Iterator[Connection]:
         """The connection, for this thread only"""
-        connection = self._attempt(lambda connection: connection, _Attempts(self.wait_seconds), keep_lock=True)
+        was_held = self.is_held()
         try:
-            yield connection
-        finally:
-            self.lock.release()
+            connection = self._attempt(lambda connection: connection, _Attempts(self.wait_seconds), keep_lock=True)
+            try:
+                yield connection
+            finally:
+                self.lock.release()
+        except BaseException as e:
+            self.give_up(e, was_held)
+            raise
 
     # Writing
 
     def write(self, action: Callable[[Connection], T]) -> T:
         """Call a function that writes, in a transaction; it may be called again if it raises an error of the driver"""
+        was_held = self.is_held()
+        try:
+            return self._write(action)
+        except BaseException as e:
+            self.give_up(e, was_held)
+            raise
+
+    def _write(self, action: Callable[[Connection], T]) -> T:
         attempts = _Attempts(self.wait_seconds)
         while True:
             connection = self._begin()
@@ -154,13 +177,18 @@ class Database(Connector):
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction, or a part of the one that this thread is in"""
-        connection = self._begin()
+        was_held = self.is_held()
         try:
-            yield connection
-        except BaseException:
-            self._end(connection, commit=False)
+            connection = self._begin()
+            try:
+                yield connection
+            except BaseException:
+                self._end(connection, commit=False)
+                raise
+            self._end(connection, commit=True)
+        except BaseException as e:
+            self.give_up(e, was_held)
             raise
-        self._end(connection, commit=True)
 
     def _begin(self) -> Connection:
         """Start a transaction, or go on with the one that this thread is in; holds the lock until `_end`"""

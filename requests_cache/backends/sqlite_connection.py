@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from .._utils import within
 from ..exceptions import BackendUnavailableError
 from .sqlite_errors import DRIVER_ERRORS, Error, OperationalError, is_locked
 from .sqlite_file import create_file, identity, let_go
@@ -63,6 +64,10 @@ class Connector:
         self._set_patience(True)
         register(self)
 
+    def is_held(self) -> bool:
+        """Whether this thread has the lock"""
+        return bool(self.lock._is_owned())  # type: ignore[attr-defined]
+
     def try_to_open(self) -> None:
         """Open the connection unless that fails or takes a wait; then the next use will have to"""
         try:
@@ -114,7 +119,12 @@ class Connector:
             BackendUnavailableError: Another thread keeps it
         """
         if not self.lock.acquire(timeout=self._lock_seconds):
-            raise BackendUnavailableError(f'SQLite database {self.path}: in use by another thread') from TimeoutError()
+            raise self._in_use()
+
+    def _in_use(self) -> BackendUnavailableError:
+        error = BackendUnavailableError(f'SQLite database {self.path}: in use by another thread')
+        error.__cause__ = TimeoutError()
+        return error
 
     def _set_patience(self, patient: bool) -> None:
         """Wait as long as was asked for, or only as long as is needed to see that nothing has changed"""
@@ -126,11 +136,35 @@ class Connector:
 
     def close(self) -> None:
         """Close the connection; the next use opens it again"""
-        self.enter()
-        try:
+        with within(self.lock, self._lock_seconds) as held:
+            if not held:
+                raise self._in_use()
             self._close()
-        finally:
-            self.lock.release()
+
+    def give_up(self, error: BaseException, was_held: bool) -> None:
+        """After an exception that may come at any moment, such as KeyboardInterrupt, free all that this thread holds
+
+        Args:
+            error: The exception; others are seen to where they are raised
+            was_held: Whether this thread was in the middle of something, which will do that
+        """
+        lock: Any = self.lock
+        if was_held or isinstance(error, (Exception, GeneratorExit)):
+            return
+        if lock._is_owned() or lock.acquire(blocking=False):
+            try:
+                self._reset()
+            finally:
+                while lock._is_owned():
+                    lock.release()
+
+    def _reset(self) -> None:
+        if not self.in_memory:
+            self._close()
+        elif self.connection is not None:
+            self.depth = 0
+            self.connection.rollback()
+            set_busy_timeout(self.connection, self.wait_seconds)
 
     def _close(self) -> None:
         connection, self.connection, self.depth = self.connection, None, 0

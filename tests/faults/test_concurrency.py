@@ -133,13 +133,15 @@ class TestThreads:
         assert Guarded.intruders == []
 
     @pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='open files cannot be listed')
-    def test_no_file_is_open_twice(self, local: dict[str, Any], new_session: SessionFactory, pages: Origin) -> None:
+    def test_no_file_is_open_twice(
+        self, local: dict[str, Any], new_session: SessionFactory, pages: Origin, cache_path: Path
+    ) -> None:
         session = new_session(**local)
         run_in_threads(lambda number: [get(session, pages, f'/to/{number}/{i}') for i in range(5)], THREADS)
-        paths = open_files('test_cache')
+        paths = open_files(str(cache_path))
         assert len(paths) == len(set(paths))
         session.close()
-        assert open_files('test_cache') == []
+        assert open_files(str(cache_path)) == []
 
     def test_sessions_of_their_own(
         self, persistent: dict[str, Any], new_session: SessionFactory, pages: Origin, caplog: pytest.LogCaptureFixture

@@ -1,0 +1,119 @@
+"""Ctrl+C at any line of the code that holds locks: nothing stays locked, and nothing half-done"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from linecache import getline
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+from contract.values import make_response
+
+from requests_cache import BaseCache, FileCache, SQLiteCache
+from requests_cache.backends import filesystem_lru, lru_index, sqlite_access, sqlite_connection, sqlite_storage
+from requests_cache.exceptions import BackendUnavailableError
+
+MODULES = {module.__file__ for module in (filesystem_lru, lru_index, sqlite_access, sqlite_connection, sqlite_storage)}
+CACHES: dict[str, Callable[[Path], BaseCache]] = {
+    'sqlite': lambda path: SQLiteCache(path, busy_timeout=0.1, fast_save=True),
+    'sqlite-wal': lambda path: SQLiteCache(path, wal=True, busy_timeout=0.1, fast_save=True),
+    'sqlite-memory': lambda path: SQLiteCache(path, use_memory=True, busy_timeout=0.1),
+    'filesystem-lru': lambda path: FileCache(path, max_cache_bytes=10**6, busy_timeout=0.1, fast_save=True),
+}
+ACTIONS: dict[str, Callable[[BaseCache], Any]] = {
+    'read': lambda cache: cache.get_response('key'),
+    'read after closing': lambda cache: (cache.close(), cache.get_response('key')),
+    'miss': lambda cache: cache.get_response('other'),
+    'save': lambda cache: cache.save_response(make_response(1), 'key'),
+    'delete': lambda cache: cache.delete('other', 'third'),
+    'clear': lambda cache: cache.redirects.clear(),
+    'iterate': lambda cache: list(cache.filter()),
+}
+
+
+class Interruption:
+    """Raises KeyboardInterrupt at the nth line that is run in the modules that this is about"""
+
+    def __init__(self, line: int):
+        self.left = line
+
+    def __enter__(self) -> Interruption:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
+        if frame.f_code.co_filename not in MODULES:
+            return None
+        # Signals are not handled there
+        if event == 'line' and getline(frame.f_code.co_filename, frame.f_lineno).strip() != 'try:':
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+        return self._trace
+
+
+def interrupted(action: Callable[[], Any]) -> Iterator[int]:
+    """Interrupt an action at each line in turn, until it comes to its end"""
+    for line in range(1, 10_000):
+        interruption = Interruption(line)
+        try:
+            with interruption:
+                action()
+        except KeyboardInterrupt:
+            pass
+        if interruption.left > 0:
+            return
+        yield line
+    raise AssertionError('it has no end')
+
+
+@pytest.fixture(autouse=True)
+def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite_connection, 'MIN_LOCK_SECONDS', 0.1)
+    monkeypatch.setattr(filesystem_lru, 'LOCK_SECONDS', 0.1)
+
+
+@pytest.mark.parametrize('action', ACTIONS)
+@pytest.mark.parametrize('name', CACHES)
+def test_others_go_on(name: str, action: str, cache_path: Path) -> None:
+    if (name, action) == ('sqlite-memory', 'read after closing'):
+        pytest.skip('it ends when it is closed')
+    with closing(CACHES[name](cache_path)) as cache, ThreadPoolExecutor(1) as others:
+        cache.save_response(make_response(0), 'key')
+        lines = 0
+        for line in interrupted(lambda: ACTIONS[action](cache)):
+            lines = line
+            try:
+                assert others.submit(cache.get_response, 'key').result() is not None
+                others.submit(cache.save_response, make_response(0), 'key').result()
+            except BackendUnavailableError as e:
+                pytest.fail(f'locked after an interruption at line {line}: {e}')
+            for database in cache_path.parent.rglob('*.sqlite'):
+                with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as other_process:
+                    other_process.execute('BEGIN IMMEDIATE')
+        assert lines > 0
+
+
+def test_a_transaction_is_undone(cache_path: Path) -> None:
+    with closing(SQLiteCache(cache_path, busy_timeout=0.1, fast_save=True)) as cache:
+        cache.redirects['before'] = 'a'
+
+        def change() -> None:
+            with cache.redirects.bulk_commit():
+                cache.redirects['new'] = 'b'
+                cache.redirects['newer'] = 'c'
+
+        for line in interrupted(change):
+            found = set(cache.redirects)
+            assert found in ({'before'}, {'before', 'new', 'newer'}), line
+            cache.redirects.bulk_delete(['new', 'newer'])
