@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urldefrag
 
 from attrs import define, field
@@ -14,10 +14,12 @@ from requests import PreparedRequest, Response
 from .backends.base import BaseCache
 from .fault_log import FaultLog
 from .models.response import AnyResponse, CachedResponse
-from .policy.ranges import ContentRange
 from .policy.request import RequestOptions, RequestPolicy
 from .policy.rules import Rules
 from .policy.settings import CacheSettings
+
+if TYPE_CHECKING:
+    from .policy.ranges import ContentRange
 
 
 class CachingSession(Protocol):

@@ -8,7 +8,7 @@ from requests import PreparedRequest
 
 from .call import Call
 from .models.response import CachedResponse
-from .strict_acts import add_conditions
+from .policy.preconditions import OWN_CONDITIONS
 
 
 def own_request(call: Call) -> PreparedRequest:
@@ -18,7 +18,9 @@ def own_request(call: Call) -> PreparedRequest:
     """
     request = call.request.copy()
     if call.is_strict:
-        add_conditions(request, call.conditions)
+        # The caller is answered from what comes of the conditions of the cache
+        for name in OWN_CONDITIONS:
+            request.headers.pop(name, None)
     request.headers.update(call.conditions)
 
     def unless_not_modified(hook: Any) -> Any:

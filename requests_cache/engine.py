@@ -7,6 +7,8 @@ function acts on each kind of decision, `_record` stores what came back.
 from __future__ import annotations
 
 import sys
+from datetime import datetime
+from functools import cache
 from logging import getLogger
 from typing import Any
 
@@ -21,31 +23,26 @@ from .call import Call, Outcome, under_way
 from .conditional import own_request, without_conditions
 from .exceptions import BackendUnavailableError
 from .models.response import AnyResponse, CachedResponse, OriginalResponse
-from .partial_acts import forget_parts, in_ranges, key_to_write, prepare_refresh, record_part, stored_for_ranges
 from .policy.expiration import utcnow
-from .policy.freshening import Relation, freshen
-from .policy.presentation import present
 from .policy.validation import updated_fields, updated_headers
 from .policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
-from .reporting import report
-from .strict_acts import (
-    as_get,
-    freshen_by_head,
-    invalidate,
-    look_up_for_head,
-    prepare,
-    relation_of,
-)
 from .variants import find_variant
 
 logger = getLogger(__name__)
+
+
+@cache
+def _standard() -> Any:
+    from . import standard
+
+    return standard
 
 
 def send(call: Call) -> AnyResponse:
     """Answer a request from the cache or from the origin"""
     response = _send(call)
     if call.is_strict or call.policy.settings.cache_status:
-        report(call, response)
+        _standard().report(call, response)
     return response
 
 
@@ -58,7 +55,7 @@ def _send(call: Call) -> AnyResponse:
             return _bypass(call)
         stored = None if call.policy.skip_read else _look_up(call)
         if call.policy.ranges:
-            stored = stored_for_ranges(call, stored)
+            stored = _standard().stored_for_ranges(call, stored)
         decision = call.rules.decide_read(call.policy, stored, utcnow())
         call.reason = decision.reason
         if isinstance(decision, Use) and stored is not None:
@@ -81,8 +78,8 @@ def _bypass(call: Call) -> AnyResponse:
     response = _send_to_origin(call, call.request)
     if call.is_strict:
         with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
-            invalidate(call, response)
-            get = as_get(call, response)
+            _standard().invalidate(call, response)
+            get = _standard().as_get(call, response)
             if get is not None:
                 response = _record(get, response, None)
                 call.was_stored, call.cache_key = get.was_stored, get.cache_key
@@ -102,7 +99,9 @@ def _look_up(call: Call) -> CachedResponse | None:
     stored = _read(call)
     if stored is not None:
         stored = find_variant(call, stored, _read)
-    return look_up_for_head(call, stored, _read) if call.is_strict and call.request.method == 'HEAD' else stored
+    if call.is_strict and call.request.method == 'HEAD':
+        stored = _standard().look_up_for_head(call, stored, _read)
+    return stored
 
 
 def _read(call: Call) -> CachedResponse | None:
@@ -129,9 +128,9 @@ def _use(call: Call, stored: CachedResponse) -> AnyResponse:
     if stored.history and not call.follows_redirects:
         stored = first_of(stored)
     if call.is_strict:
-        stored = present(call.request.method, call.request.headers, stored, utcnow())
+        stored = _standard().present(call.request.method, call.request.headers, stored, utcnow())
     if call.policy.ranges:
-        stored = in_ranges(call, stored)
+        stored = _standard().in_ranges(call, stored)
     if stored.status_code >= 300 and stored.is_redirect:
         return follow(call, stored)
     return _answer(call, stored)
@@ -154,11 +153,7 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
         logger.warning('Request for %s failed; using the stored response', call.request.url, exc_info=True)
         return _use(call, stored)  # type: ignore[arg-type]
     if call.conditions and response.status_code == 304 and stored is not None:
-        about = relation_of(call, stored, response)
-        if about is Relation.IS_ABOUT_ANOTHER:
-            call.conditions = {}
-            return send_and_record(call, own_request(call), stored)
-        return _use(call, _revalidated(call, stored, response) if about is Relation.UPDATES else stored)
+        return _use_or_ask_again(call, stored, response)
     if call.rules.decide_on_error(call.policy, stored, utcnow(), response.status_code):
         logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
         response.close()
@@ -166,10 +161,24 @@ def send_and_record(call: Call, request: PreparedRequest, stored: CachedResponse
     return _record(call, response, stored)
 
 
+def _use_or_ask_again(call: Call, stored: CachedResponse, not_modified: Response) -> AnyResponse:
+    """Answer with what a 304 is about; by the standard that may be another response than the stored one"""
+    if call.is_strict:
+        relations = _standard().Relation
+        about = _standard().relation(stored.headers, not_modified.headers, utcnow())
+        if about is relations.IS_ABOUT_ANOTHER:
+            call.conditions = {}
+            return send_and_record(call, own_request(call), stored)
+        if about is relations.CONFIRMS:
+            return _use(call, stored)
+    return _use(call, _revalidated(call, stored, not_modified))
+
+
 def refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:
     """Renew a stored response, in a thread in which nobody waits for it"""
     with SendingFor(call.session.cache, call.session.settings, bool(call.send_kwargs.get('verify', True))):
-        prepare_refresh(call, request, stored)
+        if call.policy.ranges:
+            _standard().prepare_refresh(call, request, stored)
         send_and_record(call, request, stored)
 
 
@@ -190,27 +199,34 @@ def _record(call: Call, response: Response, stored: CachedResponse | None) -> An
     decision = call.rules.decide_store(policy, response.status_code, response.headers, now, delay_seconds)
     outcome = Outcome()
     if call.is_strict:
-        invalidate(call, response)
+        _standard().invalidate(call, response)
         if call.request.method == 'HEAD' and response.status_code == 200:
-            freshen_by_head(call, response, _read)
+            _standard().freshen_by_head(call, response, _read)
     if policy.settings.filter_fn is not None and not policy.settings.filter_fn(response):
         if stored is not None or policy.skip_read:
             _forget(call)
     elif isinstance(decision, Store) and read_body(response):
-        cached = CachedResponse.from_response(response, expires=decision.expires, created_at=now)
-        if isinstance(response, CachedResponse):
-            # The last of a row of redirects came from the cache: the row is no fresher than it
-            cached.expires = min(filter(None, (response.expires, decision.expires)), default=None)
-            cached.created_at = response.created_at
-        without_conditions(call, cached)
-        if call.is_strict:
-            prepare(call, cached, _write)
-        if call.policy.ranges and cached.status_code == 206:
-            outcome = record_part(call, cached)
-        elif _write(call, cached):
-            outcome = Outcome(call.cache_key, cached.expires)
-            forget_parts(call)
+        outcome = _store(call, response, decision, now)
     return _wrap(response, outcome)
+
+
+def _store(call: Call, response: Response, decision: Store, now: datetime) -> Outcome:
+    cached = CachedResponse.from_response(response, expires=decision.expires, created_at=now)
+    if isinstance(response, CachedResponse):
+        # The last of a row of redirects came from the cache: the row is no fresher than it
+        cached.expires = min(filter(None, (response.expires, decision.expires)), default=None)
+        cached.created_at = response.created_at
+    without_conditions(call, cached)
+    if call.is_strict:
+        _standard().prepare(call, cached, _write)
+        if call.policy.ranges and cached.status_code == 206:
+            outcome: Outcome = _standard().record_part(call, cached)
+            return outcome
+    if not _write(call, cached):
+        return Outcome()
+    if call.is_strict:
+        _standard().forget_parts(call)
+    return Outcome(call.cache_key, cached.expires)
 
 
 def _revalidated(call: Call, stored: CachedResponse, response: Response) -> CachedResponse:
@@ -218,7 +234,7 @@ def _revalidated(call: Call, stored: CachedResponse, response: Response) -> Cach
     policy, now = call.policy, utcnow()
     before = dict(stored.headers), stored.expires
     if call.is_strict:
-        freshen(stored, response, policy.settings.shared_cache, now)
+        _standard().freshen(stored, response, policy.settings.shared_cache, now)
     else:
         stored._header_fields = updated_fields(stored._header_fields, response.headers.items())
         stored.headers = updated_headers(stored.headers, response.headers)
@@ -235,7 +251,9 @@ def _write(call: Call, cached: CachedResponse, key: str | None = None) -> bool:
         return False
     session = call.session
     try:
-        session.cache.save_response(cached, key or key_to_write(call, cached), cached.expires)
+        if key is None:
+            key = _standard().key_to_write(call, cached) if call.policy.ranges else call.cache_key
+        session.cache.save_response(cached, key, cached.expires)
     except Exception as e:
         session._faults.report('write to', e)
         return False
@@ -248,7 +266,8 @@ def _forget(call: Call) -> None:
     try:
         if call.cache_key is not None and not call.policy.settings.read_only:
             call.session.cache.delete(call.cache_key)
-            forget_parts(call)
+            if call.is_strict:
+                _standard().forget_parts(call)
     except Exception as e:
         call.session._faults.report('delete from', e)
 

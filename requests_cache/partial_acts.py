@@ -139,7 +139,7 @@ def key_to_write(call: Call, cached: CachedResponse) -> str | None:
 
 def forget_parts(call: Call) -> None:
     """Delete the parts that are stored of the response to a request"""
-    if not call.is_strict or call.request.method != 'GET':
+    if call.request.method != 'GET':
         return
     cache = call.session.cache
     try:

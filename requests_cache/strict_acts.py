@@ -12,10 +12,9 @@ from .call import Call
 from .models.request import CachedRequest
 from .models.response import CachedResponse
 from .policy.expiration import utcnow
-from .policy.freshening import Relation, freshen, relation
+from .policy.freshening import freshen
 from .policy.invalidation import invalidated_urls
 from .policy.posting import answers_get
-from .policy.preconditions import OWN_CONDITIONS
 from .policy.presentation import set_headers, storable_headers
 from .policy.verdicts import Use
 from .variants import Read, Write, find_variant, settle, time_of
@@ -64,20 +63,6 @@ def as_get(call: Call, response: Response) -> Call | None:
     twin = _twin(call, 'GET', request.url)
     policy = call.rules.request_policy('GET', twin.url, twin.headers, settings, call.options)
     return evolve(call, request=twin, policy=policy, cache_key=key_of(call, 'GET', request.url))
-
-
-def add_conditions(request: PreparedRequest, conditions: dict[str, str]) -> None:
-    """Put conditions of the cache in the place of the caller's, who is answered from what comes of them"""
-    for name in OWN_CONDITIONS:
-        request.headers.pop(name, None)
-    request.headers.update(conditions)
-
-
-def relation_of(call: Call, stored: CachedResponse, not_modified: Response) -> Relation:
-    """What a 304 has to do with the stored response; other modes do not ask"""
-    if not call.is_strict:
-        return Relation.UPDATES
-    return relation(stored.headers, not_modified.headers, utcnow())
 
 
 def prepare(call: Call, cached: CachedResponse, write: Write) -> None:

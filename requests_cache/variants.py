@@ -15,8 +15,6 @@ from typing import Any
 from ._utils import lazy_pattern
 from .call import Call
 from .models.response import CachedResponse
-from .policy.strict_freshness import date_value
-from .policy.strict_state import received
 from .policy.vary import has_same_fields, match_variant, varied_names
 
 Read = Callable[[Call], CachedResponse | None]
@@ -75,6 +73,9 @@ def _suits(call: Call, stored: CachedResponse, all_names: Names) -> bool:
 
 def time_of(response: CachedResponse) -> tuple[Any, Any]:
     """By which the most recent of several responses is told"""
+    from .policy.strict_freshness import date_value
+    from .policy.strict_state import received
+
     return date_value(received(response)), response.created_at
 
 

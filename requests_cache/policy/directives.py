@@ -15,7 +15,6 @@ from .expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_seconds
 
 HeaderDict = MutableMapping[str, str]
 NO_CACHE_HEADER = 'X-ACTUAL-NO-CACHE'
-_NO_CACHE_NAME = NO_CACHE_HEADER.lower()
 
 # Numbers of seconds beyond this are taken as this (RFC 9111, section 1.2.2)
 MAX_SECONDS = 2**31
@@ -128,9 +127,6 @@ def lower_names(headers: Mapping[Any, Any]) -> set[Any]:
 
 def request_directives(headers: Mapping[str, Any]) -> CacheDirectives:
     """The directives of a request, which mostly has none"""
-    names = lower_names(headers)
-    if 'cache-control' not in names and _NO_CACHE_NAME not in names:
-        return NO_DIRECTIVES
     if headers.get('Cache-Control') is None and headers.get(NO_CACHE_HEADER) is None:
         return NO_DIRECTIVES
     return CacheDirectives.from_headers(headers)

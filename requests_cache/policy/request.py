@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
 from .expiration import DO_NOT_CACHE, ExpirationTime, get_url_expiration
 from .freshness import is_immediate
-from .ranges import ByteRange
 from .settings import CacheSettings
-from .strict_directives import StrictDirectives
+
+if TYPE_CHECKING:
+    from .ranges import ByteRange
+    from .strict_directives import StrictDirectives
 
 METHOD_OVERRIDE_HEADERS = ('X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override')
 

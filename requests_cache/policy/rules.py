@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from typing import NamedTuple
 
-from . import decision, strict
+from . import decision
 from .request import RequestPolicy, request_policy
 from .settings import CacheSettings
-from .strict_request import strict_request_policy
 from .verdicts import ReadDecision, StoreDecision
 
 
@@ -26,11 +26,19 @@ class Rules(NamedTuple):
 DEFAULT = Rules(
     request_policy, decision.decide_read, decision.decide_store, decision.decide_on_error, decision.renewed_until
 )
-STANDARD = Rules(
-    strict_request_policy, strict.decide_read, strict.decide_store, strict.decide_on_error, strict.renewed_until
-)
+
+
+@cache
+def standard() -> Rules:
+    """The rules of the standard, which are loaded when the first session goes by them"""
+    from . import strict
+    from .strict_request import strict_request_policy
+
+    return Rules(
+        strict_request_policy, strict.decide_read, strict.decide_store, strict.decide_on_error, strict.renewed_until
+    )
 
 
 def rules_for(settings: CacheSettings) -> Rules:
     """The rules that a session's settings ask for"""
-    return STANDARD if settings.cache_control == 'strict' else DEFAULT
+    return standard() if settings.cache_control == 'strict' else DEFAULT

@@ -18,7 +18,7 @@ from requests_cache.policy.invalidation import invalidated_urls, origin
 from requests_cache.policy.preconditions import entity_tags, has_conditions, is_not_modified
 from requests_cache.policy.presentation import present, storable_headers
 from requests_cache.policy.request import RequestOptions
-from requests_cache.policy.rules import DEFAULT, STANDARD, rules_for
+from requests_cache.policy.rules import DEFAULT, rules_for, standard
 from requests_cache.policy.strict import decide_on_error, decide_read, decide_store, renewed_until
 from requests_cache.policy.strict_directives import (
     INVALID,
@@ -463,7 +463,7 @@ class TestInvalidation:
 
 
 def test_rules():
-    assert rules_for(CacheSettings(cache_control='strict')) is STANDARD
+    assert rules_for(CacheSettings(cache_control='strict')) is standard()
     assert rules_for(CacheSettings(cache_control=True)) is rules_for(CacheSettings()) is DEFAULT
     with pytest.raises(ValueError, match="Invalid cache_control: 'loose'"):
         CacheSettings(cache_control='loose')
