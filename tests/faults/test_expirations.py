@@ -12,7 +12,7 @@ import pytest
 from requests import Request
 from support.origin import Origin, answer
 
-from faults.local_caches import BODY, SessionFactory, warnings_about
+from faults.local_caches import BODY, LOCAL, SessionFactory, warnings_about
 from requests_cache import CachedResponse, CachedSession
 
 UTC = timezone.utc
@@ -50,6 +50,12 @@ PLACES: dict[str, Callable[[CachedSession, str, Any], Any]] = {
     'response': lambda session, url, value: CachedResponse(status_code=200).reset_expiration(value),
     'response older_than': lambda session, url, value: CachedResponse(status_code=200).is_older_than(value),
 }
+
+
+@pytest.fixture(params=['sqlite', 'filesystem-lru', 'memory'])
+def local(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Keywords of a session on each kind of local backend that keeps times in a way of its own"""
+    return LOCAL[request.param]
 
 
 @pytest.fixture

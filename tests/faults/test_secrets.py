@@ -129,7 +129,11 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=CASES, ids=lambda case: f'{case[0]} {getattr(case[1], "name", case[1])}')
+def case_id(value: Any) -> str:
+    return f'{value[0]} {getattr(value[1], "name", value[1])}' if isinstance(value, tuple) else str(value)
+
+
+@pytest.fixture(params=CASES, ids=case_id)
 def case(request: pytest.FixtureRequest) -> tuple[Store, Any]:
     backend, serializer = request.param
     return store_of(backend, request), serializer
@@ -151,7 +155,12 @@ def open_session(case: tuple[Store, Any]) -> Iterator[Callable[..., CachedSessio
         session.close()
 
 
-@pytest.mark.parametrize('cache_control', [False, 'strict'])
+@pytest.mark.parametrize(
+    ('case', 'cache_control'),
+    [*((case, False) for case in CASES), (CASES[0], 'strict')],
+    indirect=['case'],
+    ids=case_id,
+)
 def test_only_what_was_to_be_kept_is_found(
     cache_control: Any, case: tuple[Store, Any], open_session: Callable[..., CachedSession], origin: Origin
 ) -> None:
