@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import ContextVar
+from copy import copy
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urldefrag
 
-from attrs import define, field
 from requests import PreparedRequest, Response
 
 from .backends.base import BaseCache
@@ -50,7 +50,6 @@ class CachingSession(Protocol):
 under_way: ContextVar[tuple[PreparedRequest, RequestOptions] | None] = ContextVar('under_way', default=None)
 
 
-@define(eq=False, repr=False)
 class Call:
     """One request on its way through the cache
 
@@ -76,14 +75,7 @@ class Call:
         parts: What was found in the store of the ranges that are asked for
     """
 
-    session: CachingSession
-    request: PreparedRequest
-    options: RequestOptions
-    rules: Rules
-    policy: RequestPolicy
-    send_kwargs: dict[str, Any]
     cache_key: str | None = None
-    conditions: dict[str, str] = field(factory=dict)
     generation: str = ''
     is_store_away: bool = False
     reason: str = ''
@@ -94,7 +86,30 @@ class Call:
     first_key: str | None = None
     first_matches: bool = False
     is_other_variant: bool = False
-    parts: list[tuple[ContentRange, bytes]] = field(factory=list)
+    parts: Sequence[tuple[ContentRange, bytes]] = ()
+
+    def __init__(
+        self,
+        session: CachingSession,
+        request: PreparedRequest,
+        options: RequestOptions,
+        rules: Rules,
+        policy: RequestPolicy,
+        send_kwargs: dict[str, Any],
+    ):
+        self.session = session
+        self.request = request
+        self.options = options
+        self.rules = rules
+        self.policy = policy
+        self.send_kwargs = send_kwargs
+        self.conditions: dict[str, str] = {}
+
+    def with_changes(self, **changes: Any) -> Call:
+        """A call that goes its own way from here"""
+        other = copy(self)
+        other.__dict__.update(changes)
+        return other
 
     @property
     def is_strict(self) -> bool:

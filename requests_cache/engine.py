@@ -12,7 +12,6 @@ from functools import cache
 from logging import getLogger
 from typing import Any
 
-from attrs import evolve
 from requests import PreparedRequest, Response
 
 from .answers import answers, first_of, follow, gateway_timeout, with_hooks
@@ -61,7 +60,7 @@ def _send(call: Call) -> AnyResponse:
         if isinstance(decision, Use) and stored is not None:
             return _use(call, stored)
         if isinstance(decision, UseAndRefresh) and stored is not None:
-            background = evolve(call, conditions=decision.conditions)
+            background = call.with_changes(conditions=decision.conditions)
             call.session._resend_async(own_request(background), background, stored._copy())
             return _use(call, stored)
         if isinstance(decision, GatewayTimeout):

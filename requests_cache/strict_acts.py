@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import urldefrag
 
-from attrs import evolve
 from requests import PreparedRequest, Response
 
 from .backends.rekey import stored_part_keys
@@ -62,7 +61,7 @@ def as_get(call: Call, response: Response) -> Call | None:
         return None
     twin = _twin(call, 'GET', request.url)
     policy = call.rules.request_policy('GET', twin.url, twin.headers, settings, call.options)
-    return evolve(call, request=twin, policy=policy, cache_key=key_of(call, 'GET', request.url))
+    return call.with_changes(request=twin, policy=policy, cache_key=key_of(call, 'GET', request.url))
 
 
 def prepare(call: Call, cached: CachedResponse, write: Write) -> None:
@@ -85,7 +84,7 @@ def _look_up_get(call: Call, read: Read) -> tuple[str, CachedResponse | None]:
     """The stored response that the same request, but to GET, matches, and its key"""
     request = _twin(call, 'GET', call.request.url)
     key = call.session.cache.create_key(request, **call.send_kwargs)
-    get = evolve(call, request=request, cache_key=key)
+    get = call.with_changes(request=request, cache_key=key)
     first = read(get)
     stored = find_variant(get, first, read) if first is not None else None
     return str(get.cache_key), stored

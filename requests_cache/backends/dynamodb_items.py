@@ -16,7 +16,6 @@ one item, have a null as their value, which 1.3.x takes for an entry that cannot
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import sha256
@@ -235,6 +234,8 @@ def pack(value: Any) -> tuple[str, bytes]:
         return 'bytes', bytes(value)
     if isinstance(value, str):
         return 'text', _to_bytes(value)
+    import pickle
+
     return 'record', pickle.dumps(_plain(without_readable_copy(value)), protocol=4)
 
 

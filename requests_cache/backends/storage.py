@@ -6,12 +6,12 @@ import sys
 from abc import ABC
 from collections.abc import Iterable, Iterator, MutableMapping
 from logging import getLogger
-from pickle import PickleError
 from typing import Any, TypeVar
 
 from .._utils import chunkify
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
+from ..serializers.unpickling import PickleError
 
 KT = TypeVar('KT')
 VT = TypeVar('VT')

@@ -10,13 +10,21 @@ without one is gone through before it is loaded.
 
 from __future__ import annotations
 
-import pickle
 from io import BytesIO
-from pickle import Unpickler, UnpicklingError
 from typing import Any, NoReturn
 from zlib import crc32
 
 from .record import IntactRecord
+
+try:
+    # What else `pickle` offers takes longer to import than many a request
+    from _pickle import PickleError, Unpickler, UnpicklingError
+    from _pickle import dumps as dump_pickle
+except ImportError:
+    from pickle import PickleError, Unpickler, UnpicklingError
+    from pickle import dumps as dump_pickle
+
+__all__ = ['PickleError', 'PlainUnpickler', 'dumps', 'loads']
 
 STOP = b'.'
 # Behind it, four bytes: the CRC-32 of all that is before it
@@ -52,7 +60,7 @@ class PlainUnpickler(Unpickler):
 
 def dumps(value: Any) -> bytes:
     """Pickle plain values, with a checksum at the end"""
-    data = pickle.dumps(value)
+    data = dump_pickle(value)
     return b''.join((data, SEAL, crc32(data).to_bytes(4, 'big')))
 
 
