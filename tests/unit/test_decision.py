@@ -357,3 +357,11 @@ class TestValidation:
         fields = (('A', '1'), ('A', '2'), ('B', '3'))
         assert updated_fields(None, [('A', '1')]) is None
         assert updated_fields(fields, [('a', '9'), ('Connection', 'x')]) == (('B', '3'), ('a', '9'))
+
+
+def test_verdicts_of_different_kinds_are_different():
+    assert Use('stale') != Fetch('stale')
+    assert Validate('stale', {}) != UseAndRefresh('stale', {})
+    assert Use('stale') == Use('stale')
+    assert Validate('stale', {'If-None-Match': '"1"'}) == Validate('stale', {'If-None-Match': '"1"'})
+    assert Use('stale') != ('stale',)
