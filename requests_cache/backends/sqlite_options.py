@@ -18,6 +18,7 @@ from .sqlite_table import Table
 MEMORY_URI = 'file::memory:?cache=shared'
 DEFAULT_SECONDS = 5.0
 MAX_SECONDS = 2_000_000.0
+CACHE_KIB = 8 * 1024
 CONNECT_KEYWORDS = frozenset(
     {'cached_statements', 'check_same_thread', 'detect_types', 'factory', 'isolation_level', 'timeout', 'uri'}
 )
@@ -97,7 +98,8 @@ def make_database(
 
 
 def _pragmas(wal: bool, fast_save: bool) -> tuple[str, ...]:
-    pragmas = []
+    # More than SQLite's own 2 MB, so that a large body is not read from the file, page by page, for each hit
+    pragmas = [f'cache_size = -{CACHE_KIB}']
     if wal:
         pragmas.append('journal_mode = WAL')
     if fast_save:
