@@ -4,39 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
 
-import mongomock
 import pytest
-from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
 
+from contract.mongodb_rules import MAY_FORK, InMongomock, MongoRules, WithAuthentication
 from contract.standard_rules import StandardRules
-from contract.storage_contract import StorageContract
 from contract.values import closing_all
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import MongoDict
 
 pytest_plugins = ['support.mongodb_fixtures']
 
-# From 3.12 on, Python warns of any fork in a process with threads; the driver has some
-MAY_FORK = pytest.mark.filterwarnings('ignore:.*use of fork:DeprecationWarning')
-
 
 @MAY_FORK
-class TestGridFS(StorageContract):
-    many = 1200
+class TestGridFS(MongoRules):
+    storage_class, cache_class = GridFSDict, GridFSCache
     serializers = (None, 'json', 'bson')
-
-    @pytest.fixture
-    def options(self, mongodb_server: MongoServer) -> dict[str, Any]:
-        return {'host': mongodb_server.host, 'port': mongodb_server.port}
-
-    @pytest.fixture
-    def name(self, options: dict[str, Any]) -> Iterator[str]:
-        name = f'test-{uuid4().hex}'
-        yield name
-        with GridFSDict(name, **options).connection as client:
-            client.drop_database(name)
 
     @pytest.fixture
     def storage_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
@@ -48,50 +31,18 @@ class TestGridFS(StorageContract):
         with closing_all(make) as factory:
             yield factory
 
-    @pytest.fixture
-    def cache_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: GridFSCache(name, **options, **kwargs)) as factory:
-            yield factory
-
-    @pytest.fixture
-    def broken_storage(self) -> Iterator[Any]:
-        storage = GridFSDict('test', port=free_port(), serverSelectionTimeoutMS=1)
-        yield storage
-        storage.close()
-
 
 @MAY_FORK
-class TestGridFSWithAuthentication(TestGridFS):
-    serializers = (None,)
-    many = 300
-
-    @pytest.fixture
-    def options(self, authenticating_mongodb_server: AuthenticatingMongoServer) -> dict[str, Any]:
-        server = authenticating_mongodb_server
-        return {'host': server.host, 'port': server.port, **server.credentials}
-
-    @pytest.fixture
-    def broken_storage(self, options: dict[str, Any]) -> Iterator[Any]:
-        storage = GridFSDict('test', **{**options, 'password': 'wrong'})
-        yield storage
-        storage.close()
+class TestGridFSWithAuthentication(WithAuthentication, TestGridFS):
+    pass
 
 
-class TestGridFSInMongomock(TestGridFS):
-    serializers = (None,)
-    many = 300
-
-    @pytest.fixture
-    def options(self) -> Iterator[dict[str, Any]]:
-        with mongomock.MongoClient() as client:
-            yield {'connection': client}
-
-    # It is not made for threads, and a child has a copy of it
-    test_threads_lose_nothing = test_readers_see_whole_entries = None
-    test_a_forked_child = test_a_child_forked_while_iterating = None
+class TestGridFSInMongomock(InMongomock, TestGridFS):
+    pass
 
 
 class TestStandardOnGridFS(StandardRules):
+    storage_class, cache_class = GridFSDict, GridFSCache
     options = TestGridFS.options
     name = TestGridFS.name
     cache_factory = TestGridFS.cache_factory

@@ -9,7 +9,7 @@ import pickle
 import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,54 +28,11 @@ from requests_cache import BaseCache, CachedSession, DynamoDbCache, DynamoDbDict
 from requests_cache.backends import dynamodb as module
 from requests_cache.exceptions import BackendError, MissingDependencyError
 
+pytest_plugins = ['support.dynamodb_fixtures']
+
 RECORDED = json.loads((Path(__file__).parents[1] / 'data' / 'dynamodb_1.3.3.json').read_text('utf-8'))
 REDACTED = ('q=a%20b&api_key=SECRET', 'api_key=REDACTED&q=a+b')
 JSON = b'{"id": 12345678901234567890, "price": 1.10, "tags": ["a", null], "name": "\\u00e9"}\n'
-
-
-@pytest.fixture(scope='module')
-def started() -> Iterator[DynamoDbServer]:
-    with DynamoDbServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: DynamoDbServer) -> DynamoDbServer:
-    started.reset()
-    return started
-
-
-@pytest.fixture
-def client(server: DynamoDbServer) -> Iterator[Any]:
-    client = boto3.client('dynamodb', **server.options)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def make_cache(server: DynamoDbServer) -> Iterator[Callable[..., DynamoDbCache]]:
-    caches = []
-
-    def make(*args: Any, **kwargs: Any) -> DynamoDbCache:
-        caches.append(DynamoDbCache(*args, **{**server.options, **kwargs}))
-        return caches[-1]
-
-    yield make
-    for cache in caches:
-        cache.close()
-
-
-@pytest.fixture
-def make_session(server: DynamoDbServer) -> Iterator[Callable[..., CachedSession]]:
-    sessions = []
-
-    def make(*args: Any, **kwargs: Any) -> CachedSession:
-        sessions.append(CachedSession(*args, **{'backend': 'dynamodb', **server.options, **kwargs}))
-        return sessions[-1]
-
-    yield make
-    for session in sessions:
-        session.close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
@@ -14,71 +14,26 @@ from threading import Event
 from typing import Any
 from unittest import mock
 
-import boto3
 import pytest
 from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
 from contract.cache_rules import save_chain
 from contract.values import FUTURE, PAST, facts, make_response
 from requests.structures import CaseInsensitiveDict
-from support.dynamodb_server import DynamoDbServer
 
-from requests_cache import CachedSession, DynamoDbCache
+from requests_cache import DynamoDbCache
 from requests_cache.backends import dynamodb_parts, dynamodb_redirects, dynamodb_table
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+
+pytest_plugins = ['support.dynamodb_fixtures']
 
 RECORDED = json.loads((Path(__file__).parents[1] / 'data' / 'dynamodb_1.3.3.json').read_text('utf-8'))
 LARGE = bytes(range(256)) * 4000
 
 
-@pytest.fixture(scope='module')
-def started() -> Iterator[DynamoDbServer]:
-    with DynamoDbServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(started: DynamoDbServer) -> DynamoDbServer:
-    started.reset()
-    return started
-
-
-@pytest.fixture
-def client(server: DynamoDbServer) -> Iterator[Any]:
-    client = boto3.client('dynamodb', **server.options)
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def make_cache(server: DynamoDbServer) -> Iterator[Callable[..., DynamoDbCache]]:
-    caches = []
-
-    def make(*args: Any, **kwargs: Any) -> DynamoDbCache:
-        caches.append(DynamoDbCache(*args, **{**server.options, **kwargs}))
-        return caches[-1]
-
-    yield make
-    for cache in caches:
-        cache.close()
-
-
 @pytest.fixture
 def cache(make_cache: Callable[..., DynamoDbCache]) -> DynamoDbCache:
     return make_cache('mine')
-
-
-@pytest.fixture
-def make_session(server: DynamoDbServer) -> Iterator[Callable[..., CachedSession]]:
-    sessions = []
-
-    def make(*args: Any, **kwargs: Any) -> CachedSession:
-        sessions.append(CachedSession(*args, **{'backend': 'dynamodb', **server.options, **kwargs}))
-        return sessions[-1]
-
-    yield make
-    for session in sessions:
-        session.close()
 
 
 @pytest.fixture

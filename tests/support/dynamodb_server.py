@@ -7,17 +7,16 @@ with DynamoDbServer() as server:
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import pytest
 import requests
+
+from support.server_process import ServerProcess
 
 PATIENCE_SECONDS = 60
 # Nothing listens there
@@ -51,12 +50,11 @@ server.shutdown()
 """
 
 
-class DynamoDbServer:
+class DynamoDbServer(ServerProcess):
     """The server; `start` and `stop` may be called again: it comes back on the same port, with no tables"""
 
     def __init__(self) -> None:
         self.port = 0
-        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> DynamoDbServer:
         self.start()
@@ -86,15 +84,15 @@ class DynamoDbServer:
         if missing:
             pytest.skip(f'DynamoDB server: not installed: {", ".join(missing)}')
         with tempfile.TemporaryFile('w+') as errors:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [sys.executable, '-W', 'ignore', '-c', PROGRAM, str(self.port)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
             )
-            assert self._process.stdout
-            line = self._process.stdout.readline()
+            assert self.process.stdout
+            line = self.process.stdout.readline()
             if not line.strip().isdigit():
                 self.stop()
                 errors.seek(0)
@@ -113,29 +111,3 @@ class DynamoDbServer:
         client = boto3.client('dynamodb', **self.options)
         client.list_tables()
         client.close()
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """The server is stopped in this block, and started again after it"""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """The server takes connections in this block, and answers nothing"""
-        assert self._process
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
-
-    def stop(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        process.communicate(timeout=PATIENCE_SECONDS)

@@ -13,13 +13,11 @@ import glob
 import logging
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -27,6 +25,8 @@ from time import monotonic
 from typing import Any
 
 import platformdirs
+
+from support.server_process import ServerProcess
 
 REQUIREMENT = 'secantusdb==0.7.0b3'
 VERSIONS = ('3.12', '3.13')
@@ -112,7 +112,7 @@ def free_port() -> int:
 
 
 @dataclass
-class MongoServer:
+class MongoServer(ServerProcess):
     """The server. `start` and `stop` may be called again: it comes back on the same port, with the same data.
 
     Args:
@@ -125,7 +125,6 @@ class MongoServer:
 
     def __post_init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix='mongodb-', dir=TEMPORARY))
-        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> MongoServer:
         try:
@@ -149,7 +148,7 @@ class MongoServer:
         command = [python, '-c', 'from secantus.cli import main; main()', '--standalone', '--log-level', 'WARNING']
         command += ['--host', self.host, '--port', str(self.port), '--storage-path', str(self._folder / 'data')]
         with open(self._folder / 'log', 'ab') as log:
-            self._process = subprocess.Popen(
+            self.process = subprocess.Popen(
                 [*command, *self.options],
                 cwd=self._folder,
                 env={**ENVIRONMENT, 'PYTHONPATH': str(packages)},
@@ -170,39 +169,9 @@ class MongoServer:
                     client.admin.command('ping')
                     return
                 except PyMongoError as e:  # noqa: PERF203
-                    if self._process is None or self._process.poll() is not None or monotonic() > deadline:
+                    if self.process is None or self.process.poll() is not None or monotonic() > deadline:
                         log = (self._folder / 'log').read_text('utf-8', 'replace')
                         raise NotAvailableError(f'the MongoDB server did not start: {e}\n{log[-2000:]}') from e
-
-    def stop(self) -> None:
-        """End the server, and wait until it is gone"""
-        process, self._process = self._process, None
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(PATIENCE_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """The server is stopped, and started again at the end of the block"""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Connections are accepted, and nothing is answered"""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._process.send_signal(signal.SIGCONT)
 
     def remove(self) -> None:
         """End the server, and remove its data"""

@@ -12,18 +12,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event
 from time import monotonic
 
 import pytest
 import redis
+
+from support.server_process import ServerProcess
 
 HOST = '127.0.0.1'
 SLOTS = 16384
@@ -76,7 +76,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         NEVER.wait(0.02)
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """A server without persistence. `start` and `stop` may be called again: it comes back, empty, on the same port.
 
     Args:
@@ -115,7 +115,6 @@ class RedisServer:
             *(f'user {user}' for user in users),
             *settings,
         ]
-        self.process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> RedisServer:
         self.start()
@@ -157,37 +156,6 @@ class RedisServer:
                 return connection.recv(100).startswith((b'+PONG', b'-NOAUTH', b'-NOPERM'))
         except OSError:
             return False
-
-    def stop(self) -> None:
-        process, self.process = self.process, None
-        if process is None:
-            return
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        try:
-            process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-    @contextmanager
-    def away(self) -> Iterator[None]:
-        """The server is stopped, and started again at the end of the block"""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """The server accepts connections, and answers nothing"""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.process.send_signal(signal.SIGCONT)
 
     def client(self, **kwargs: object) -> redis.Redis:
         return redis.Redis(host=HOST, port=self.port, **{'password': self.password, **kwargs})

@@ -1,0 +1,76 @@
+"""The contract of storages in MongoDB, of whatever kind: on a server, with and without authentication, in mongomock"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import mongomock
+import pytest
+from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
+
+from contract.storage_contract import StorageContract
+from contract.values import closing_all
+
+# From 3.12 on, Python warns of any fork in a process with threads; the driver has some
+MAY_FORK = pytest.mark.filterwarnings('ignore:.*use of fork:DeprecationWarning')
+
+
+class MongoRules(StorageContract):
+    many = 1200
+    storage_class: Any
+    cache_class: Any
+
+    @pytest.fixture
+    def options(self, mongodb_server: MongoServer) -> dict[str, Any]:
+        return {'host': mongodb_server.host, 'port': mongodb_server.port}
+
+    @pytest.fixture
+    def name(self, options: dict[str, Any]) -> Iterator[str]:
+        name = f'test-{uuid4().hex}'
+        yield name
+        with self.storage_class(name, **options).connection as client:
+            client.drop_database(name)
+
+    @pytest.fixture
+    def cache_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
+        with closing_all(lambda **kwargs: self.cache_class(name, **options, **kwargs)) as factory:
+            yield factory
+
+    @pytest.fixture
+    def broken_storage(self) -> Iterator[Any]:
+        storage = self.storage_class('test', port=free_port(), serverSelectionTimeoutMS=1)
+        yield storage
+        storage.close()
+
+
+class WithAuthentication:
+    serializers = (None,)
+    many = 300
+    storage_class: Any
+
+    @pytest.fixture
+    def options(self, authenticating_mongodb_server: AuthenticatingMongoServer) -> dict[str, Any]:
+        server = authenticating_mongodb_server
+        return {'host': server.host, 'port': server.port, **server.credentials}
+
+    @pytest.fixture
+    def broken_storage(self, options: dict[str, Any]) -> Iterator[Any]:
+        storage = self.storage_class('test', **{**options, 'password': 'wrong'})
+        yield storage
+        storage.close()
+
+
+class InMongomock:
+    serializers = (None,)
+    many = 300
+
+    @pytest.fixture
+    def options(self) -> Iterator[dict[str, Any]]:
+        with mongomock.MongoClient() as client:
+            yield {'connection': client}
+
+    # It is not made for threads, and a child has a copy of it
+    test_threads_lose_nothing = test_readers_see_whole_entries = None
+    test_a_forked_child = test_a_child_forked_while_iterating = None

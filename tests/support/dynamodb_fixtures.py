@@ -1,0 +1,60 @@
+"""Fixtures around a DynamoDB server that several test modules share: `pytest_plugins = ['support.dynamodb_fixtures']`
+
+Each test starts with a server without tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from requests_cache import CachedSession, DynamoDbCache
+from support.dynamodb_server import DynamoDbServer
+
+
+@pytest.fixture(scope='module')
+def started() -> Iterator[DynamoDbServer]:
+    with DynamoDbServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(started: DynamoDbServer) -> DynamoDbServer:
+    started.reset()
+    return started
+
+
+@pytest.fixture
+def client(server: DynamoDbServer) -> Iterator[Any]:
+    client = boto3.client('dynamodb', **server.options)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_cache(server: DynamoDbServer) -> Iterator[Callable[..., DynamoDbCache]]:
+    caches = []
+
+    def make(*args: Any, **kwargs: Any) -> DynamoDbCache:
+        caches.append(DynamoDbCache(*args, **{**server.options, **kwargs}))
+        return caches[-1]
+
+    yield make
+    for cache in caches:
+        cache.close()
+
+
+@pytest.fixture
+def make_session(server: DynamoDbServer) -> Iterator[Callable[..., CachedSession]]:
+    sessions = []
+
+    def make(*args: Any, **kwargs: Any) -> CachedSession:
+        sessions.append(CachedSession(*args, **{'backend': 'dynamodb', **server.options, **kwargs}))
+        return sessions[-1]
+
+    yield make
+    for session in sessions:
+        session.close()
