@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from abc import ABC, abstractmethod
@@ -48,6 +49,8 @@ class ServerProcess(ABC):
         """The server accepts connections, and answers nothing"""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
+        # Until then it may still answer
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
         try:
             yield
         finally:
