@@ -231,7 +231,8 @@ class CacheMixin(Portable, MIXIN_BASE):
         by_request = take_pending(self)
         if options is NO_OPTIONS and by_request is not None:
             options = by_request
-        disabled = any(session is self for session in _switched_off.get())
+        switched_off = _switched_off.get()
+        disabled = bool(switched_off) and any(session is self for session in switched_off)
         rules = rules_for(self._settings)
         policy = rules.request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
         return engine.send(Call(self, request, options, rules, policy, kwargs))

@@ -50,10 +50,11 @@ class CattrStage(Stage):
         return self.converter.unstructure(value, unstructure_as=CachedResponse)
 
     def loads(self, value: Any) -> Any:
-        if not isinstance(value, Mapping):
+        is_dict = isinstance(value, dict)
+        if not is_dict and not isinstance(value, Mapping):
             return value
         if self._converter is None and self.factory is None:
-            return from_record(value if isinstance(value, dict) else dict(value))
+            return from_record(value if is_dict else dict(value))
         return self.converter.structure(value, CachedResponse)
 
     def copy(self) -> CattrStage:
