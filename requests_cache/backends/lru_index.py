@@ -13,7 +13,7 @@ from ..exceptions import BackendError, BackendUnavailableError
 from .file_access import remove_database
 from .lru_table import LRUTable
 from .sqlite import SQLiteDict
-from .sqlite_connection import set_busy_timeout
+from .sqlite_connection import FreedIfInterrupted, set_busy_timeout
 from .sqlite_errors import DRIVER_ERRORS, Error, backend_error
 from .sqlite_table import Table, from_column, to_column, unpack
 
@@ -91,17 +91,14 @@ class LRUDict(SQLiteDict):
         database = self._database
         if not self._touched:
             return
-        was_held, touched = database.is_held(), dict(self._touched)
+        touched = dict(self._touched)
         try:
-            with within(database.lock, 0) as held:
+            with FreedIfInterrupted(database), within(database.lock, 0) as held:
                 if held:
                     self._open_and_flush()
         except DRIVER_ERRORS as e:
             self._touched = {**touched, **self._touched}
             logger.debug('Access times could not be written yet: %s', e)
-        except BaseException as e:
-            database.give_up(e, was_held)
-            raise
 
     def _open_and_flush(self) -> None:
         connection = self._connection

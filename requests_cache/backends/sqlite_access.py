@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .sqlite_connection import Connector, set_busy_timeout
+from .sqlite_connection import Connector, FreedIfInterrupted, set_busy_timeout
 from .sqlite_errors import DRIVER_ERRORS, Error, backend_error, is_locked, is_locked_at_once, is_stale
 from .sqlite_table import prepare
 
@@ -93,8 +93,7 @@ class Database(Connector):
 
     def row(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
         """The first row of a query, or None"""
-        was_held = self.is_held()
-        try:
+        with FreedIfInterrupted(self):
             self.enter()
             try:
                 row = self.usable().execute(sql, parameters).fetchone()
@@ -108,43 +107,28 @@ class Database(Connector):
                 self.lock.release()
             sleep(pause)
             return self._attempt(lambda connection: connection.execute(sql, parameters).fetchone(), attempts)
-        except BaseException as e:
-            self.give_up(e, was_held)
-            raise
 
     def read(self, action: Callable[[Connection], T]) -> T:
         """Call a function that reads; it may be called again if it raises an error of the driver"""
-        was_held = self.is_held()
-        try:
+        with FreedIfInterrupted(self):
             return self._attempt(action, _Attempts(self.wait_seconds))
-        except BaseException as e:
-            self.give_up(e, was_held)
-            raise
 
     @contextmanager
     def held(self) -> Iterator[Connection]:
         """The connection, for this thread only"""
-        was_held = self.is_held()
-        try:
+        with FreedIfInterrupted(self):
             connection = self._attempt(lambda connection: connection, _Attempts(self.wait_seconds), keep_lock=True)
             try:
                 yield connection
             finally:
                 self.lock.release()
-        except BaseException as e:
-            self.give_up(e, was_held)
-            raise
 
     # Writing
 
     def write(self, action: Callable[[Connection], T]) -> T:
         """Call a function that writes, in a transaction; it may be called again if it raises an error of the driver"""
-        was_held = self.is_held()
-        try:
+        with FreedIfInterrupted(self):
             return self._write(action)
-        except BaseException as e:
-            self.give_up(e, was_held)
-            raise
 
     def _write(self, action: Callable[[Connection], T]) -> T:
         attempts = _Attempts(self.wait_seconds)
@@ -177,8 +161,7 @@ class Database(Connector):
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction, or a part of the one that this thread is in"""
-        was_held = self.is_held()
-        try:
+        with FreedIfInterrupted(self):
             connection = self._begin()
             try:
                 yield connection
@@ -186,9 +169,6 @@ class Database(Connector):
                 self._end(connection, commit=False)
                 raise
             self._end(connection, commit=True)
-        except BaseException as e:
-            self.give_up(e, was_held)
-            raise
 
     def _begin(self) -> Connection:
         """Start a transaction, or go on with the one that this thread is in; holds the lock until `_end`"""

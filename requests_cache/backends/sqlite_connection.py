@@ -26,6 +26,22 @@ MIN_LOCK_SECONDS = 2.0
 logger = getLogger(__name__)
 
 
+class FreedIfInterrupted:
+    """A block after which this thread holds nothing of a database, if KeyboardInterrupt or the like ends it"""
+
+    __slots__ = ('_connector', '_was_held')
+
+    def __init__(self, connector: Connector):
+        self._connector = connector
+
+    def __enter__(self) -> None:
+        self._was_held = self._connector.is_held()
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is not None:
+            self._connector.give_up(error, self._was_held)
+
+
 class Connector:
     """A connection that is opened when it is needed, and the lock that lets one thread use it at a time
 
