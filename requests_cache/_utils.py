@@ -35,9 +35,19 @@ def lazy_pattern(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
 
 
 def is_decimal(value: object) -> bool:
-    """Whether a value is a `decimal.Decimal`, without importing that where there cannot be any"""
-    module = sys.modules.get('decimal')
-    return module is not None and isinstance(value, module.Decimal)
+    """Whether a value is a `decimal.Decimal`"""
+    return _is_instance(value, 'decimal', 'Decimal')
+
+
+def is_bad_signature(error: Exception) -> bool:
+    """Whether an error is `itsdangerous.BadSignature`, which is passed on to the caller"""
+    return _is_instance(error, 'itsdangerous', 'BadSignature')
+
+
+def _is_instance(value: object, module_name: str, class_name: str) -> bool:
+    """The same as `isinstance`, without importing the module: where nobody has, there cannot be any instances"""
+    module = sys.modules.get(module_name)
+    return module is not None and isinstance(value, getattr(module, class_name))
 
 
 @contextmanager

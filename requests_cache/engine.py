@@ -6,7 +6,6 @@ function acts on each kind of decision, `_record` stores what came back.
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime
 from functools import cache
 from logging import getLogger
@@ -14,6 +13,7 @@ from typing import Any
 
 from requests import PreparedRequest, Response
 
+from ._utils import is_bad_signature
 from .answers import answers, first_of, follow, gateway_timeout, with_hooks
 from .backends.sending import SendingFor
 from .body import read_body
@@ -108,18 +108,13 @@ def _read(call: Call) -> CachedResponse | None:
     try:
         stored: CachedResponse | None = session.cache.get_response(str(call.cache_key))
     except Exception as e:
-        if _is_bad_signature(e):
+        if is_bad_signature(e):
             raise
         session._faults.report('read', e)
         call.is_store_away = isinstance(e, BackendUnavailableError)
         return None
     session._faults.succeeded('read')
     return stored if stored is None or answers(call, stored) else None
-
-
-def _is_bad_signature(error: Exception) -> bool:
-    itsdangerous = sys.modules.get('itsdangerous')
-    return itsdangerous is not None and isinstance(error, itsdangerous.BadSignature)
 
 
 def _use(call: Call, stored: CachedResponse) -> AnyResponse:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABC
 from collections.abc import Iterable, Iterator, MutableMapping
 from logging import getLogger
 from typing import Any, TypeVar
 
-from .._utils import chunkify
+from .._utils import chunkify, is_bad_signature
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.unpickling import PickleError
@@ -86,7 +85,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         try:
             obj = self.serializer.loads(value)
         except Exception as e:
-            if _is_bad_signature(e):
+            if is_bad_signature(e):
                 raise
             logger.error('Unable to deserialize response: %s', e)
             logger.debug('Unable to deserialize %s', key, exc_info=True)
@@ -99,11 +98,6 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def __str__(self) -> str:
         return str(list(self.keys()))
-
-
-def _is_bad_signature(error: Exception) -> bool:
-    itsdangerous = sys.modules.get('itsdangerous')
-    return itsdangerous is not None and isinstance(error, itsdangerous.BadSignature)
 
 
 def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:
