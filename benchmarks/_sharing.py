@@ -53,14 +53,17 @@ def by_processes(options: Options, url: str, number: int) -> int:
         return sum(counts.get(timeout=60) for _ in processes)
 
 
+def shared_and_alone(count_hits: Callable[[int], int], number: int) -> Sample:
+    alone, together = count_hits(1), count_hits(number)
+    return {'seconds': SECONDS / together, 'alone': SECONDS / alone}
+
+
 def threads(options: Options, number: int) -> Sample:
     """Hits per second of several threads with one session, and of one"""
     url = options['origin'] + '/json'
     with opened(options, 'sqlite') as session:
         store(session, url)
-        alone = by_threads(session, url, 1) / SECONDS
-        together = by_threads(session, url, number) / SECONDS
-    return {'seconds': 1 / together, 'alone': 1 / alone}
+        return shared_and_alone(lambda n: by_threads(session, url, n), number)
 
 
 def processes(options: Options, number: int) -> Sample:
@@ -68,6 +71,4 @@ def processes(options: Options, number: int) -> Sample:
     url = options['origin'] + '/json'
     with opened(options, 'sqlite') as session:
         store(session, url)
-    alone = by_processes(options, url, 1) / SECONDS
-    together = by_processes(options, url, number) / SECONDS
-    return {'seconds': 1 / together, 'alone': 1 / alone}
+    return shared_and_alone(lambda n: by_processes(options, url, n), number)

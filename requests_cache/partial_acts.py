@@ -151,7 +151,7 @@ def forget_parts(call: Call) -> None:
 
 def prepare_refresh(call: Call, request: PreparedRequest, stored: CachedResponse) -> None:
     """Have a request renew all of a stored response, if that is complete, and not only what the caller asked for"""
-    for name in ('Range', 'If-Range') if call.policy.ranges and stored.status_code != 206 else ():
+    for name in ('Range', 'If-Range') if stored.status_code != 206 else ():
         request.headers.pop(name, None)
 
 

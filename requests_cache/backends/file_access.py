@@ -40,7 +40,7 @@ def make_directory(path: Path) -> None:
             raise
 
 
-def read_file(path: str | Path) -> bytes:
+def read_file(path: Path) -> bytes:
     """Content of a regular file
 
     Raises:

@@ -42,6 +42,8 @@ from .paths import get_cache_path
 from .storage import BaseStorage
 
 logger = getLogger(__name__)
+# May be entered by many threads at once, and again and again
+_NO_LOCK: AbstractContextManager[None] = nullcontext()
 
 
 class FileDict(BaseStorage[str, Any]):
@@ -103,7 +105,7 @@ class FileDict(BaseStorage[str, Any]):
         return self._lock
 
     def _reading(self) -> AbstractContextManager[Any]:
-        return self.lock if self._locks_reads else nullcontext()
+        return self.lock if self._locks_reads else _NO_LOCK
 
     def _key2path(self, key: str) -> Path:
         return Path(self.cache_dir, file_name(str(key), self.extension))
@@ -116,10 +118,7 @@ class FileDict(BaseStorage[str, Any]):
     def __getitem__(self, key: str) -> CachedResponse | None:
         path = self._key2path(key)
         try:
-            if self._locks_reads:
-                with self.lock:
-                    data = read_file(path)
-            else:
+            with self._reading():
                 data = read_file(path)
         except FileNotFoundError:
             raise KeyError(key) from None
@@ -275,7 +274,7 @@ class FileDict(BaseStorage[str, Any]):
 
     def _keep_key(self, key: str, path: Path) -> None:
         if is_long(path.name, self.extension) and read_key_file(path, self.extension) is None:
-            replace_file(key_file(path), encode_text(key), nullcontext())
+            replace_file(key_file(path), encode_text(key), _NO_LOCK)
 
     def _drop_key(self, path: Path) -> None:
         key = read_key_file(path, self.extension)

@@ -26,7 +26,6 @@ OF_THE_MESSAGE = frozenset(('content-length', 'content-range', 'transfer-encodin
 # The list of parts is written anew for each of them
 MAX_PARTS = 1000
 
-_STRONG_TAG = lazy_pattern(r'"[^"]*"')
 _PART_KEY = lazy_pattern(r'.+-(?:parts|part-[0-9a-f]*-[0-9]+-[0-9]+)')
 
 
@@ -109,7 +108,7 @@ def gives_ranges(stored: CachedResponse) -> bool:
 def strong_tag(headers: Mapping[str, Any]) -> str | None:
     """The entity tag of a response, if it is a strong one (RFC 9110, section 8.8.3)"""
     tag = str(headers.get('ETag') or '').strip()
-    return tag if _STRONG_TAG.fullmatch(tag) else None
+    return tag if entity_tags(tag) == [tag] else None
 
 
 def strong_date(headers: Mapping[str, Any], now: datetime) -> str | None:
