@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import locale
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -124,3 +125,13 @@ def format_file_size(n_bytes: float) -> str:
 def assert_never(value: NoReturn) -> NoReturn:
     """Marks what type checkers have shown to be out of reach"""
     raise AssertionError(f'Unexpected value: {value!r}')
+
+
+def decode_text(data: bytes) -> str | bytes:
+    """Text of a file, which earlier versions wrote in the encoding of the platform; as it is if it is no text"""
+    for encoding in ('utf-8', locale.getpreferredencoding(False)):
+        try:
+            return data.decode(encoding, 'surrogatepass' if encoding == 'utf-8' else 'strict')
+        except (LookupError, UnicodeDecodeError):  # noqa: PERF203
+            continue
+    return data

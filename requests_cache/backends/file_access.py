@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import locale
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -155,13 +154,3 @@ def encode_text(value: object) -> bytes:
         return bytes(value)
     kind = type(value).__name__
     raise BackendError(f'A file holds text or bytes, and the serializer gave a {kind}') from TypeError(kind)
-
-
-def decode_text(data: bytes) -> str | bytes:
-    """Text of a file, which earlier versions wrote in the encoding of the platform; as it is if it is no text"""
-    for encoding in ('utf-8', locale.getpreferredencoding(False)):
-        try:
-            return data.decode(encoding, 'surrogatepass' if encoding == 'utf-8' else 'strict')
-        except (LookupError, UnicodeDecodeError):  # noqa: PERF203
-            continue
-    return data

@@ -12,12 +12,12 @@ from threading import RLock
 from typing import Any
 from weakref import WeakValueDictionary
 
+from .._utils import decode_text
 from ..exceptions import BackendError
 from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerType
 from ..serializers.preconf import json_serializer
 from .file_access import (
-    decode_text,
     encode_text,
     has_entry_mode,
     make_directory,
@@ -124,7 +124,11 @@ class FileDict(BaseStorage[str, Any]):
             raise KeyError(key) from None
         except OSError as e:
             raise BackendError(f'Could not read {path}: {e}') from e
-        return self.deserialize(key, data if self.is_binary else decode_text(data))
+        return self.deserialize(key, self._content(data))
+
+    def _content(self, data: bytes) -> str | bytes:
+        """What a file holds, as the serializer takes it"""
+        return data if self.is_binary or getattr(self.serializer, 'takes_buffers', False) else decode_text(data)
 
     def _peek(self, key: str) -> Any:
         """Read an entry without counting as a use of it"""
@@ -247,7 +251,7 @@ class FileDict(BaseStorage[str, Any]):
     def _is_readable(self, path: Path) -> bool:
         try:
             data = read_file(path)
-            value = self.serializer.loads(data if self.is_binary else decode_text(data))  # type: ignore[union-attr]
+            value = self.serializer.loads(self._content(data))  # type: ignore[union-attr]
         except Exception:
             return False
         return isinstance(value, CachedResponse)

@@ -42,6 +42,11 @@ class CattrStage(Stage):
             self._converter = self._make_converter()
         return self._converter
 
+    @property
+    def takes_buffers(self) -> bool:
+        """Whether a body in base64 may be a view of bytes, which a converter would not know"""
+        return self._converter is None and self.factory is None
+
     def dumps(self, value: Any) -> Any:
         if not isinstance(value, CachedResponse):
             return value

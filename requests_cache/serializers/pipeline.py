@@ -89,6 +89,11 @@ class SerializerPipeline:
     def load_stages(self) -> list[Callable[[Any], Any]]:
         return [stage.loads for stage in reversed(self.stages)]
 
+    @property
+    def takes_buffers(self) -> bool:
+        """Whether `loads` takes bytes in place of text, as all stages take what the one before then makes of them"""
+        return all(getattr(stage, 'takes_buffers', False) for stage in self.stages)
+
     def dumps(self, value: Any) -> Any:
         """Run the value through all stages"""
         try:

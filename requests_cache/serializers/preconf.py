@@ -12,7 +12,7 @@ from operator import methodcaller
 from typing import Any
 
 from .cattrs import CattrStage
-from .json_text import load_entry
+from .json_text import JsonTextStage, load_entry
 from .pipeline import SerializerPipeline, Stage
 from .record import map_values
 from .unpickling import dumps as plain_pickle_dumps
@@ -130,11 +130,16 @@ _pickle_stage = Stage(dumps=plain_pickle_dumps, loads=plain_pickle_loads)
 
 pickle_serializer = SerializerPipeline([base_stage, _pickle_stage], name='pickle', is_binary=True)
 json_serializer = SerializerPipeline(
-    [json_preconf_stage, Stage(dumps=partial(json.dumps, indent=2), loads=partial(load_entry, loads=json.loads))],
+    [
+        json_preconf_stage,
+        JsonTextStage(dumps=partial(json.dumps, indent=2), loads=partial(load_entry, loads=json.loads)),
+    ],
     name='json',
 )
 ujson_serializer = SerializerPipeline(
-    [ujson_preconf_stage, Stage(dumps=_ujson_dumps, loads=_ujson_loads)], name='ujson', requires=[('ujson', 'json')]
+    [ujson_preconf_stage, JsonTextStage(dumps=_ujson_dumps, loads=_ujson_loads)],
+    name='ujson',
+    requires=[('ujson', 'json')],
 )
 orjson_serializer = SerializerPipeline(
     [orjson_preconf_stage, Stage(dumps=_orjson_dumps, loads=_orjson_loads)],

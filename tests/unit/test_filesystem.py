@@ -119,6 +119,19 @@ class TestLayout:
         (cache_path / 'key.dat').write_bytes('d\u00e9j\u00e0 vu \u20ac'.encode('cp1252'))
         assert storage['key'] == 'd\u00e9j\u00e0 vu \u20ac'
 
+    def test_stages_of_the_user_get_text(self, cache_path: Path) -> None:
+        seen: list[Any] = []
+        pipeline = json_serializer.copy()
+        pipeline.stages.insert(
+            1, Stage(dumps=lambda record: record, loads=lambda record: seen.append(record) or record)
+        )
+        pipeline.stages.append(Stage(dumps=str.swapcase, loads=lambda text: seen.append(text) or text.swapcase()))
+        storage = FileDict(cache_path, serializer=pipeline)
+        storage[KEY] = make_response(1)
+        assert facts(storage[KEY]) == facts(make_response(1))
+        text, record = seen
+        assert (type(text), type(record['_content'])) == (str, str)
+
     def test_a_serializer_that_gives_something_else(self, cache_path: Path) -> None:
         storage = FileDict(cache_path, serializer=None)
         with pytest.raises(BackendError, match='dict'):

@@ -396,20 +396,29 @@ class TestReadingJsonInParts:
         text = serializer(name, decode_content=True).dumps(original)
         assert ('"_decoded_content"' in text) is (content_type != 'image/png')
         assert serializer(name).loads(text) == from_record(json.loads(text)) == original
+        assert serializer(name).loads(text.encode()) == original
 
     @pytest.mark.parametrize('indent', [None, 2, 4])
     @pytest.mark.parametrize('order', [sorted, list, lambda names: sorted(names, reverse=True)])
     def test_written_by_another_tool(self, indent, order):
         document = json.loads(serializer('json', decode_content=True).dumps(response()))
         text = json.dumps({name: document[name] for name in order(document)}, indent=indent)
-        assert serializer('json').loads(text) == response()
+        assert serializer('json').loads(text) == serializer('json').loads(text.encode()) == response()
+
+    @pytest.mark.parametrize('damage', [lambda b: b[:-1], lambda b: b[4:], lambda b: '*' + b[1:], lambda b: ''])
+    def test_damaged_body(self, damage):
+        text = serializer('json').dumps(response())
+        body = json.loads(text)['_content']
+        for content in (text.replace(body, damage(body), 1), text.replace(body, damage(body), 1).encode()):
+            with pytest.raises(InvalidEntryError):
+                serializer('json').loads(content)
 
     def test_escapes_in_the_body(self):
         text = serializer('json', decode_content=True).dumps(response())
         first = json.loads(text)['_content'][0]
         escaped = text.replace(f'"_content": "{first}', f'"_content": "\\u{ord(first):04x}', 1)
         assert escaped != text
-        assert serializer('json').loads(escaped) == response()
+        assert serializer('json').loads(escaped) == serializer('json').loads(escaped.encode()) == response()
 
     def test_torn_readable_copy(self):
         """Nobody reads it, so it does no harm that its end is lost"""
