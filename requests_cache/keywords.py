@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from logging import getLogger
 from typing import Any
 
@@ -10,6 +11,8 @@ from .backends.registry import CACHE_NAME_KWARGS
 from .policy.settings import nearest_name, setting_names
 
 logger = getLogger(__name__)
+# Looking at a signature takes as long as opening a database
+_accepted_keywords = lru_cache(maxsize=32)(accepted_keywords)
 
 
 def parent_keywords(
@@ -25,7 +28,7 @@ def parent_keywords(
     """
     mro = session_class.__mro__
     parent = next(cls for cls in mro[mro.index(mixin) + 1 :] if '__init__' in cls.__dict__)
-    parent_names = accepted_keywords(parent.__init__)  # type: ignore[misc]
+    parent_names = _accepted_keywords(parent.__init__)  # type: ignore[misc]
     settings = setting_names() | frozenset(CACHE_NAME_KWARGS)
     given = {k: v for k, v in kwargs.items() if v is not None}
     if parent_names is None:  # it takes any name

@@ -36,6 +36,11 @@ class LRUTable(Table):
         self.sum_and_count = f'SELECT COALESCE(SUM(size), 0), COUNT(*) FROM {table}'
         self.access_times = f'SELECT key, access_time FROM {table}'
 
+    @property
+    def is_complete(self) -> str:
+        literals = [f"""'{name.replace("'", "''")}'""" for name in self._schema()]
+        return f'(SELECT COUNT(*) FROM sqlite_master WHERE name IN ({", ".join(literals)})) = {len(literals)}'
+
     def lacking(self, connection: Connection) -> list[str]:
         present = {name for (name,) in connection.execute('SELECT name FROM sqlite_master').fetchall()}
         return [statement for name, statement in self._schema().items() if name not in present]

@@ -63,7 +63,8 @@ class SQLiteDict(TableStorage):
         use_memory: Keep the database in memory, until it is closed
         use_temp: Put a relative path under the directory for temporary files
         wal: Use a write-ahead log, so that reading and writing do not wait for each other
-        database: Share the connection of another storage; all of the above but `table_name` and `serializer` is its
+        database: Share the connection of another storage, whose `db_path` this is; all of the above but `table_name`
+            and `serializer` is its
         kwargs: Keywords of `sqlite3.connect`; `decode_content`
 
     Raises:
@@ -101,7 +102,7 @@ class SQLiteDict(TableStorage):
         self.fast_save = fast_save
         self.wal = wal
         self._table = self._make_table(table_name)
-        self.db_path = database_path(db_path, options)
+        self.db_path = db_path if database else database_path(db_path, options)
         self._database = database or make_database(self.db_path, _connect, (self._table,), options)
 
     def _make_table(self, name: str) -> Table:
@@ -156,11 +157,10 @@ class SQLiteCache(BaseCache):
             'wal': wal,
         }
         tables = (Table('responses'), Table('redirects'))
-        database = make_database(database_path(db_path, options), _connect, tables, options)
-        self.responses = SQLiteDict(
-            db_path, 'responses', serializer=serializer or pickle_serializer, database=database, **options
-        )
-        self.redirects = SQLiteDict(db_path, 'redirects', serializer=None, database=database, **options)
+        path = database_path(db_path, options)
+        options['database'] = make_database(path, _connect, tables, options)
+        self.responses = SQLiteDict(path, 'responses', serializer=serializer or pickle_serializer, **options)
+        self.redirects = SQLiteDict(path, 'redirects', serializer=None, **options)
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:

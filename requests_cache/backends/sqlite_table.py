@@ -6,12 +6,15 @@ import marshal
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .sqlite_errors import OperationalError
+
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
 PAGE_ROWS = 999
 PAGE_BYTES = 4_000_000
 SORTED_PAGE_ROWS = 64
+_IS_INDEX = "type = 'index' AND name = 'expires_idx'"
 SORT_ORDERS = {'expires': 'expires', 'size': 'length(value)', 'key': 'key'}
 
 
@@ -76,6 +79,14 @@ class Table:
         self.count_unexpired = f'SELECT COUNT(*) FROM {table} WHERE expires IS NULL OR expires > ?'
         self.set_expiration = f'UPDATE {table} SET expires = ? WHERE key = ? AND expires IS NULL'
 
+    @property
+    def is_complete(self) -> str:
+        """An expression that is true if the table lacks nothing; it may be an error otherwise"""
+        return (
+            f'EXISTS (SELECT 1 FROM sqlite_master WHERE {_IS_INDEX}) '
+            f'AND NOT EXISTS (SELECT key, value, expires FROM {self.quoted} LIMIT 0)'
+        )
+
     def delete_in(self, column: str, count: int) -> str:
         return f'DELETE FROM {self.quoted} WHERE {column} IN ({",".join("?" * count)})'
 
@@ -101,7 +112,7 @@ class Table:
         elif 'expires' not in columns:
             statements.append(f'ALTER TABLE {self.quoted} ADD COLUMN expires INTEGER')
         # Names of indexes are per database, and the first table has it
-        index = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'index' AND name = 'expires_idx'")
+        index = connection.execute(f'SELECT 1 FROM sqlite_master WHERE {_IS_INDEX}')
         if not index.fetchone():
             statements.append(f'CREATE INDEX IF NOT EXISTS expires_idx ON {self.quoted} (expires)')
         return statements
@@ -164,7 +175,7 @@ def prepare(connection: Connection, tables: Sequence[Table]) -> None:
     Raises:
         sqlite3.Error: One does not exist, and cannot be made
     """
-    if not any(table.lacking(connection) for table in tables):
+    if _are_complete(connection, tables):
         return
     try:
         connection.execute('BEGIN IMMEDIATE')
@@ -177,6 +188,16 @@ def prepare(connection: Connection, tables: Sequence[Table]) -> None:
         # In a database that cannot be written to, entries can still be read
         if not all(table.columns(connection) for table in tables):
             raise
+
+
+def _are_complete(connection: Connection, tables: Sequence[Table]) -> bool:
+    """One statement for what is nearly always so"""
+    try:
+        return bool(connection.execute(f'SELECT {" AND ".join(t.is_complete for t in tables)}').fetchone()[0])
+    except OperationalError as e:
+        if 'no such' not in str(e):
+            raise
+        return False
 
 
 def unpack(pages: Sequence[bytes]) -> Iterator[list[Any]]:
