@@ -58,7 +58,7 @@ def _send(call: Call) -> AnyResponse:
         decision = call.rules.decide_read(call.policy, stored, utcnow())
         call.reason = decision.reason
         if isinstance(decision, Use) and stored is not None:
-            return _use(call, stored)
+            return _use(call, stored, decision.age_seconds)
         if isinstance(decision, UseAndRefresh) and stored is not None:
             background = call.with_changes(conditions=decision.conditions)
             call.session._resend_async(own_request(background), background, stored._copy())
@@ -117,12 +117,13 @@ def _read(call: Call) -> CachedResponse | None:
     return stored if stored is None or answers(call, stored) else None
 
 
-def _use(call: Call, stored: CachedResponse) -> AnyResponse:
+def _use(call: Call, stored: CachedResponse, age_seconds: int | None = None) -> AnyResponse:
     """Answer with a stored response, which may be that to a redirect that is or is not to be followed"""
     if stored.history and not call.follows_redirects:
         stored = first_of(stored)
     if call.is_strict:
-        stored = _standard().present(call.request.method, call.request.headers, stored, utcnow())
+        method, fields = call.request.method, call.request.headers
+        stored = _standard().present(call.policy, method, fields, stored, utcnow(), age_seconds)
     if call.policy.ranges:
         stored = _standard().in_ranges(call, stored)
     if stored.status_code >= 300 and stored.is_redirect:

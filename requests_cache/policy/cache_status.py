@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
 
 from .request import RequestPolicy
 
@@ -22,8 +22,7 @@ _FWD = {
 }
 
 
-@frozen
-class CacheStatus:
+class CacheStatus(NamedTuple):
     """The members of a `Cache-Status` field; its text is their value in it, without the key
 
     Args:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
 from .._utils import lazy_pattern
-from .directives import lower_names
 from .http_date import parse_http_date
 
 # Conditions that only the origin can judge (RFC 9110, section 13)
 FOR_THE_ORIGIN = frozenset(('if-match', 'if-unmodified-since'))
 OWN_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
+_OWN_NAMES = frozenset(name.lower() for name in OWN_CONDITIONS)
 
 # Header fields that a 304 has, if a 200 would have had them (RFC 9110, section 15.4.5)
 FIELDS_OF_304 = frozenset(
@@ -27,10 +27,14 @@ def entity_tags(value: str) -> list[str]:
     return _ENTITY_TAG.findall(value)
 
 
-def has_conditions(headers: Mapping[str, Any]) -> bool:
-    """Whether a request asks for a response only if it is not one that the caller has"""
-    names = lower_names(headers)
-    return any(name.lower() in names and headers.get(name) is not None for name in OWN_CONDITIONS)
+def has_conditions(headers: Mapping[str, Any], names: Set[str]) -> bool:
+    """Whether a request asks for a response only if it is not one that the caller has
+
+    Args:
+        headers: Header fields of the request
+        names: Their names in lower case
+    """
+    return any(headers.get(name) is not None for name in names & _OWN_NAMES)
 
 
 def is_not_modified(request: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:

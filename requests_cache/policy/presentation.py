@@ -10,7 +10,8 @@ from requests.structures import CaseInsensitiveDict
 
 from ..models.response import CachedResponse
 from .http_date import format_http_date
-from .preconditions import FIELDS_OF_304, has_conditions, is_not_modified
+from .preconditions import FIELDS_OF_304, is_not_modified
+from .request import RequestPolicy
 from .strict_directives import named_by_connection, response_directives
 from .strict_state import age_seconds
 
@@ -21,19 +22,28 @@ OF_THE_CONNECTION = frozenset(
 )  # fmt: skip
 
 
-def present(method: str | None, request: Mapping[str, Any], stored: CachedResponse, now: datetime) -> CachedResponse:
+def present(
+    policy: RequestPolicy,
+    method: str | None,
+    request: Mapping[str, Any],
+    stored: CachedResponse,
+    now: datetime,
+    age: int | None = None,
+) -> CachedResponse:
     """A stored response as the answer to a request: with its age, and as a 304 if the caller has it already
 
     Args:
+        policy: What applies to the request
         method: Method of the request
         request: Header fields of the request
         stored: The stored response, which is the caller's to change
         now: The current time (UTC)
+        age: Its current age in seconds, if that is known
     """
     headers = stored.headers
-    headers['Age'] = str(age_seconds(stored, now))
+    headers['Age'] = str(age_seconds(stored, now) if age is None else age)
     set_headers(stored, headers)
-    if stored.status_code in (200, 206) and has_conditions(request) and is_not_modified(request, headers, now):
+    if policy.is_conditional and stored.status_code in (200, 206) and is_not_modified(request, headers, now):
         return _not_modified(stored)
     if method == 'HEAD':
         stored._content = b''

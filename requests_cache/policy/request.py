@@ -45,6 +45,7 @@ class RequestPolicy(NamedTuple):
         stale_while_revalidate: Allowance for the use of stale responses while they are renewed
         strict: Directives of the request by the standard, if the session goes by it
         authorized: Whether the request has credentials
+        is_conditional: Whether, by the standard, the request asks for a response only if it is not one the caller has
         ranges: By the standard, what is asked for of the response; empty if the cache cannot tell, None for all of it
     """
 
@@ -60,6 +61,7 @@ class RequestPolicy(NamedTuple):
     stale_while_revalidate: bool | ExpirationTime
     strict: StrictDirectives | None = None
     authorized: bool = False
+    is_conditional: bool = False
     ranges: tuple[ByteRange, ...] | None = None
 
 

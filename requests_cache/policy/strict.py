@@ -47,7 +47,7 @@ def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datet
     state, request = freshness(policy, stored, now), policy.strict or NOTHING
     reason = _reason_to_validate(policy, state, request)
     if reason is None:
-        return Use('fresh' if state.is_fresh else 'max-stale')
+        return Use('fresh' if state.is_fresh else 'max-stale', state.age_seconds)
     if policy.only_if_cached:
         return GatewayTimeout(reason)
     if reason == 'stale' and state.may_be_stale and _may_revalidate_later(policy, state, stored, now):

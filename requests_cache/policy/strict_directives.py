@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
 
-from .directives import MAX_SECONDS, digits_to_seconds, lower_names, parse_cache_control
+from .directives import MAX_SECONDS, digits_to_seconds, parse_cache_control
 
 INVALID = -1
 MAX_REMEMBERED_LENGTH = 500
@@ -45,16 +45,14 @@ class StrictDirectives(NamedTuple):
     no_cache_fields: frozenset[str] = frozenset()
     private_fields: frozenset[str] = frozenset()
 
-    @classmethod
-    def from_headers(cls, headers: Mapping[str, Any]) -> StrictDirectives:
-        """Read the directives of a message; of a number given more than once the first counts (section 4.2.1)"""
-        text = headers.get('Cache-Control')
-        parse = _parse if len(text or '') <= MAX_REMEMBERED_LENGTH else _parse.__wrapped__
-        return parse(text)
+
+def parsed(text: str | bytes) -> StrictDirectives:
+    """The directives in a field value; of a number given more than once the first counts (section 4.2.1)"""
+    return _parse(text) if len(text) <= MAX_REMEMBERED_LENGTH else _parse.__wrapped__(text)
 
 
 @lru_cache(maxsize=256)
-def _parse(text: str | bytes | None) -> StrictDirectives:
+def _parse(text: str | bytes) -> StrictDirectives:
     values: dict[str, Any] = {}
     for directive, value in parse_cache_control(text):
         name = directive.replace('-', '_')
@@ -70,11 +68,16 @@ def _parse(text: str | bytes | None) -> StrictDirectives:
 NOTHING = StrictDirectives()
 
 
-def request_directives(headers: Mapping[str, Any]) -> StrictDirectives:
-    """The directives of a request; `Pragma` counts where there is no `Cache-Control` (section 5.4)"""
-    names = lower_names(headers)
-    if 'cache-control' in names and headers.get('Cache-Control') is not None:
-        return StrictDirectives.from_headers(headers)
+def request_directives(headers: Mapping[str, Any], names: Set[str]) -> StrictDirectives:
+    """The directives of a request; `Pragma` counts where there is no `Cache-Control` (section 5.4)
+
+    Args:
+        headers: Header fields of the request
+        names: Their names in lower case
+    """
+    text = headers.get('Cache-Control') if 'cache-control' in names else None
+    if text is not None:
+        return parsed(text)
     pragma = headers.get('Pragma') if 'pragma' in names else None
     if pragma is not None and any(name == 'no-cache' for name, _ in parse_cache_control(pragma)):
         return StrictDirectives(no_cache=True)
@@ -83,7 +86,8 @@ def request_directives(headers: Mapping[str, Any]) -> StrictDirectives:
 
 def response_directives(headers: Mapping[str, Any]) -> StrictDirectives:
     """The directives of a response"""
-    return StrictDirectives.from_headers(headers) if headers.get('Cache-Control') is not None else NOTHING
+    text = headers.get('Cache-Control')
+    return parsed(text) if text is not None else NOTHING
 
 
 def _seconds(name: str, value: str | None) -> int:

@@ -34,7 +34,8 @@ class Received(NamedTuple):
 
 def age_value_seconds(headers: Mapping[str, Any]) -> int:
     """`age_value`: the first member of `Age`; 0 if that is no number (section 5.1)"""
-    return digits_to_seconds(str(headers.get('Age') or '').partition(',')[0].strip()) or 0
+    value = headers.get('Age')
+    return (digits_to_seconds(str(value).partition(',')[0].strip()) or 0) if value else 0
 
 
 def date_value(received: Received) -> datetime:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .directives import NO_DIRECTIVES, lower_names
 from .expiration import DO_NOT_CACHE, get_url_expiration
-from .preconditions import FOR_THE_ORIGIN
+from .preconditions import FOR_THE_ORIGIN, has_conditions
 from .ranges import parse_ranges
 from .request import NO_OPTIONS, RequestOptions, RequestPolicy, by_user, first_reason
 from .settings import DEFAULT_METHODS, CacheSettings
@@ -23,7 +23,8 @@ def strict_request_policy(
     disabled: bool = False,
 ) -> RequestPolicy:
     """Bring together what applies to a request (RFC 9111, sections 3, 4 and 5.2.1); arguments as `request_policy`"""
-    directives = request_directives(headers)
+    names = lower_names(headers)
+    directives = request_directives(headers, names)
     methods: Any = settings.allowable_methods
     method_allowed = method in DEFAULT_METHODS and method in methods
     expire_after = by_user(url, settings, options, get_url_expiration)
@@ -32,7 +33,6 @@ def strict_request_policy(
         skip = first_reason(
             ('disabled', disabled or settings.disabled), ('method', not method_allowed), ('do not cache', True)
         )
-    names = lower_names(headers)
     wanted = headers.get('Range') if method == 'GET' and 'range' in names else None
     ranges = parse_ranges(wanted) if wanted is not None else None
     # What the cache cannot make out may mean something to the origin
@@ -51,5 +51,6 @@ def strict_request_policy(
         stale_while_revalidate=settings.stale_while_revalidate,
         strict=directives,
         authorized='authorization' in names and headers.get('Authorization') is not None,
+        is_conditional=has_conditions(headers, names),
         ranges=ranges,
     )

@@ -32,8 +32,22 @@ class _OnConditions(NamedTuple):
         return not _is_same(self, other)
 
 
-class Use(_Because):
-    """Answer with the stored response"""
+class Use(NamedTuple):
+    """Answer with the stored response
+
+    Args:
+        reason: Why
+        age_seconds: Its current age, if that was needed for the decision
+    """
+
+    reason: str
+    age_seconds: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return _is_same(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not _is_same(self, other)
 
 
 class UseAndRefresh(_OnConditions):

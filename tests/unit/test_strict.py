@@ -15,7 +15,7 @@ from requests_cache import DO_NOT_CACHE, CachedResponse, CacheSettings
 from requests_cache.policy.directives import parse_cache_control
 from requests_cache.policy.http_date import format_http_date, parse_http_date
 from requests_cache.policy.invalidation import invalidated_urls, origin
-from requests_cache.policy.preconditions import entity_tags, has_conditions, is_not_modified
+from requests_cache.policy.preconditions import entity_tags, is_not_modified
 from requests_cache.policy.presentation import present, storable_headers
 from requests_cache.policy.request import RequestOptions
 from requests_cache.policy.rules import DEFAULT, rules_for, standard
@@ -23,9 +23,7 @@ from requests_cache.policy.strict import decide_on_error, decide_read, decide_st
 from requests_cache.policy.strict_directives import (
     INVALID,
     NOTHING,
-    StrictDirectives,
     named_by_connection,
-    request_directives,
     response_directives,
 )
 from requests_cache.policy.strict_freshness import age_value_seconds
@@ -66,7 +64,8 @@ def stored(control=None, age=0, status_code=200, **headers):
 
 
 def read(response, request=None, **kwargs):
-    return decide_read(policy({'Cache-Control': request} if request else None, **kwargs), response, NOW)
+    decision = decide_read(policy({'Cache-Control': request} if request else None, **kwargs), response, NOW)
+    return decision._replace(age_seconds=None) if isinstance(decision, Use) else decision
 
 
 def store(control=None, status_code=200, headers=None, request=None, delay=0, **kwargs):
@@ -84,7 +83,7 @@ class TestDirectives:
     def test_numbers(self):
         directives = response_directives({'Cache-Control': 'max-age=5, max-age=7, s-maxage=x, stale-if-error'})
         assert (directives.max_age, directives.s_maxage, directives.stale_if_error) == (5, INVALID, INVALID)
-        assert request_directives({'Cache-Control': 'max-stale'}).max_stale == 2**31
+        assert policy({'Cache-Control': 'max-stale'}).strict.max_stale == 2**31
         assert response_directives({'Cache-Control': 'max-age=99999999999'}).max_age == 2**31
         assert response_directives({'Cache-Control': 'max-age="5"'}).max_age == 5
         assert response_directives({'Cache-Control': 'max-age=-5'}).max_age == INVALID
@@ -97,9 +96,9 @@ class TestDirectives:
         assert response_directives({}) is NOTHING
 
     def test_pragma_in_the_absence_of_cache_control(self):
-        assert request_directives({'Pragma': 'no-cache'}).no_cache
-        assert request_directives({'Pragma': 'other'}) is request_directives({}) is NOTHING
-        assert not request_directives({'Pragma': 'no-cache', 'Cache-Control': 'max-age=5'}).no_cache
+        assert policy({'Pragma': 'no-cache'}).strict.no_cache
+        assert policy({'Pragma': 'other'}).strict is policy({}).strict is NOTHING
+        assert not policy({'Pragma': 'no-cache', 'Cache-Control': 'max-age=5'}).strict.no_cache
 
     def test_connection(self):
         assert named_by_connection({'connection': 'Close , X-Own,'}) == {'close', 'x-own'}
@@ -107,7 +106,7 @@ class TestDirectives:
 
     @given(st.text() | st.binary())
     def test_anything(self, text):
-        StrictDirectives.from_headers({'Cache-Control': text})
+        response_directives({'Cache-Control': text})
 
     @given(
         st.lists(st.tuples(TOKENS, st.none() | TOKENS | QUOTED_STRINGS), max_size=5), st.lists(LIST_GAPS, min_size=6)
@@ -421,23 +420,29 @@ class TestPreconditions:
     )
     def test_conditions(self, request_headers, headers, not_modified):
         assert is_not_modified(request_headers, headers, NOW) is not_modified
-        assert has_conditions(request_headers)
+        assert policy(request_headers).is_conditional
 
     def test_entity_tags(self):
         assert entity_tags('W/"a", "b"') == ['"a"', '"b"']
-        assert not has_conditions({'If-Match': 'x'})
+        assert not policy({'If-Match': 'x'}).is_conditional
+
+    def test_age_is_that_of_the_decision(self):
+        response = stored('max-age=60', age=30)
+        assert decide_read(policy(), response, NOW).age_seconds == 30
+        assert present(policy(), 'GET', {}, response, NOW, 31).headers['Age'] == '31'
 
     def test_presentation(self):
         response = stored('max-age=60', age=30, ETag='"1"', X_Other='1', Content_Type='text/plain')
         response._content = b'body'
-        shown = present('GET', CaseInsensitiveDict(), response, NOW)
+        known = CaseInsensitiveDict({'If-None-Match': '"1"'})
+        shown = present(policy(), 'GET', {}, response, NOW)
         assert (shown.status_code, shown.content, shown.headers['Age']) == (200, b'body', '30')
-        answer = present('GET', CaseInsensitiveDict({'If-None-Match': '"1"'}), response, NOW)
+        answer = present(policy(known), 'GET', known, response, NOW)
         assert (answer.status_code, answer.reason, answer.content) == (304, 'Not Modified', b'')
         assert set(answer.headers) == {'Cache-Control', 'ETag', 'Age'}
-        assert present('HEAD', CaseInsensitiveDict(), response, NOW).content == b''
+        assert present(policy(), 'HEAD', {}, response, NOW).content == b''
         error = stored('max-age=60', status_code=404, **ETAG)
-        assert present('GET', CaseInsensitiveDict({'If-None-Match': '"1"'}), error, NOW).status_code == 404
+        assert present(policy(known), 'GET', known, error, NOW).status_code == 404
 
 
 class TestInvalidation:
