@@ -6,28 +6,31 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from threading import Barrier, Thread
 from typing import Any
 
+import requests
 from _opening import Options, fetched, opened, store
+from _requests import preparing
 from _timing import Sample
 
 SECONDS = 1.0
 
 
-def hits_in_time(session: Any, url: str, wait: Callable[[], Any]) -> int:
+def calls_in_time(call: Callable[[], Any], wait: Callable[[], Any]) -> int:
     wait()
-    hits, end = 0, time.perf_counter() + SECONDS
+    calls, end = 0, time.perf_counter() + SECONDS
     while time.perf_counter() < end:
-        fetched(session, url)
-        hits += 1
-    return hits
+        call()
+        calls += 1
+    return calls
 
 
-def by_threads(session: Any, url: str, number: int) -> int:
+def by_threads(call: Callable[[], Any], number: int) -> int:
     barrier = Barrier(number)
     counts: list[int] = []
-    threads = [Thread(target=lambda: counts.append(hits_in_time(session, url, barrier.wait))) for _ in range(number)]
+    threads = [Thread(target=lambda: counts.append(calls_in_time(call, barrier.wait))) for _ in range(number)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -39,7 +42,7 @@ def by_threads(session: Any, url: str, number: int) -> int:
 def one_process(options: Options, url: str, barrier: Any, counts: Any) -> None:
     with opened(options, 'sqlite') as session:
         store(session, url)
-        counts.put(hits_in_time(session, url, barrier.wait))
+        counts.put(calls_in_time(partial(fetched, session, url), barrier.wait))
 
 
 def by_processes(options: Options, url: str, number: int) -> int:
@@ -53,17 +56,19 @@ def by_processes(options: Options, url: str, number: int) -> int:
         return sum(counts.get(timeout=60) for _ in processes)
 
 
-def shared_and_alone(count_hits: Callable[[int], int], number: int) -> Sample:
-    alone, together = count_hits(1), count_hits(number)
+def shared_and_alone(count_calls: Callable[[int], int], number: int) -> Sample:
+    alone, together = count_calls(1), count_calls(number)
     return {'seconds': SECONDS / together, 'alone': SECONDS / alone}
 
 
 def threads(options: Options, number: int) -> Sample:
-    """Hits per second of several threads with one session, and of one"""
+    """Hits per second of several threads with one session, and of one; and what preparing the requests takes them"""
     url = options['origin'] + '/json'
-    with opened(options, 'sqlite') as session:
+    with opened(options, 'sqlite') as session, requests.Session() as plain:
         store(session, url)
-        return shared_and_alone(lambda n: by_threads(session, url, n), number)
+        hits = shared_and_alone(partial(by_threads, partial(fetched, session, url)), number)
+        floor = shared_and_alone(partial(by_threads, preparing(plain, url)), number)
+        return {**hits, 'floor': floor['seconds'], 'floor alone': floor['alone']}
 
 
 def processes(options: Options, number: int) -> Sample:

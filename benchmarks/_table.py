@@ -34,10 +34,10 @@ def bar_rows(measured: Measured) -> Iterator[Row]:
         if numbers:
             low, middle, high = spread(numbers)
             stretch = '' if bar.stretch is None else f'{bar.stretch:g}'
-            sign = '≥' if bar.at_least else '≤'
-            met = 'yes' if bar.is_met_by(middle) else 'no'
+            limit = '' if bar.limit is None else f'{"≥" if bar.at_least else "≤"} {bar.limit:g}'
+            met = '' if bar.limit is None else 'yes' if bar.is_met_by(middle) else 'no'
             shown = f'{middle:.2f} ({low:.2f} … {high:.2f})'
-            yield [CASES[bar.case], bar.quantity, shown, f'{sign} {bar.limit:g}', stretch, met]
+            yield [CASES[bar.case], bar.quantity, shown, limit, stretch, met]
 
 
 def time_rows(measured: Measured) -> Iterator[Row]:
