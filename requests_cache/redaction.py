@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from requests.cookies import RequestsCookieJar
 
 from ._utils import lazy_pattern
-from .models.request import CachedRequest
+from .models.request import AnyPreparedRequest, CachedRequest
 from .models.response import CachedResponse
 from .request_bodies import (
     REDACTED,
@@ -52,6 +52,7 @@ JSON_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 PART_TYPE = lazy_pattern(rb'^content-type:[ \t]*([^\r\n]*)', re.IGNORECASE | re.MULTILINE)
 URL_PARTS = lazy_pattern(r'([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
 URL_HEADERS = frozenset({'content-location', 'location', 'referer'})
+_SPECIAL_HEADERS = URL_HEADERS | {'cookie', 'set-cookie'}
 
 
 def redact_response(response: CachedResponse, ignored_parameters: Iterable[str] | None) -> CachedResponse:
@@ -105,13 +106,17 @@ def _redact_response(response: CachedResponse, names: Names) -> None:
         _redact_response(earlier, names)
 
 
-def _redact_request(original: CachedRequest, names: Names) -> CachedRequest:
-    request = CachedRequest.from_request(original)
-    request.url = _redact_url(request.url, names)
-    request.body = _redact_body(request.body, request.headers, names)
-    request.headers = type(request.headers)(_redact_fields(request.headers.items(), names))
-    request.cookies = _redact_cookies(request.cookies, names, 'cookie')
-    return request
+def _redact_request(original: AnyPreparedRequest, names: Names) -> CachedRequest:
+    if not isinstance(original, CachedRequest):
+        original = CachedRequest.from_request(original)
+    headers = original.headers
+    return CachedRequest(
+        body=_redact_body(original.body, headers, names) if original.body else b'',
+        cookies=_redact_cookies(original.cookies, names, 'cookie').copy(),
+        headers=type(headers)(_redact_fields(headers.items(), names)),
+        method=original.method,
+        url=_redact_url(original.url, names),
+    )
 
 
 def _redact_url(url: Any, names: Names) -> Any:
@@ -119,7 +124,8 @@ def _redact_url(url: Any, names: Names) -> Any:
     if match is None:
         return url
     start, query, fragment = match.groups()
-    start = AUTHORITY.sub(lambda authority: _redact_password(authority[0]), start)
+    if '@' in start:
+        start = AUTHORITY.sub(lambda authority: _redact_password(authority[0]), start)
     if query is not None:
         start += '?' + redact_pairs(query, _tester(names))
     if fragment is not None:
@@ -135,19 +141,17 @@ def _redact_password(authority: str) -> str:
 
 
 def _redact_fields(fields: Iterable[tuple[str, Any]], names: Names) -> list[tuple[str, Any]]:
-    return [(name, _redact_field(name, value, names)) for name, value in fields]
+    watched = names | _SPECIAL_HEADERS
+    return [(n, _redact_field(n.lower(), v, names) if n.lower() in watched else v) for n, v in fields]
 
 
-def _redact_field(name: str, value: Any, names: Names) -> Any:
-    lower_name = name.lower()
+def _redact_field(lower_name: str, value: Any, names: Names) -> Any:
     if lower_name in names:
         return REDACTED
     if lower_name in URL_HEADERS:
         return _redact_url(value, names)
-    if lower_name in ('cookie', 'set-cookie'):
-        text = value.decode('latin-1') if isinstance(value, bytes) else str(value)
-        return _redact_cookie_header(text, names) if lower_name == 'cookie' else _redact_set_cookie(text, names)
-    return value
+    text = value.decode('latin-1') if isinstance(value, bytes) else str(value)
+    return _redact_cookie_header(text, names) if lower_name == 'cookie' else _redact_set_cookie(text, names)
 
 
 def _redact_cookie_header(value: str, names: Names) -> str:

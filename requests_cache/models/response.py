@@ -22,6 +22,7 @@ from .request import CachedRequest
 DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
 DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[type-arg]
 HeaderFields = tuple[tuple[str, str], ...]
+_COPIED = ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url')
 
 
 def _now() -> datetime:
@@ -125,21 +126,18 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """Copy a response, reading its body if that has not been done; `kwargs` replace fields of the copy"""
         if isinstance(response, CachedResponse):
             return response._copy(**kwargs)
-        self = cls(**kwargs)
-        raw: Any = response.raw
-        body = response.content
-        self._content = body if body is not None else b''
+        body, raw = response.content, response.raw
+        fields = {name: getattr(response, name) for name in _COPIED if name not in kwargs}
+        if 'request' not in kwargs and response.request is not None:
+            fields['request'] = CachedRequest.from_request(response.request)
+        if 'next' not in kwargs and response.next is not None:
+            fields['next'] = CachedRequest.from_request(response.next)
+        if 'history' not in kwargs:
+            fields['history'] = [cls.from_response(r, history=[]) for r in response.history]
+        # All at once, as making what takes the place of a field that is not given costs more than copying it
+        self = cls(**{'content': body if body is not None else b'', **fields, **kwargs})
         self._header_fields = repeated_fields(getattr(raw, 'headers', None))
         self._http_version = getattr(raw, 'version', 0) or 0
-        for name in ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url'):
-            if name not in kwargs:
-                setattr(self, name, getattr(response, name))
-        if 'request' not in kwargs and response.request is not None:
-            self.request = CachedRequest.from_request(response.request)
-        if 'next' not in kwargs and response.next is not None:
-            self._next = CachedRequest.from_request(response.next)
-        if 'history' not in kwargs:
-            self.history = [cls.from_response(r, history=[]) for r in response.history]
         return self
 
     def _copy(self, **kwargs: Any) -> CachedResponse:

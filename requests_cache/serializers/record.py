@@ -79,10 +79,11 @@ def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
         record['_decoded_content'] = response._decoded_content
     if response.expires is not None:
         record['expires'] = form.datetime(response.expires)
+    cookies: list[Any] = list(response.cookies)
     optional = {
         '_next': _request_record(response._next, form) if response._next is not None else None,
-        'cookies': {c.name: c.value for c in response.cookies},
-        'cookie_attributes': [cookie_to_dict(c) for c in response.cookies],
+        'cookies': {c.name: c.value for c in cookies},
+        'cookie_attributes': [cookie_to_dict(c) for c in cookies],
         'elapsed': form.timedelta(response.elapsed) if response.elapsed else None,
         'header_fields': [list(f) for f in response._header_fields or ()],
         'headers': dict(response.headers),
