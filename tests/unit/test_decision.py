@@ -361,6 +361,8 @@ class TestValidation:
 
 def test_verdicts_of_different_kinds_are_different():
     assert Use('stale') != Fetch('stale')
+    assert Fetch('stale') != DoNotStore('stale')
+    assert Use('fresh', 5) != Use('fresh', 6)
     assert Validate('stale', {}) != UseAndRefresh('stale', {})
     assert Use('stale') == Use('stale')
     assert Validate('stale', {'If-None-Match': '"1"'}) == Validate('stale', {'If-None-Match': '"1"'})
