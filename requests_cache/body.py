@@ -9,6 +9,8 @@ import urllib3
 from requests import Response
 from urllib3.response import HTTPResponse
 
+from .models.response import CachedResponse
+
 PIECE_BYTES = 64 * 1024
 # Of a decoder of gzip: what follows the last member is passed over
 SWALLOW_DATA = 2
@@ -25,6 +27,8 @@ def read_body(response: Response) -> bool:
         Whether the body is complete. If it is not, the caller meets the same error, in the same place, as without a
         cache.
     """
+    if isinstance(response, CachedResponse):  # the end of a row of redirects, which only whole ones are
+        return True
     if response.__dict__.get('_content', False) is not False:
         return _is_complete(response.raw) and _is_decoded_to_its_end(response)
     raw: Any = response.raw

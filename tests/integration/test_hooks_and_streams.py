@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gzip
+from contextlib import nullcontext
 
 import pytest
 import requests
 from requests.auth import HTTPDigestAuth
-from support.origin import Answer, answer, redirect, revalidating
+from support.origin import NOTICES_SHORT_BODIES, Answer, answer, redirect, revalidating
 
 TEXT = b'first line\nsecond line\n' * 500
 
@@ -140,9 +141,10 @@ class TestStreams:
     def test_incomplete_bodies(self, session, origin, stream, broken, error):
         """Never stored; the error comes as it does without a cache: when the body is read"""
         origin.add('/page', broken)
-        with pytest.raises(error):
+        unnoticed = broken.cut_after and not broken.chunked and not NOTICES_SHORT_BODIES
+        with nullcontext() if unnoticed else pytest.raises(error):
             session.get(origin.url('/page'))
         response = session.get(origin.url('/page'), stream=True)
-        with pytest.raises(error):
+        with nullcontext() if unnoticed else pytest.raises(error):
             response.content  # noqa: B018
         assert len(session.cache.responses) == 0

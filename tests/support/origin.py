@@ -16,13 +16,17 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+import urllib3
+
 from support.wire import PATIENCE_SECONDS, Answer, Hold, RecordedRequest, encode, read_request
 
-__all__ = ['Answer', 'Hold', 'Origin', 'RecordedRequest', 'answer', 'redirect', 'revalidating']
+__all__ = ['NOTICES_SHORT_BODIES', 'Answer', 'Hold', 'Origin', 'RecordedRequest', 'answer', 'redirect', 'revalidating']
 
 Headers = Iterable[tuple[str, str]]
 Handler = Callable[[RecordedRequest], Answer]
 Step = Answer | Handler
+# Before version 2, urllib3 takes a body that is shorter than its Content-Length for a whole one
+NOTICES_SHORT_BODIES = not urllib3.__version__.startswith('1.')
 NOT_FOUND = Answer(404, b'nothing here')
 
 

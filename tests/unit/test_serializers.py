@@ -242,7 +242,7 @@ class TestEarlierVersions:
     def test_base85(self):
         assert from_record(self.base85(b'some content')).content == b'some content'
         assert from_record(self.base85(b'abc', request={'method': 'GET', 'body': ''})).content == b'abc'
-        naive = self.base85(b'abc', created_at='2024-01-01T00:00:00.5', request={})
+        naive = self.base85(b'abc', created_at='2024-01-01T00:00:00.500000', request={})
         assert from_record(naive).content == b'abc'
         assert from_record(naive).created_at.tzinfo is timezone.utc
 
