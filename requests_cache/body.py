@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import IncompleteRead
 from io import BytesIO
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_body(response: Response) -> bool:
         return True
     data, error = _read_raw(raw)
     if error is None and not _is_complete(raw):
-        error = EOFError('the body is shorter than its Content-Length')
+        error = IncompleteRead(b'', raw.length_remaining)
     response.raw = _replay(raw, data, None)
     is_whole = error is None
     if is_whole:
@@ -47,7 +48,7 @@ def read_body(response: Response) -> bool:
         except Exception:  # the caller meets it again when decoding the replay
             is_whole = False
             response.__dict__.update(_content=False, _content_consumed=False)
-    response.raw = _replay(raw, data, error if CHECKS_LENGTH or not isinstance(error, EOFError) else None)
+    response.raw = _replay(raw, data, error)
     return is_whole
 
 
@@ -109,8 +110,11 @@ class _Replay(BytesIO):
 
     def read(self, size: int | None = -1) -> bytes:
         data = super().read(size)
-        # Who asks for all of it, or for more than there is, meets the error
-        is_over = size is None or size < 0 or (size > 0 and not data)
-        if is_over and self.error is not None and not isinstance(self.error, EOFError):
+        if self.error is None:
+            return data
+        # Who asks for all of it, or for more than there is, meets the error; that a body is too short, version 1 of
+        # urllib3 notices in the first case only
+        wants_all = size is None or size < 0
+        if wants_all or (size and not data and type(self.error) is not IncompleteRead):
             raise self.error
         return data

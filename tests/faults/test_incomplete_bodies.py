@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.origin import Answer, Origin, answer, revalidating
+from support.origin import NOTICES_SHORT_BODIES, Answer, Origin, answer, revalidating
 
 from faults.local_caches import SessionFactory
 from requests_cache import CachedSession
@@ -89,6 +89,9 @@ def outcome(get: Callable[[], requests.Response], read: Callable[[requests.Respo
             return 'no body', type(e)
 
 
+needs_notice = pytest.mark.skipif(not NOTICES_SHORT_BODIES, reason='urllib3 1.26 takes a short body for a whole one')
+
+
 @pytest.fixture
 def session(new_session: SessionFactory, local: dict[str, Any]) -> CachedSession:
     return new_session(**local)
@@ -129,6 +132,7 @@ def test_whole_bodies_are_stored(name: str, stream: bool, new_session: SessionFa
         assert response.from_cache is from_cache
 
 
+@needs_notice
 def test_a_body_that_breaks_off_at_the_end_of_redirects(session: CachedSession, origin: Origin) -> None:
     origin.add('/page', BROKEN['shorter than its Content-Length'])
     origin.add('/start', answer(302, headers=[('Location', '/page')]))
@@ -137,6 +141,7 @@ def test_a_body_that_breaks_off_at_the_end_of_redirects(session: CachedSession, 
     assert len(session.cache.responses) == len(session.cache.redirects) == 0
 
 
+@needs_notice
 def test_an_old_entry_outlives_a_new_body_that_breaks_off(session: CachedSession, origin: Origin) -> None:
     """As the new response was not received whole, it replaces nothing"""
     old = answer(200, TEXT, [('ETag', '"1"')])
@@ -149,6 +154,7 @@ def test_an_old_entry_outlives_a_new_body_that_breaks_off(session: CachedSession
     assert session.get(url, only_if_cached=True).content == TEXT
 
 
+@needs_notice
 def test_stale_if_error_covers_it(session: CachedSession, origin: Origin) -> None:
     session.settings.stale_if_error = True
     origin.add('/page', body=TEXT)
