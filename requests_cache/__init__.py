@@ -101,10 +101,7 @@ from .serializers import (
     utf8_serializer,
     yaml_serializer,
 )
-from .session import (
-    CachedSession,
-    CacheMixin,
-)
+from .session import CachedSession, CacheMixin
 
 __all__ = [
     'ALL_METHODS',

@@ -19,9 +19,7 @@ from requests import PreparedRequest, Request, Session
 from requests.structures import CaseInsensitiveDict
 
 from ._utils import lazy_pattern
-from .models.request import AnyPreparedRequest, AnyRequest
-from .redaction import redact_response
-from .request_bodies import (
+from .keys.bodies import (
     FORM_BOUNDARY,
     MAX_NORM_BODY_SIZE,
     REDACTED,
@@ -41,7 +39,9 @@ from .request_bodies import (
     to_bytes,
     to_text,
 )
-from .url_normalization import canonicalize_url
+from .keys.redaction import redact_response
+from .keys.urls import canonicalize_url
+from .models.request import AnyPreparedRequest, AnyRequest
 
 __all__ = [
     'MAX_NORM_BODY_SIZE',

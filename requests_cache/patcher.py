@@ -16,11 +16,12 @@ from threading import RLock
 from typing import Any
 
 import requests
+from requests import Session as OriginalSession
 
 from .backends.base import BackendSpecifier, BaseCache
 from .backends.registry import init_backend
 from .policy.settings import DEFAULT_CACHE_NAME
-from .session import CachedSession, CacheMixin, OriginalSession
+from .session import CachedSession, CacheMixin
 
 StrOrPath = Path | str
 

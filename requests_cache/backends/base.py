@@ -13,11 +13,11 @@ from requests import Request, Response
 
 from .._utils import accepted_keywords, chunkify
 from ..cache_keys import create_key
+from ..keys.redaction import redact_response
 from ..models.request import AnyRequest
 from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
-from ..redaction import redact_response
 from ..serializers.pipeline import SerializerType
 from .memory import DictStorage
 from .rekey import copy_entries, entry_keys, recreate_keys, redirect_keys

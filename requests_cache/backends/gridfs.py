@@ -11,10 +11,10 @@ from ..exceptions import BackendError
 from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerType
 from ..serializers.preconf import pickle_serializer
-from .gridfs_files import Files
 from .mongodb import MongoRedirects
-from .mongodb_connection import from_id, to_id, to_ids
-from .mongodb_storage import SMALL_BATCH_SIZE, MongoBackend, MongoStorage
+from .mongodb.connection import from_id, to_id, to_ids
+from .mongodb.gridfs_files import Files
+from .mongodb.storage import SMALL_BATCH_SIZE, MongoBackend, MongoStorage
 
 if TYPE_CHECKING:
     from gridfs import GridFS

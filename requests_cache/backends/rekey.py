@@ -35,7 +35,7 @@ def entry_keys(cache: Any, request: Any, **kwargs: Any) -> list[str]:
 
 def stored_part_keys(cache: Any, key: str) -> list[str]:
     """Keys of the parts that are stored of a response, and of their index; none if there are none"""
-    from ..policy.parts import index_key, part_keys
+    from ..policy.standard.parts import index_key, part_keys
 
     try:
         index = cache.responses[index_key(key)]
@@ -92,7 +92,7 @@ def recreate_keys(cache: Any) -> None:
 
     Parts of responses are deleted.
     """
-    from ..policy.parts import is_part_key
+    from ..policy.standard.parts import is_part_key
 
     for key, response in cache._changeable_entries():
         if response is None or key == cache.create_key(first_request(response), verify=False):

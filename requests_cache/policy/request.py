@@ -11,8 +11,8 @@ from .freshness import is_immediate
 from .settings import CacheSettings
 
 if TYPE_CHECKING:
-    from .ranges import ByteRange
-    from .strict_directives import StrictDirectives
+    from .standard.directives import StrictDirectives
+    from .standard.ranges import ByteRange
 
 METHOD_OVERRIDE_HEADERS = ('X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override')
 

@@ -31,8 +31,8 @@ DEFAULT = Rules(
 @cache
 def standard() -> Rules:
     """The rules of the standard, which are loaded when the first session goes by them"""
-    from . import strict
-    from .strict_request import strict_request_policy
+    from .standard import decision as strict
+    from .standard.request import strict_request_policy
 
     return Rules(
         strict_request_policy, strict.decide_read, strict.decide_store, strict.decide_on_error, strict.renewed_until

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..cache_keys import normalize_headers
+from ..keys.bodies import REDACTED
 from ..models.response import CachedResponse
-from ..request_bodies import REDACTED
-from .negotiation import normalize_selecting_field
+from .standard.negotiation import normalize_selecting_field
 
 
 class Variant(NamedTuple):

@@ -12,10 +12,10 @@ from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
 from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
-from requests_cache.backends import dynamodb_storage
 from requests_cache.backends.dynamodb import DynamoDbCache, DynamoDbDict
-from requests_cache.backends.dynamodb_items import REDIRECT
-from requests_cache.backends.dynamodb_redirects import DynamoDbRedirects
+from requests_cache.backends.dynamodb import storage as dynamodb_storage
+from requests_cache.backends.dynamodb.items import REDIRECT
+from requests_cache.backends.dynamodb.redirects import DynamoDbRedirects
 
 
 @pytest.fixture(scope='module')

@@ -16,9 +16,9 @@ from support.outage import BODY, assert_caches, assert_goes_on
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession
-from requests_cache.backends import mongodb_connection
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import MongoCache, MongoDict
+from requests_cache.backends.mongodb import connection as mongodb_connection
 from requests_cache.exceptions import BackendError, BackendUnavailableError
 
 # Everything here ends within a few waits of this length, or in the test's timeout

@@ -22,7 +22,9 @@ from contract.values import FUTURE, PAST, facts, make_response
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DynamoDbCache
-from requests_cache.backends import dynamodb_parts, dynamodb_redirects, dynamodb_table
+from requests_cache.backends.dynamodb import parts as dynamodb_parts
+from requests_cache.backends.dynamodb import redirects as dynamodb_redirects
+from requests_cache.backends.dynamodb import table as dynamodb_table
 from requests_cache.exceptions import BackendError, BackendUnavailableError
 
 pytest_plugins = ['support.dynamodb_fixtures']

@@ -14,8 +14,8 @@ from bson.objectid import ObjectId
 from contract.values import FUTURE, make_response
 from gridfs import GridFS
 
-from requests_cache.backends import gridfs_files
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
+from requests_cache.backends.mongodb import gridfs_files
 from requests_cache.exceptions import BackendError
 
 pytest_plugins = ['support.mongodb_fixtures']

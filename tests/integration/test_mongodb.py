@@ -20,9 +20,9 @@ from support.origin import Origin
 from support.tls import self_signed_certificate
 
 from requests_cache import CachedSession, init_backend
-from requests_cache.backends import mongodb_connection
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import MongoCache, MongoDict
+from requests_cache.backends.mongodb import connection as mongodb_connection
 from requests_cache.exceptions import BackendError, MissingDependencyError
 
 PATIENCE_SECONDS = 30

@@ -14,7 +14,7 @@ from support.redis_server import RedisServer
 
 from requests_cache import CachedSession
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict, RedisHashDict
-from requests_cache.backends.redis_commands import unique
+from requests_cache.backends.redis.commands import unique
 
 pytest_plugins = ['support.redis_fixtures']
 
@@ -124,7 +124,7 @@ class TestNames:
             assert [key for key, _ in cache.responses.scan()] == ['key']
 
     def test_what_is_remembered_while_scanning_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr('requests_cache.backends.redis_commands.REMEMBERED_NAMES', 3)
+        monkeypatch.setattr('requests_cache.backends.redis.commands.REMEMBERED_NAMES', 3)
         assert list(unique([1, 2, 1, 3, 2, 3, 4, 1, 4], key=int)) == [1, 2, 3, 4, 4]
 
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requests_cache import CacheSettings
-from requests_cache.policy.cache_status import CacheStatus, appended, forwarded
 from requests_cache.policy.rules import rules_for
+from requests_cache.policy.standard.cache_status import CacheStatus, appended, forwarded
 
 # A member of the list: a token with parameters, each of which is true, a token, an integer or a string
 TOKEN, INTEGER, STRING = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*", r'-?[0-9]{1,15}', r'"(?:[ !#-\[\]-~]|\\["\\])*"'

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from requests_cache import CachedSession, CacheMixin
-from requests_cache.environment import LazyProxies
+from requests_cache.session.environment import LazyProxies
 
 
 @pytest.fixture

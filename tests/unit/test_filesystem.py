@@ -20,10 +20,10 @@ from contract.values import PAST, STRANGE_KEYS, facts, make_response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from requests_cache.backends import file_storage
 from requests_cache.backends.base import BaseCache
-from requests_cache.backends.file_names import extension_for, file_name, is_entry, key_of
 from requests_cache.backends.filesystem import FileCache, FileDict, get_cache_path
+from requests_cache.backends.filesystem import storage as file_storage
+from requests_cache.backends.filesystem.names import extension_for, file_name, is_entry, key_of
 from requests_cache.backends.sqlite import SQLiteDict
 from requests_cache.exceptions import BackendError
 from requests_cache.serializers.pipeline import SerializerPipeline, Stage
@@ -497,7 +497,7 @@ class TestFaults:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
         (cache_path / 'foreign.json').write_text('foreign')
-        monkeypatch.setattr('requests_cache.backends.file_storage.read_file', refuse)
+        monkeypatch.setattr('requests_cache.backends.filesystem.storage.read_file', refuse)
         assert list(storage.scan()) == []
         (cache_path / f'{KEY}.json').write_text('x')
         with pytest.raises(BackendError, match='Too many open files'):

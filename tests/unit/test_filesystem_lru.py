@@ -15,8 +15,8 @@ import pytest
 from contract.sharing_rules import run_in_child
 from contract.values import STRANGE_KEYS, facts, make_response
 
-from requests_cache.backends import file_storage, lru_index
-from requests_cache.backends.filesystem import FileCache, LRUDict, LRUFileDict
+from requests_cache.backends.filesystem import FileCache, LRUDict, LRUFileDict, lru_index
+from requests_cache.backends.filesystem import storage as file_storage
 from requests_cache.exceptions import BackendError
 
 SAMPLE = Path(__file__).parents[1] / 'data' / 'samples' / '1.3.3' / 'filesystem-lru' / 'files'

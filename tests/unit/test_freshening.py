@@ -10,9 +10,9 @@ from requests.structures import CaseInsensitiveDict
 from urllib3._collections import HTTPHeaderDict
 
 from requests_cache import CachedResponse
-from requests_cache.policy.freshening import Relation, freshen, not_updated, relation
-from requests_cache.policy.http_date import format_http_date
-from requests_cache.policy.posting import answers_get
+from requests_cache.policy.standard.freshening import Relation, freshen, not_updated, relation
+from requests_cache.policy.standard.http_date import format_http_date
+from requests_cache.policy.standard.posting import answers_get
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 OLD, NEW = (format_http_date(NOW - timedelta(days=days)) for days in (2, 1))

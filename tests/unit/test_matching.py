@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from requests import Request
 
 from requests_cache.cache_keys import create_key, normalize_url
-from requests_cache.matching import same_headers, same_target
-from requests_cache.redaction import redact_headers, redact_url
+from requests_cache.keys.matching import same_headers, same_target
+from requests_cache.keys.redaction import redact_headers, redact_url
 
 SITE = 'http://example.com'
 IGNORED = ('api_key', 'Token')

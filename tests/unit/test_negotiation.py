@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import CachedRequest, CachedResponse
-from requests_cache.policy.negotiation import normalize_selecting_field
+from requests_cache.policy.standard.negotiation import normalize_selecting_field
 from requests_cache.policy.vary import match_variant
 
 LANGUAGES = st.lists(st.sampled_from(['en', 'de', 'fr', 'zh-Hant']), min_size=1, unique=True)

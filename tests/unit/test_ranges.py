@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import CachedResponse
-from requests_cache.policy.parts import (
+from requests_cache.policy.standard.parts import (
     Parts,
     combined_headers,
     gives_ranges,
@@ -25,8 +25,8 @@ from requests_cache.policy.parts import (
     part_keys,
     parts_of,
 )
-from requests_cache.policy.range_answers import partial_content, ranges_of_complete, wants_ranges
-from requests_cache.policy.ranges import (
+from requests_cache.policy.standard.range_answers import partial_content, ranges_of_complete, wants_ranges
+from requests_cache.policy.standard.ranges import (
     MAX_RANGES,
     ByteRange,
     ContentRange,

@@ -14,9 +14,9 @@ from requests.structures import CaseInsensitiveDict
 from urllib3._collections import HTTPHeaderDict
 
 from requests_cache.cache_keys import create_key, redact_response
+from requests_cache.keys.redaction import redact_headers, redact_url
 from requests_cache.models.request import CachedRequest
 from requests_cache.models.response import CachedResponse
-from requests_cache.redaction import redact_headers, redact_url
 
 IGNORED = ('Authorization', 'X-API-Key', 'api_key', 'sid')
 FORM = 'application/x-www-form-urlencoded'

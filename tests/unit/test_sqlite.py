@@ -467,10 +467,10 @@ def test_count(cache: SQLiteCache) -> None:
 
 def test_an_entry_expires_at_its_second(cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch) -> None:
     cache.responses['key'] = make_response(1, expires=datetime.fromtimestamp(1000, timezone.utc))
-    monkeypatch.setattr('requests_cache.backends.sqlite_storage.time', lambda: 999.4)
+    monkeypatch.setattr('requests_cache.backends.sqlite.storage.time', lambda: 999.4)
     assert cache.count(expired=False) == 1
     assert cache.delete(expired=True) == 0
-    monkeypatch.setattr('requests_cache.backends.sqlite_storage.time', lambda: 1000.0)
+    monkeypatch.setattr('requests_cache.backends.sqlite.storage.time', lambda: 1000.0)
     assert cache.count(expired=False) == 0
     assert cache.delete(expired=True) == 1
 
@@ -539,7 +539,7 @@ def test_deleting_by_condition_gives_space_back(condition: dict[str, Any], cache
 def test_large_files_are_rewritten_only_if_that_frees_much(
     expired: int, is_rewritten: bool, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('requests_cache.backends.sqlite_upkeep.SMALL_BYTES', 0)
+    monkeypatch.setattr('requests_cache.backends.sqlite.upkeep.SMALL_BYTES', 0)
     for i in range(20):
         cache.responses[str(i)] = make_response(content=bytes(1000), expires=PAST if i < expired else FUTURE)
     before = cache.responses.size()

@@ -103,7 +103,7 @@ def test_a_lock_that_is_given_up_in_time(other: sqlite3.Connection, make: Any, m
         if len(pauses) == 5:
             other.execute('ROLLBACK')
 
-    monkeypatch.setattr('requests_cache.backends.sqlite_access.sleep', pause)
+    monkeypatch.setattr('requests_cache.backends.sqlite.access.sleep', pause)
     cache = make(busy_timeout=FOREVER)
     other.execute('BEGIN IMMEDIATE')
     cache.save_response(RESPONSE, 'new')
@@ -122,7 +122,7 @@ def test_threads_can_read_while_one_waits_to_write(
             read.append(pool.submit(cache.get_response, 'key').result())
         other.execute('ROLLBACK')
 
-    monkeypatch.setattr('requests_cache.backends.sqlite_access.sleep', pause)
+    monkeypatch.setattr('requests_cache.backends.sqlite.access.sleep', pause)
     cache = make(busy_timeout=FOREVER)
     other.execute('BEGIN IMMEDIATE')
     cache.save_response(RESPONSE, 'new')
@@ -160,8 +160,8 @@ def test_a_vain_wait_to_write_is_not_repeated_in_full(
     def pause(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr('requests_cache.backends.sqlite_access.sleep', pause)
-    monkeypatch.setattr('requests_cache.backends.sqlite_access.monotonic', lambda: now[0])
+    monkeypatch.setattr('requests_cache.backends.sqlite.access.sleep', pause)
+    monkeypatch.setattr('requests_cache.backends.sqlite.access.monotonic', lambda: now[0])
     cache = make(busy_timeout=60.0)
     other.execute('BEGIN IMMEDIATE')
     waits = []
@@ -182,7 +182,7 @@ def test_a_vain_wait_to_write_is_not_repeated_in_full(
 
 
 def test_a_thread_that_keeps_the_connection(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('requests_cache.backends.sqlite_connection.MIN_LOCK_SECONDS', 0.01)
+    monkeypatch.setattr('requests_cache.backends.sqlite.connection.MIN_LOCK_SECONDS', 0.01)
     cache = make(busy_timeout=10)
     with cache.responses.bulk_commit(), ThreadPoolExecutor(1) as pool:
         for use in (

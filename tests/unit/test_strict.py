@@ -13,22 +13,22 @@ from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DO_NOT_CACHE, CachedResponse, CacheSettings
 from requests_cache.policy.directives import parse_cache_control
-from requests_cache.policy.http_date import format_http_date, parse_http_date
-from requests_cache.policy.invalidation import invalidated_urls, origin
-from requests_cache.policy.preconditions import entity_tags, is_not_modified
-from requests_cache.policy.presentation import present, storable_headers
 from requests_cache.policy.request import RequestOptions
 from requests_cache.policy.rules import DEFAULT, rules_for, standard
-from requests_cache.policy.strict import decide_on_error, decide_read, decide_store, renewed_until
-from requests_cache.policy.strict_directives import (
+from requests_cache.policy.standard.decision import decide_on_error, decide_read, decide_store, renewed_until
+from requests_cache.policy.standard.directives import (
     INVALID,
     NOTHING,
     named_by_connection,
     response_directives,
 )
-from requests_cache.policy.strict_freshness import age_value_seconds
-from requests_cache.policy.strict_request import strict_request_policy
-from requests_cache.policy.strict_state import FOREVER_SECONDS
+from requests_cache.policy.standard.freshness import age_value_seconds
+from requests_cache.policy.standard.http_date import format_http_date, parse_http_date
+from requests_cache.policy.standard.invalidation import invalidated_urls, origin
+from requests_cache.policy.standard.preconditions import entity_tags, is_not_modified
+from requests_cache.policy.standard.presentation import present, storable_headers
+from requests_cache.policy.standard.request import strict_request_policy
+from requests_cache.policy.standard.state import FOREVER_SECONDS
 from requests_cache.policy.verdicts import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 
 # RFC 9110, sections 5.6.2, 5.6.4 and 5.6.1.2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from requests_cache.url_normalization import canonicalize_url
+from requests_cache.keys.urls import canonicalize_url
 
 # URLs and what `url_normalize()` of url-normalize 3.0.0 returned for them, with CPython 3.10 to 3.13 alike
 RECORDED = json.loads((Path(__file__).parents[1] / 'data' / 'url_normalize_3.0.0.json').read_text('utf-8'))

@@ -15,8 +15,8 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import CachedSession
-from requests_cache.policy.http_date import format_http_date
-from requests_cache.variants import MAX_SETS
+from requests_cache.engine.variants import MAX_SETS
+from requests_cache.policy.standard.http_date import format_http_date
 
 FIELDS = ('X-A', 'X-B', 'X-C')
 START = datetime.now(timezone.utc) - timedelta(days=1)

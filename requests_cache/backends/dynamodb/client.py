@@ -1,0 +1,135 @@
+"""Clients of DynamoDB: made with boto3 from keywords, with time limits, and what they raise"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from inspect import signature
+from threading import Lock
+from typing import Any
+from zlib import crc32
+
+from ...exceptions import BackendError, BackendUnavailableError
+
+# Where AWS is told of no region, neither by the caller nor by the environment
+DEFAULT_REGION = 'us-east-1'
+# Those of botocore itself add up to ten minutes and more for one call
+CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, ATTEMPTS = 3, 5, 2
+# One connection for each of many threads; more than that are opened and closed again
+MAX_CONNECTIONS = 50
+
+OVERLOADED = frozenset({
+    'LimitExceededException', 'ProvisionedThroughputExceededException', 'RequestLimitExceeded', 'RequestTimeout',
+    'ThrottlingException',
+})  # fmt: skip
+
+# What replies to these operations hold in any case
+REPLY_MEMBERS = {'scan': 'Count', 'batch_get_item': 'Responses', 'batch_write_item': 'UnprocessedItems'}
+
+# boto3 makes clients from a session that all threads share, and that is not made for it
+_making_clients = Lock()
+
+
+def _renew_lock() -> None:
+    global _making_clients  # noqa: PLW0603
+    _making_clients = Lock()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+def error_code(error: BaseException | None) -> str | None:
+    """The code of an error that the service answered with"""
+    response = getattr(error, 'response', None)
+    code = response.get('Error', {}).get('Code') if isinstance(response, dict) else None
+    return str(code) if code else None
+
+
+def _is_fault_of_service(error: BaseException) -> bool:
+    response = getattr(error, 'response', None)
+    metadata = response.get('ResponseMetadata', {}) if isinstance(response, dict) else {}
+    return error_code(error) in OVERLOADED or int(metadata.get('HTTPStatusCode') or 0) >= 500
+
+
+def translate(error: Exception, table_name: str) -> BackendError:
+    """The exception of this package that stands for one of the driver"""
+    if isinstance(error, BackendError):
+        return error
+    unavailable: tuple[type[BaseException], ...] = (OSError,)
+    known = sys.modules.get('botocore.exceptions')
+    if known is not None:
+        unavailable += (known.ConnectionError, known.HTTPClientError)
+    if isinstance(error, unavailable) or _is_fault_of_service(error):
+        return BackendUnavailableError(f'DynamoDB cannot be reached for the table {table_name!r}: {error}')
+    return BackendError(f'DynamoDB, table {table_name!r}: {type(error).__name__}: {error}')
+
+
+def check_reply(operation: str, reply: Any) -> None:
+    """Look whether a reply has come in whole
+
+    The driver takes one that broke off for one that says nothing, which is also how the service says that there is no
+    such item, or that all went well.
+
+    Raises:
+        ConnectionError: It has not
+    """
+    if not isinstance(reply, dict):
+        return
+    metadata = reply.get('ResponseMetadata')
+    headers = metadata.get('HTTPHeaders') if isinstance(metadata, dict) else None
+    is_empty = not reply.keys() - {'ResponseMetadata'}
+    if (is_empty and headers and not _is_of_empty_object(headers)) or REPLY_MEMBERS.get(operation, '') not in {
+        *reply,
+        '',
+    }:
+        raise ConnectionError(f'the reply to {operation} is not complete')
+
+
+def _is_of_empty_object(headers: Mapping[str, str]) -> bool:
+    if 'x-amz-crc32' in headers:
+        return headers['x-amz-crc32'] == str(crc32(b'{}'))
+    return headers.get('content-length') == '2' or 'transfer-encoding' in headers
+
+
+def driver_keywords() -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keywords of a boto3 session, and of a resource made by one, each with its default"""
+    from boto3.session import Session
+
+    def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+        parameters = signature(function).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in ('self', 'service_name')}
+
+    return defaults(Session.__init__), defaults(Session.resource)
+
+
+def make_resource(boto3: Any, keywords: Mapping[str, Any]) -> Any:
+    """A DynamoDB resource with finite time limits, from those of the keywords that boto3 takes
+
+    Raises:
+        Exception: Whatever boto3 raises for keywords that it cannot use
+    """
+    from botocore.config import Config
+    from botocore.exceptions import NoRegionError
+
+    for_session, for_resource = driver_keywords()
+    defaults = {**for_session, **for_resource}
+    given = {k: v for k, v in keywords.items() if k in defaults and (v is not None or defaults[k] is not None)}
+    limits = Config(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={'total_max_attempts': ATTEMPTS},
+        max_pool_connections=MAX_CONNECTIONS,
+    )
+    config = given.pop('config', None)
+    given['config'] = limits.merge(config) if config is not None else limits
+    make = boto3.resource
+    with _making_clients:
+        if given.keys() & (for_session.keys() - for_resource.keys()):
+            make = boto3.Session(**{k: v for k, v in given.items() if k in for_session}).resource
+            given = {k: v for k, v in given.items() if k not in for_session}
+        try:
+            return make('dynamodb', **given)
+        except NoRegionError:
+            return make('dynamodb', **{**given, 'region_name': DEFAULT_REGION})

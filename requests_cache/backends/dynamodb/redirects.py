@@ -1,0 +1,102 @@
+"""Redirects in a table of DynamoDB
+
+Finding the redirects that lead to an entry would take a scan of the whole table, responses included. So each entry that
+redirects lead to has one more item, which names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from ..._utils import chunkify
+from ...exceptions import BackendError
+from .client import error_code
+from .items import REDIRECT, SOURCES, as_text, from_attribute, to_text_attribute
+from .storage import DynamoDbStorage
+from .table import GET_BATCH, DynamoDbTable
+
+# Redirects to one entry that are kept track of; each one makes it dearer to add another
+MAX_SOURCES = 200
+
+_expires: ContextVar[int | None] = ContextVar('requests_cache_redirect_expires', default=None)
+
+
+class DynamoDbRedirects(DynamoDbStorage):
+    """The redirects of a cache: from the key of a request to that of the response it led to
+
+    Args:
+        table: The table
+        namespace: Prefix of the keys
+        kwargs: Ignored
+    """
+
+    def __init__(self, table: DynamoDbTable, namespace: str | None = None, **kwargs: Any):
+        super().__init__(table, REDIRECT, namespace)
+
+    @contextmanager
+    def expiring(self, time: int | None) -> Iterator[None]:
+        """Let redirects that are written in this block be removed at a Unix time, as the entries that they lead to"""
+        token = _expires.set(time if self.ttl else None)
+        try:
+            yield
+        finally:
+            _expires.reset(token)
+
+    def _value_in(self, key: str, item: dict[str, Any]) -> str | None:
+        target = item.get('target')
+        return as_text(target) if isinstance(target, (str, bytes)) else None
+
+    def __setitem__(self, key: str, target: str) -> None:
+        expires = _expires.get()
+        item = {**self._keys.item(REDIRECT, key), 'value': None, 'target': to_text_attribute(str(target))}
+        if expires is not None:
+            item['ttl'] = expires
+        # First, so that no redirect is there without it
+        self._add_source(target, item['key'], expires)
+        self._access.on_items('put_item', Item=item)
+
+    def _add_source(self, target: str, source: str, expires: int | None) -> None:
+        values: dict[str, Any] = {':s': {source}, ':v': None, ':max': MAX_SOURCES}
+        if expires is not None:
+            values[':t'] = expires
+        try:
+            self._access.on_items(
+                'update_item',
+                Key={'key': self._keys.stored(SOURCES, target)},
+                UpdateExpression=f'ADD #s :s SET #v = :v{" REMOVE #t" if expires is None else ", #t = :t"}',
+                ConditionExpression='attribute_not_exists(#s) OR size(#s) < :max',
+                ExpressionAttributeNames={'#s': 'sources', '#v': 'value', '#t': 'ttl'},
+                ExpressionAttributeValues=values,
+            )
+        except BackendError as e:
+            # There are too many, or the user may not do that, which 1.3.x does not need
+            if error_code(e.__cause__) not in ('ConditionalCheckFailedException', 'AccessDeniedException'):
+                raise
+
+    def delete_to(self, targets: Iterable[str]) -> None:
+        """Delete redirects to entries that have been deleted, as far as they are kept track of"""
+        for chunk in chunkify(targets, GET_BATCH):
+            tracked = {self._keys.stored(SOURCES, target): target for target in chunk}
+            for item in list(self._access.batch_get(tracked, 'key', 'sources')):
+                sources = [source for source in item.get('sources') or () if isinstance(source, str)]
+                leading_there = self._leading_to(tracked[item['key']], sources)
+                self._access.batch_delete([*leading_there, item['key']])
+
+    def _leading_to(self, target: str, sources: list[str]) -> list[str]:
+        items = map(from_attribute, self._access.batch_get(sources, 'key', 'target'))
+        return [item['key'] for item in items if self._value_in('', item) == target]
+
+    def prune(self, entries: DynamoDbStorage) -> None:
+        """Delete all redirects to entries that do not exist, by a scan of the whole table"""
+        for chunk in chunkify(self.scan(), GET_BATCH):
+            targets = {target for _, target in chunk if target is not None}
+            gone = targets - entries.existing(targets)
+            self.bulk_delete(source for source, target in chunk if target is None or target in gone)
+            self._access.batch_delete(self._keys.stored(SOURCES, target) for target in gone)
+
+    def clear(self) -> None:
+        """Delete all redirects of this namespace, and nothing else"""
+        self._clear(REDIRECT, SOURCES)

@@ -1,0 +1,273 @@
+"""One table of DynamoDB: setting it up, and calls that end
+
+Each call is over within the time limits of the client, and what the driver raises comes out as a `BackendError`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from logging import getLogger
+from threading import Lock
+from time import sleep
+from typing import Any
+
+from ..._utils import chunkify
+from ...exceptions import BackendError, BackendUnavailableError, CacheError
+from .client import check_reply, error_code, make_resource, translate
+
+logger = getLogger(__name__)
+
+TABLE_CREATION_SECONDS = 20
+# The most that the service takes in one call
+GET_BATCH, WRITE_BATCH = 100, 25
+# Rounds in a row in which a batch makes no progress; the pauses between them add up to 2.5 seconds
+BATCH_ROUNDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 7, 0.05, 1.0
+
+
+class DynamoDbTable:
+    """A table, and the client it is reached with
+
+    Args:
+        name: Name of the table
+        connection: A resource of boto3, which is used as it is and never closed; None to make one
+        keywords: Keywords to make it with; those that boto3 does not take are passed over
+        driver: Returns the module `boto3`
+        create_table: Create the table when it is missing
+        ttl: Let DynamoDB remove items when the time in their attribute `ttl` has passed
+    """
+
+    def __init__(
+        self,
+        name: str,
+        connection: Any,
+        keywords: Mapping[str, Any],
+        driver: Callable[[], Any],
+        create_table: bool = True,
+        ttl: bool = True,
+    ):
+        self.name = name
+        self.create_table = create_table
+        self.ttl = ttl
+        self._is_own = connection is None
+        self._keywords = dict(keywords)
+        self._driver = driver
+        self._resource = connection
+        self._is_set_up = False
+        self._renew()
+
+    def _renew(self) -> None:
+        self._pid = os.getpid()
+        self._lock = Lock()
+        if self._is_own:
+            self._resource = None
+
+    @property
+    def resource(self) -> Any:
+        """The resource of boto3; one of ours is made anew in a forked child, and when it is used after `close`
+
+        Raises:
+            BackendError: boto3 cannot make one from the keywords
+            MissingDependencyError: boto3 is not installed
+        """
+        if self._pid != os.getpid():
+            self._renew()
+        resource = self._resource
+        if resource is None:
+            driver = self._driver()
+            with self._lock:
+                resource = self._resource
+                if resource is None:
+                    try:
+                        resource = self._resource = make_resource(driver, self._keywords)
+                    except Exception as e:
+                        raise translate(e, self.name) from e
+        return resource
+
+    def use(self, resource: Any) -> None:
+        """Go on with a resource that was made elsewhere"""
+        self.close()
+        self._is_own = False
+        self._resource = resource
+
+    @property
+    def client(self) -> Any:
+        """The client behind the resource. Unlike resources, clients are made for use by several threads."""
+        return self.resource.meta.client
+
+    def close(self) -> None:
+        """Close the connections of a resource of ours; a later use opens them again"""
+        if not self._is_own:
+            return
+        resource, self._resource = self._resource, None
+        if resource is not None and self._pid == os.getpid() and hasattr(resource.meta.client, 'close'):
+            resource.meta.client.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        if not self._is_own:
+            raise TypeError(
+                'A cache with a DynamoDB resource that was passed to it cannot be copied or sent to another process, '
+                'as the resource cannot; have the cache make one, by region_name=, endpoint_url= and the like'
+            )
+        return {k: v for k, v in self.__dict__.items() if k not in ('_lock', '_pid', '_resource')}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._renew()
+
+    def create(self) -> None:
+        """Create the table if there is none, and wait until it can be used; raises what the driver raises"""
+        try:
+            self.resource.create_table(
+                AttributeDefinitions=[{'AttributeName': 'key', 'AttributeType': 'S'}],
+                TableName=self.name,
+                KeySchema=[{'AttributeName': 'key', 'KeyType': 'HASH'}],
+                BillingMode='PAY_PER_REQUEST',
+            )
+        except Exception as e:
+            if error_code(e) != 'ResourceInUseException':
+                raise
+        else:
+            self._await_creation()
+
+    def _await_creation(self) -> None:
+        for _ in range(TABLE_CREATION_SECONDS):
+            if self._status() != 'CREATING':
+                return
+            sleep(1)
+        raise BackendUnavailableError(f'DynamoDB is still creating the table {self.name!r}')
+
+    def _status(self) -> Any:
+        try:
+            return self.client.describe_table(TableName=self.name)['Table']['TableStatus']
+        except Exception as e:
+            if error_code(e) != 'ResourceNotFoundException':
+                raise
+            return 'CREATING'  # or so recently that not all of the service knows
+
+    def enable_ttl(self) -> None:
+        """Have items removed by their attribute `ttl`; raises what the driver raises"""
+        try:
+            self.client.update_time_to_live(
+                TableName=self.name, TimeToLiveSpecification={'AttributeName': 'ttl', 'Enabled': True}
+            )
+        except Exception as e:
+            if error_code(e) != 'ValidationException':  # it is on already
+                raise
+
+    def set_up(self) -> None:
+        """Create the table and switch TTL on, as far as that is wanted and can be done now
+
+        What fails is logged. Faults of the network are made up for after the first call that succeeds.
+        """
+        self._is_set_up = True  # other threads need not do the same
+        steps = [step for wanted, step in ((self.create_table, self.create), (self.ttl, self.enable_ttl)) if wanted]
+        self._is_set_up = all(self._attempt(step) for step in steps)
+
+    def _attempt(self, step: Callable[[], None]) -> bool:
+        """Do a step of setting up; whether it is over, be it that it worked or that it never will"""
+        try:
+            step()
+        except Exception as e:
+            error = translate(e, self.name)
+            logger.warning('Not set up: %s', error)
+            return not isinstance(error, BackendUnavailableError)
+        return True
+
+    def call(self, operation: str, **parameters: Any) -> Any:
+        """Call the service; a table that is missing is created first, if that is wanted
+
+        Raises:
+            BackendUnavailableError: The service cannot be reached, or is overloaded
+            BackendError: It refuses
+        """
+        try:
+            try:
+                reply = getattr(self.client, operation)(**parameters)
+            except Exception as e:
+                if not (self.create_table and error_code(e) == 'ResourceNotFoundException'):
+                    raise
+                self._create_again()
+                reply = getattr(self.client, operation)(**parameters)
+            check_reply(operation, reply)
+        except CacheError:
+            raise
+        except Exception as e:
+            raise translate(e, self.name) from e
+        if not self._is_set_up:
+            self.set_up()
+        return reply
+
+    def _create_again(self) -> None:
+        self.create()
+        self._await_creation()
+        self._is_set_up = not self.ttl
+
+    def on_items(self, operation: str, **parameters: Any) -> Any:
+        """Call an operation of this table"""
+        return self.call(operation, TableName=self.name, **parameters)
+
+    def pages(self, **parameters: Any) -> Iterator[dict[str, Any]]:
+        """The replies of a scan, page by page"""
+        start: dict[str, Any] = {}
+        while True:
+            page = self.on_items('scan', ConsistentRead=True, **parameters, **start)
+            yield page
+            last = page.get('LastEvaluatedKey')
+            if not last:
+                return
+            if start.get('ExclusiveStartKey') == last:
+                raise BackendError(f'DynamoDB, table {self.name!r}: a scan does not get on')
+            start = {'ExclusiveStartKey': last}
+
+    def batch_get(self, keys: Iterable[str], *attributes: str) -> Iterator[dict[str, Any]]:
+        """Those of the items that exist, in any order; with some attributes, or all"""
+        parameters = {'ConsistentRead': True, **(projection(*attributes) if attributes else {})}
+        for chunk in chunkify(keys, GET_BATCH):
+            unique = [{'key': key} for key in dict.fromkeys(chunk)]
+            try:
+                yield from self._get_batch({'Keys': unique, **parameters})
+            except BackendError as e:
+                if error_code(e.__cause__) != 'AccessDeniedException':
+                    raise
+                # 1.3.x needs no permission for this operation
+                replies = (self.on_items('get_item', Key=key, **parameters) for key in unique)
+                yield from (reply['Item'] for reply in replies if 'Item' in reply)
+
+    def _get_batch(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        idle = 0
+        while request:
+            reply = self.call('batch_get_item', RequestItems={self.name: request})
+            yield from reply['Responses'].get(self.name) or ()
+            left = (reply.get('UnprocessedKeys') or {}).get(self.name) or {}
+            idle = self._pause(idle, len(left['Keys']) < len(request['Keys'])) if left else 0
+            request = left
+
+    def batch_write(self, requests: Iterable[dict[str, Any]]) -> None:
+        """Put and delete items, each key once at most"""
+        for chunk in chunkify(requests, WRITE_BATCH):
+            waiting, idle = chunk, 0
+            while waiting:
+                reply = self.call('batch_write_item', RequestItems={self.name: waiting})
+                left = (reply.get('UnprocessedItems') or {}).get(self.name) or []
+                idle = self._pause(idle, len(left) < len(waiting)) if left else 0
+                waiting = left
+
+    def batch_delete(self, keys: Iterable[str]) -> None:
+        """Delete items, each key once at most; those that do not exist are passed over"""
+        self.batch_write({'DeleteRequest': {'Key': {'key': key}}} for key in keys)
+
+    def _pause(self, idle: int, has_progressed: bool) -> int:
+        """Wait before the next round of a batch; returns how many rounds in a row have come to nothing"""
+        if has_progressed:
+            return 0
+        if idle + 1 >= BATCH_ROUNDS:
+            raise BackendUnavailableError(f'DynamoDB is over its capacity for the table {self.name!r}')
+        sleep(min(FIRST_PAUSE_SECONDS * 2**idle, LONGEST_PAUSE_SECONDS))
+        return idle + 1
+
+
+def projection(*attributes: str) -> dict[str, Any]:
+    """Parameters that ask for some attributes only; all names are quoted, as many are reserved words"""
+    names = {f'#a{i}': name for i, name in enumerate(attributes)}
+    return {'ProjectionExpression': ', '.join(names), 'ExpressionAttributeNames': names}

@@ -1,0 +1,109 @@
+"""The filesystem backend: a directory with one file per response"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from logging import getLogger
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from ...exceptions import BackendError
+from ...policy.settings import DEFAULT_CACHE_NAME
+from ...serializers.pipeline import SerializerType
+from ...serializers.unpickling import loads as unpickle
+from ..base import BaseCache
+from ..paths import get_cache_path
+from ..sqlite import SQLiteCache, SQLiteDict
+from .access import remove_database
+from .lru import LRUFileDict, database_options
+from .lru_index import LRUDict
+from .names import REDIRECTS_FILE
+from .storage import FileDict
+
+__all__ = ['FileCache', 'FileDict', 'LRUDict', 'LRUFileDict', 'get_cache_path']
+
+# How 1.0 wrote redirects; text in UTF-8 does not begin with it
+PICKLE_START = b'\x80'
+logger = getLogger(__name__)
+
+
+class RedirectDict(SQLiteDict):
+    """Keys by keys, in a database beside the files"""
+
+    def deserialize(self, key: str, value: Any) -> Any:
+        if isinstance(value, bytes) and value.startswith(PICKLE_START):
+            try:
+                value = unpickle(value)
+            except Exception:
+                return None
+        return super().deserialize(key, value)
+
+
+class FileCache(BaseCache):
+    """Responses as files in one directory, and redirects in an SQLite database beside them
+
+    Args:
+        cache_name: The directory
+        use_temp: Put a relative path under the directory for temporary files
+        decode_content: Add a readable copy of JSON and text bodies to the files
+        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; JSON by default
+        kwargs: `use_cache_dir`, `extension` and `lock` (see `FileDict`; an `RLock` also guards the redirects);
+            `max_cache_bytes`, `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`); options of
+            `SQLiteDict` for the databases
+    """
+
+    def __init__(
+        self,
+        cache_name: str | Path = DEFAULT_CACHE_NAME,
+        use_temp: bool = False,
+        decode_content: bool = True,
+        serializer: SerializerType | Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(str(cache_name))
+        options = {**kwargs, 'use_temp': use_temp, 'decode_content': decode_content}
+        if serializer:
+            options['serializer'] = serializer
+        storage = LRUFileDict if 'max_cache_bytes' in kwargs else FileDict
+        self.responses: FileDict = storage(cache_name, **options)
+        self.redirects: SQLiteDict = RedirectDict(
+            self.cache_dir / REDIRECTS_FILE, 'redirects', serializer=None, **database_options(kwargs)
+        )
+        if isinstance(kwargs.get('lock'), type(RLock())):
+            self.redirects._database.lock = kwargs['lock']
+
+    @classmethod
+    def owned_keywords(cls) -> frozenset[str]:
+        own = {'cache_name', 'decode_content', 'extension', 'lock', 'serializer', 'use_cache_dir', 'use_temp'}
+        bounds = {'block_bytes', 'max_cache_bytes', 'max_file_bytes', 'sync_index'}
+        return frozenset(own | bounds | set(database_options(dict.fromkeys(SQLiteCache.owned_keywords()))))
+
+    @property
+    def cache_dir(self) -> Path:
+        """The directory of the files"""
+        return Path(self.responses.cache_dir)
+
+    @property
+    def lock(self) -> Any:
+        """The lock that is held while a file is changed"""
+        return self.responses.lock
+
+    def paths(self) -> Iterator[Path]:
+        """Paths of the files of all responses"""
+        return self.responses.paths()
+
+    def delete(self, *args: str, **kwargs: Any) -> int:
+        """Delete entries that meet any of the conditions; see `BaseCache.delete`"""
+        return super().delete(*args, **kwargs)
+
+    def clear(self) -> None:
+        """Delete all entries, and nothing else that may be in the directory"""
+        self.responses.clear()
+        try:
+            self.redirects.clear()
+        except BackendError as e:
+            logger.warning('The redirects could not be cleared, so their database is made anew: %s', e)
+            self.redirects.close()
+            remove_database(self.cache_dir / REDIRECTS_FILE)
+            self.redirects.clear()

@@ -1,0 +1,156 @@
+"""Reading and writing whole files, safely with other threads and processes"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+from ...exceptions import BackendError
+from ..sqlite.file import SUFFIXES
+from .names import temp_file
+
+ENTRY_MODE = 0o600
+DIRECTORY_MODE = 0o700
+WRITE_ATTEMPTS = 10
+_WRITE_FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, 'O_BINARY', 0)
+# A FIFO that somebody put in place of an entry must not keep the reader waiting
+_READ_FLAGS = os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0) | getattr(os, 'O_BINARY', 0)
+MAX_READ_BYTES = 1 << 20
+
+
+@contextmanager
+def storage_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn what the operating system raises into a BackendError"""
+    try:
+        yield
+    except OSError as e:
+        raise BackendError(f'Could not {action} {path}: {e}') from e
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory for entries, which only its owner can look into; one that is there stays as it is"""
+    try:
+        path.mkdir(mode=DIRECTORY_MODE, parents=True)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+
+
+def read_file(path: Path) -> bytes:
+    """Content of a regular file
+
+    Raises:
+        FileNotFoundError: There is none
+        OSError: It cannot be read
+    """
+    descriptor = os.open(path, _READ_FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise FileNotFoundError(f'not a regular file: {path}')
+        # One byte more than there is, so that one call also finds the end
+        data = os.read(descriptor, status.st_size + 1)
+        if len(data) == status.st_size:
+            return data
+        pieces = [data]
+        while piece := os.read(descriptor, MAX_READ_BYTES):
+            pieces.append(piece)
+        return b''.join(pieces)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes, lock: AbstractContextManager[object]) -> None:
+    """Write a file so that readers see either the old content or the new one, whole
+
+    Args:
+        path: A file, or where to make one; a symbolic link is replaced, not followed
+        data: The content
+        lock: Held while the file is moved into its place
+    """
+
+    def move(temp: Path) -> None:
+        with lock:
+            os.replace(temp, path)
+
+    write_and_move(path.parent, data, move)
+
+
+def write_and_move(directory: Path, data: bytes, move: Callable[[Path], None]) -> None:
+    """Write a temporary file and call `move` with its path; whatever happens, it is not left behind
+
+    `move` is called again, with another file, if it raises FileNotFoundError: then the directory was removed, or a
+    process that cleared it took the temporary file for a leftover.
+    """
+    for attempt in range(1, WRITE_ATTEMPTS + 1):
+        try:
+            with _written(directory, data) as temp:
+                move(temp)
+            return
+        except FileNotFoundError:  # noqa: PERF203
+            if attempt == WRITE_ATTEMPTS:
+                raise
+            make_directory(directory)
+
+
+@contextmanager
+def _written(directory: Path, data: bytes) -> Iterator[Path]:
+    temp = temp_file(directory)
+    descriptor = os.open(temp, _WRITE_FLAGS, ENTRY_MODE)
+    try:
+        with open(descriptor, 'wb') as file:
+            file.write(data)
+        yield temp
+    except BaseException:
+        remove_file(temp)
+        raise
+
+
+def remove_file(path: Path) -> bool:
+    """Remove a file; whether there was one
+
+    Raises:
+        OSError: It cannot be removed
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        if path.is_dir() and not path.is_symlink():
+            return False
+        raise
+    return True
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database in the directory of a cache, and the journals beside it"""
+    for suffix in SUFFIXES:
+        with storage_errors('remove', path):
+            remove_file(path.with_name(path.name + suffix))
+
+
+def has_entry_mode(path: Path) -> bool:
+    """Whether a file is a regular one with the permissions that entries are created with"""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISREG(mode) and stat.S_IMODE(mode) == ENTRY_MODE
+
+
+def encode_text(value: object) -> bytes:
+    """Content of a file for what a serializer gave
+
+    Raises:
+        BackendError: It is neither text nor bytes
+    """
+    if isinstance(value, str):
+        return value.encode('utf-8', 'surrogatepass')
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    kind = type(value).__name__
+    raise BackendError(f'A file holds text or bytes, and the serializer gave a {kind}') from TypeError(kind)

@@ -1,0 +1,126 @@
+"""Names of files for keys that may hold anything
+
+A key that is a safe file name is its own name, as in 1.x. Any other key gets a name that begins with a tilde, which no
+plain name does:
+
+    ~a%2Fb          a short key, percent-encoded
+    ~~<SHA-256>     a key too long for a file name; the key is in a file beside it, `.requests-cache-<SHA-256>.json.key`
+
+No name of an entry begins with a dot, so neither these nor temporary files are ever taken for one.
+"""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import quote, unquote_to_bytes
+
+from ..._utils import lazy_pattern
+
+MAX_NAME_LENGTH = 255
+REDIRECTS_FILE = 'redirects.sqlite'
+LRU_INDEX_FILE = 'lru.db'
+_OWN_PREFIX = '.requests-cache-'
+
+# Printable ASCII that no file system gives a meaning to; a colon or a quote is one only on Windows
+_PLAIN = lazy_pattern(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' else r'(?![.~])[ -.0-\[\]-~]+')
+_DEVICE = lazy_pattern(r'(?i)(con|conin\$|conout\$|prn|aux|nul|com\d|lpt\d) *(\.|$)')
+_DEFAULT_KEY = lazy_pattern(r'[0-9a-f]{16}|[0-9a-f]{64}')
+_LONG_NAME = lazy_pattern(r'~~[0-9a-f]{64}')
+_TEMP_FILE = lazy_pattern(r'\.requests-cache-[0-9a-f]{16}\.tmp')
+_KEY_FILE = lazy_pattern(r'\.requests-cache-([0-9a-f]{64}\..*)\.key')
+_OTHER_STORE = lazy_pattern(r'(redirects\.sqlite|lru\.db)(-[a-z]+)?')
+
+
+def file_name(key: str, extension: str) -> str:
+    """The name of the file for a key: different for different keys, and a safe name whatever the key holds"""
+    if _DEFAULT_KEY.fullmatch(key) or _is_plain(key, extension):
+        return key + extension
+    data = key.encode('utf-8', 'surrogatepass')
+    name = '~' + quote(data, safe='').replace('~', '%7E') + extension
+    return name if len(name) <= MAX_NAME_LENGTH else f'~~{sha256(data).hexdigest()}{extension}'
+
+
+def _is_plain(key: str, extension: str) -> bool:
+    return (
+        _PLAIN.fullmatch(key) is not None
+        and len(key) + len(extension) <= MAX_NAME_LENGTH
+        and not _DEVICE.match(key)
+        and not _OTHER_STORE.fullmatch(key + extension)
+    )
+
+
+def key_of(name: str, extension: str) -> str | None:
+    """The key whose file has a name; None if it is the file of no key, or of one that is kept in a file of its own"""
+    if not name.endswith(extension):
+        return None
+    key = name[: len(name) - len(extension)]
+    if key.startswith('~'):
+        try:
+            key = unquote_to_bytes(key[1:]).decode('utf-8', 'surrogatepass')
+        except ValueError:
+            return None
+    return key if file_name(key, extension) == name else None
+
+
+def is_long(name: str, extension: str) -> bool:
+    """Whether the key of a name is kept in a file of its own"""
+    return name.endswith(extension) and _LONG_NAME.fullmatch(_stem(name, extension)) is not None
+
+
+def key_file(path: Path) -> Path:
+    """Where the key of an entry with a long key is kept"""
+    return path.with_name(f'{_OWN_PREFIX}{path.name[2:]}.key')
+
+
+def read_key_file(path: Path, extension: str) -> str | None:
+    """The key of an entry with a long key; None if it is not known"""
+    try:
+        key = key_file(path).read_bytes().decode('utf-8', 'surrogatepass')
+    except (OSError, ValueError):
+        return None
+    return key if file_name(key, extension) == path.name else None
+
+
+def temp_file(directory: Path) -> Path:
+    """A new name for a file that is being written"""
+    return directory / f'{_OWN_PREFIX}{token_hex(8)}.tmp'
+
+
+def is_entry(name: str, extension: str) -> bool:
+    """Whether a name is that of the entry of some key"""
+    return is_long(name, extension) or key_of(name, extension) is not None
+
+
+def is_certainly_ours(name: str, extension: str) -> bool:
+    """Whether nobody else gives such names; a plain name that `create_key` does not make may be of a foreign file"""
+    return name.startswith('~') or _DEFAULT_KEY.fullmatch(_stem(name, extension)) is not None
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file was left behind by a writer that did not come to its end"""
+    return _TEMP_FILE.fullmatch(name) is not None
+
+
+def entry_of_key_file(path: Path, extension: str) -> Path | None:
+    """The entry whose key is kept in a file; None if the file is another one"""
+    match = _KEY_FILE.fullmatch(path.name)
+    return path.with_name(f'~~{match[1]}') if match and is_long(f'~~{match[1]}', extension) else None
+
+
+def extension_for(serializer: object) -> str:
+    """The extension of files written by a serializer, with its dot"""
+    name = getattr(serializer, 'name', None)
+    if not name:
+        return '.dat'
+    known = {'pickle': 'pkl', 'safe_pickle': 'pkl', 'ujson': 'json', 'orjson': 'json'}
+    extension = f'.{known.get(name, name)}'
+    # An object without a name goes by its `repr()`, which may hold a path, or an address that is never the same again
+    is_usable = _PLAIN.fullmatch(extension[1:]) and len(extension) < 80 and ' at 0x' not in extension
+    return extension if is_usable else '.dat'
+
+
+def _stem(name: str, extension: str) -> str:
+    return name[: len(name) - len(extension)]

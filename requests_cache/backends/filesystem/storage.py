@@ -1,0 +1,300 @@
+"""A storage with one file per entry"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, KeysView
+from contextlib import AbstractContextManager, nullcontext
+from logging import getLogger
+from pathlib import Path
+from threading import RLock
+from typing import Any
+from weakref import WeakValueDictionary
+
+from ..._utils import decode_text
+from ...exceptions import BackendError
+from ...models.response import CachedResponse
+from ...serializers.pipeline import SerializerType
+from ...serializers.preconf import json_serializer
+from ..paths import get_cache_path
+from ..storage import BaseStorage
+from .access import (
+    encode_text,
+    has_entry_mode,
+    make_directory,
+    read_file,
+    remove_file,
+    replace_file,
+    storage_errors,
+)
+from .names import (
+    entry_of_key_file,
+    extension_for,
+    file_name,
+    is_certainly_ours,
+    is_entry,
+    is_long,
+    is_temporary,
+    key_file,
+    key_of,
+    read_key_file,
+)
+
+logger = getLogger(__name__)
+# May be entered by many threads at once, and again and again
+_NO_LOCK: AbstractContextManager[None] = nullcontext()
+
+
+class FileDict(BaseStorage[str, Any]):
+    """A storage with one file per entry, named by its key and an extension for its format
+
+    A file is written beside its place and then moved there, so that readers see the old entry or the new one, in any
+    thread and process. Keys that are no safe file names are encoded; nothing outside of the directory is touched.
+
+    Args:
+        cache_name: The directory
+        use_temp: Put a relative path under the directory for temporary files
+        use_cache_dir: Put a relative path under the user's cache directory
+        extension: Extension of the files, without a dot; by default that of the serializer
+        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`
+        lock: Held during every operation, so that it can be shared with other storages and code; by default the storage
+            has one of its own, which is held while something is changed
+        kwargs: `decode_content`; others are ignored
+    """
+
+    iteration_tolerates_writes = True
+    _locks_reads = False
+
+    def __init__(
+        self,
+        cache_name: str | Path,
+        use_temp: bool = False,
+        use_cache_dir: bool = False,
+        extension: str | None = None,
+        serializer: SerializerType | Any = json_serializer,
+        lock: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(serializer=serializer, **kwargs)
+        self.cache_dir = get_cache_path(cache_name, use_cache_dir=use_cache_dir, use_temp=use_temp)
+        self.extension = f'.{extension}' if extension else extension_for(self.serializer)
+        self.is_binary = bool(getattr(self.serializer, 'is_binary', False))
+        self._lock = RLock() if lock is None else lock
+        if lock is None:
+            _owners_of_locks[id(self)] = self
+        else:
+            self._locks_reads = True
+        try:
+            make_directory(self.cache_dir)
+        except OSError as e:
+            logger.warning('The cache directory cannot be made: %s', e)
+
+    def __getstate__(self) -> dict[str, Any]:
+        if self._locks_reads:
+            raise TypeError('A cache that was given a lock cannot be pickled, copied or sent to another process')
+        return {name: value for name, value in self.__dict__.items() if name != '_lock'}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=RLock())
+        _owners_of_locks[id(self)] = self
+
+    @property
+    def lock(self) -> Any:
+        """The lock held while something is changed, or during every operation if it was given by the caller"""
+        return self._lock
+
+    def _reading(self) -> AbstractContextManager[Any]:
+        return self.lock if self._locks_reads else _NO_LOCK
+
+    def _key2path(self, key: str) -> Path:
+        return Path(self.cache_dir, file_name(str(key), self.extension))
+
+    def _path2key(self, path: Path) -> str | None:
+        if is_long(path.name, self.extension):
+            return read_key_file(path, self.extension)
+        return key_of(path.name, self.extension)
+
+    def __getitem__(self, key: str) -> CachedResponse | None:
+        path = self._key2path(key)
+        try:
+            with self._reading():
+                data = read_file(path)
+        except FileNotFoundError:
+            raise KeyError(key) from None
+        except OSError as e:
+            raise BackendError(f'Could not read {path}: {e}') from e
+        return self.deserialize(key, self._content(data))
+
+    def _content(self, data: bytes) -> str | bytes:
+        """What a file holds, as the serializer takes it"""
+        return data if self.is_binary or getattr(self.serializer, 'takes_buffers', False) else decode_text(data)
+
+    def _peek(self, key: str) -> Any:
+        """Read an entry without counting as a use of it"""
+        return self[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._store(key, encode_text(self.serialize(value)))
+
+    def __delitem__(self, key: str) -> None:
+        if not self._remove(key):
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        path = self._key2path(key)  # type: ignore[arg-type]
+        with storage_errors('look for', path), self._reading():
+            try:
+                return stat.S_ISREG(os.stat(path).st_mode)
+            except FileNotFoundError:
+                return False
+
+    def __iter__(self) -> Iterator[str]:
+        for path in self.paths():
+            if (key := self._path2key(path)) is not None:
+                yield key
+
+    def keys(self) -> KeysView[str]:
+        """Keys of all entries, unreadable ones included"""
+        return super().keys()
+
+    def __len__(self) -> int:
+        with self._reading():
+            return sum(1 for _ in self._names())
+
+    def paths(self) -> Iterator[Path]:
+        """Paths of the files of all entries"""
+        with self._reading():
+            return self._all_paths()
+
+    def _all_paths(self) -> Iterator[Path]:
+        # A file written while a directory is read may appear in it once more, and so without end. Names are therefore
+        # read first, into one piece of memory: about 20 bytes each.
+        names = bytearray()
+        for name in self._names():
+            names += os.fsencode(name) + b'/'
+        return self._unpack(names)
+
+    def _unpack(self, names: bytearray) -> Iterator[Path]:
+        start = 0
+        while (end := names.find(b'/', start)) >= 0:
+            yield Path(self.cache_dir, os.fsdecode(bytes(names[start:end])))
+            start = end + 1
+
+    def size(self) -> int:
+        """Size of all entries in bytes"""
+        total = 0
+        for path in self.paths():
+            with storage_errors('read', path):
+                try:
+                    total += path.stat().st_size
+                except FileNotFoundError:  # deleted in the meantime
+                    continue
+        return total
+
+    def scan(self) -> Iterator[tuple[str, Any]]:
+        """All keys with their values, None for those that cannot be read
+
+        A file that cannot be read, and that nothing shows to be ours, is passed over: who looks for unreadable entries
+        is about to delete them.
+        """
+        for path in self.paths():
+            if (key := self._path2key(path)) is None:
+                continue
+            try:
+                value = self._peek(key)
+            except KeyError:  # deleted in the meantime
+                continue
+            except BackendError:
+                if self._is_ours(path):
+                    raise
+                continue
+            if isinstance(value, CachedResponse) or self.serializer is None or self._is_ours(path):
+                yield key, value
+
+    def bulk_delete(self, keys: Iterable[str]) -> int:
+        return sum(self._remove(key) for key in keys)
+
+    def clear(self) -> None:
+        """Delete all entries, and nothing else that may be in the directory"""
+        with self.lock:
+            self._clear_files()
+
+    def _clear_files(self) -> None:
+        with storage_errors('clear', self.cache_dir):
+            for path in self._all_paths():
+                if self._is_ours(path) or self._is_readable(path):
+                    remove_file(path)
+            make_directory(self.cache_dir)
+            with os.scandir(self.cache_dir) as files:
+                others = [Path(file.path) for file in files if file.name.startswith('.')]
+            for path in others:
+                if is_temporary(path.name):
+                    remove_file(path)
+                elif entry := entry_of_key_file(path, self.extension):
+                    self._drop_key(entry)
+
+    def _names(self) -> Iterator[str]:
+        with storage_errors('list', self.cache_dir):
+            try:
+                with os.scandir(self.cache_dir) as files:
+                    for file in files:
+                        if is_entry(file.name, self.extension) and file.is_file():
+                            yield file.name
+            except FileNotFoundError:
+                return
+
+    def _is_ours(self, path: Path) -> bool:
+        """Whether the name of a file, or the way it was created, shows that a storage of this kind wrote it"""
+        return is_certainly_ours(path.name, self.extension) or has_entry_mode(path)
+
+    def _is_readable(self, path: Path) -> bool:
+        try:
+            data = read_file(path)
+            value = self.serializer.loads(self._content(data))  # type: ignore[union-attr]
+        except Exception:
+            return False
+        return isinstance(value, CachedResponse)
+
+    def _store(self, key: str, data: bytes) -> None:
+        path = self._key2path(key)
+        with storage_errors('write', path):
+            self._keep_key(key, path)
+            replace_file(path, data, self.lock)
+            # Whoever deleted an older entry may have deleted its key after we looked
+            self._keep_key(key, path)
+
+    def _remove(self, key: str) -> bool:
+        with self.lock:
+            return self._remove_files(key)
+
+    def _remove_files(self, key: str) -> bool:
+        path = self._key2path(key)
+        with storage_errors('delete', path):
+            removed = remove_file(path)
+            if removed and is_long(path.name, self.extension):
+                self._drop_key(path)
+        return removed
+
+    def _keep_key(self, key: str, path: Path) -> None:
+        if is_long(path.name, self.extension) and read_key_file(path, self.extension) is None:
+            replace_file(key_file(path), encode_text(key), _NO_LOCK)
+
+    def _drop_key(self, path: Path) -> None:
+        key = read_key_file(path, self.extension)
+        remove_file(key_file(path))
+        if key is not None and path.exists():  # written in the meantime
+            self._keep_key(key, path)
+
+
+# A thread that held a lock does not exist in a forked child, and would never release it there
+_owners_of_locks: WeakValueDictionary[int, FileDict] = WeakValueDictionary()
+
+
+def _renew_locks() -> None:
+    for storage in list(_owners_of_locks.values()):
+        storage._lock = RLock()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_locks)

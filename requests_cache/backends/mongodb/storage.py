@@ -1,0 +1,184 @@
+"""What storages and caches in a MongoDB database have in common"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import ItemsView, Iterable, Iterator, ValuesView
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from ..._utils import chunkify
+from ...models.response import CachedResponse
+from ...policy.expiration import ExpirationTime, get_expiration_datetime, utcnow
+from ..base import BaseCache
+from ..storage import BaseStorage
+from .connection import MongoConnection, from_id, to_id, to_ids
+from .options import Keywords
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+    from pymongo.collection import Collection
+
+    Document = dict[str, Any]
+
+# Small documents that are read, and single deletions
+BATCH_SIZE = 1000
+# Whole entries that are read or written together, and keys in one query
+SMALL_BATCH_SIZE = 100
+
+
+class MongoStorage(BaseStorage[str, Any]):
+    """A storage with one document for each key, in a collection that is its index
+
+    Documents with an automatic `_id` (an ObjectId) are not ours, and passed over.
+    """
+
+    iteration_tolerates_writes = True
+
+    def __init__(self, db_name: str, connection: Any = None, **kwargs: Any):
+        super().__init__(**kwargs)
+        self._mongo = MongoConnection.of(connection, kwargs)
+        self._db_name = str(db_name)
+        self._mongo.check(self._db_name)
+
+    @property
+    def connection(self) -> MongoClient[Document]:
+        """The `MongoClient` in use"""
+        return self._mongo.client
+
+    @property
+    @abstractmethod
+    def _index(self) -> Collection[Document]: ...
+
+    @abstractmethod
+    def bulk_delete(self, keys: Iterable[str]) -> int: ...
+
+    @abstractmethod
+    def _delete_matching(self, conditions: list[Document]) -> int:
+        """Delete entries whose document in the index meets any of the conditions; returns their number"""
+
+    @abstractmethod
+    def _values_of(self, documents: Iterator[Document]) -> Iterator[tuple[str, Any]]:
+        """Keys and values for documents of the index, None for a value that cannot be read"""
+
+    # Where the index has `created_at` and `expires`
+    _dates_in = ''
+
+    def _documents(
+        self, projection: Document | None = None, query: Document | None = None, size: int = BATCH_SIZE
+    ) -> Iterator[Document]:
+        """Documents of the index, each once, in pages
+
+        A page continues after the last key of the one before: it needs no cursor, which the server may have dropped,
+        and finds its place whatever was written in the meantime.
+        """
+        from bson.objectid import ObjectId
+
+        bound: Document = {'$gte': ''}
+        while True:
+            count = 0
+            page = self._index.find({**(query or {}), '_id': bound}, projection).sort('_id', 1).limit(size)
+            for document in self._mongo.each(page, 'read from it'):
+                count += 1
+                bound = {'$gt': document['_id']}
+                yield document
+            if count < size:
+                break
+        # Comparisons stay within one type
+        others = self._index.find({**(query or {}), '_id': {'$not': {'$type': 'string'}}}, projection)
+        for document in self._mongo.each(others, 'read from it'):
+            if not isinstance(document['_id'], ObjectId):
+                yield document
+
+    def __contains__(self, key: object) -> bool:
+        with self._mongo.calling('read from it'):
+            return self._index.find_one({'_id': to_id(key)}, {'_id': 1}) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (from_id(document['_id']) for document in self._documents({'_id': 1}))
+
+    def scan(self) -> Iterator[tuple[str, Any]]:
+        return self._values_of(self._documents(size=SMALL_BATCH_SIZE))
+
+    def items(self) -> ItemsView[str, Any]:
+        return _StoredItems(self)
+
+    def values(self) -> ValuesView[Any]:
+        return _StoredValues(self)
+
+    def existing(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys for which there is an entry"""
+        found: set[str] = set()
+        for ids in to_ids(keys, SMALL_BATCH_SIZE):
+            cursor = self._index.find({'_id': {'$in': ids}}, {'_id': 1})
+            found.update(from_id(d['_id']) for d in self._mongo.each(cursor, 'read from it'))
+        return found
+
+    def clear(self) -> None:
+        """Delete all entries; indexes stay"""
+        self.bulk_delete(self)
+
+    def delete_dated(self, expired_at: datetime | None, created_before: datetime | None) -> int:
+        """Delete entries that have expired at a time, or were received before a time; returns their number"""
+        conditions: list[Document] = []
+        if expired_at is not None:
+            conditions.append({f'{self._dates_in}expires': {'$lte': expired_at}})
+        if created_before is not None:
+            # BSON has whole milliseconds
+            limit = created_before + timedelta(microseconds=-created_before.microsecond % 1000)
+            conditions.append({f'{self._dates_in}created_at': {'$lt': limit}})
+        removed = self._delete_matching(conditions)
+
+        # What 1.x wrote with another serializer, or as a file, has no dates that the server can compare
+        without_date = {f'{self._dates_in}created_at': {'$not': {'$type': 'date'}}}
+        undated = self._documents(query=without_date, size=SMALL_BATCH_SIZE)
+        keys = (k for k, v in self._values_of(undated) if _is_dated(v, expired_at, created_before))
+        return removed + self.bulk_delete(keys)
+
+    def close(self) -> None:
+        """Close the client, unless it is the caller's; a later use makes another"""
+        self._mongo.close()
+
+
+def _is_dated(value: Any, expired_at: datetime | None, created_before: datetime | None) -> bool:
+    if not isinstance(value, CachedResponse):
+        return False
+    expired = expired_at is not None and value.expires is not None and value.expires <= expired_at
+    return expired or (created_before is not None and value.created_at < created_before)
+
+
+class _StoredItems(ItemsView[str, Any]):
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return self._mapping.scan()  # type: ignore[attr-defined, no-any-return]
+
+
+class _StoredValues(ValuesView[Any]):
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping.scan())  # type: ignore[attr-defined]
+
+
+class MongoBackend(BaseCache):
+    """A cache with both storages in one database"""
+
+    responses: Any
+    redirects: Any
+
+    @classmethod
+    def owned_keywords(cls) -> frozenset[str]:
+        """Keywords of the constructor, and all options of `MongoClient`"""
+        return Keywords(('db_name', 'connection', 'decode_content', 'serializer'))
+
+    def _save_redirects(self, redirects: dict[str, str]) -> None:
+        if redirects:
+            self.redirects.update(redirects)
+
+    def _prune_redirects(self) -> None:
+        for batch in chunkify(self.redirects.scan(), BATCH_SIZE):
+            existing = self.responses.existing({target for _, target in batch if target is not None})
+            self.redirects.bulk_delete(source for source, target in batch if target not in existing)
+
+    def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
+        if invalid or not isinstance(self.responses, MongoStorage):
+            return super()._delete_where(expired, invalid, older_than)
+        limit = get_expiration_datetime(older_than, negative_delta=True) if older_than else None
+        return int(self.responses.delete_dated(utcnow() if expired else None, limit))

@@ -1,0 +1,300 @@
+"""The SQLite backend: responses and redirects in two tables of one database"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
+from logging import getLogger
+from os import unlink
+from pathlib import Path
+from typing import Any
+
+from requests import Response
+
+from ...exceptions import BackendError, BackendUnavailableError, MissingDependencyError
+from ...models.response import CachedResponse
+from ...policy.expiration import ExpirationTime, get_expiration_datetime
+from ...serializers.pipeline import SerializerType
+from ...serializers.preconf import pickle_serializer
+from ..base import BaseCache
+from ..paths import StrOrPath
+from ..rekey import copy_entries
+from .access import Database
+from .copy import CopyTarget
+from .file import SUFFIXES, is_database
+from .options import CONNECT_KEYWORDS, MEMORY_URI, database_path, make_database
+from .storage import TableStorage
+from .table import Table
+
+try:
+    import sqlite3
+except ImportError:
+    sqlite3 = None  # type: ignore[assignment]
+
+__all__ = ['MEMORY_URI', 'SQLiteCache', 'SQLiteDict', 'sqlite3_available']
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+logger = getLogger(__name__)
+
+
+def sqlite3_available() -> bool:
+    """Whether this Python was built with SQLite"""
+    return sqlite3 is not None
+
+
+def _connect(path: StrOrPath, **kwargs: Any) -> Any:
+    if sqlite3 is None:
+        raise MissingDependencyError('The SQLite backend', 'sqlite3')
+    return sqlite3.connect(path, **kwargs)
+
+
+class SQLiteDict(TableStorage):
+    """A table of an SQLite database as a mapping
+
+    Args:
+        db_path: Path of the database; `.sqlite` is added if it has no suffix
+        table_name: Name of the table
+        busy_timeout: How long to wait for other processes and threads: seconds as a float, milliseconds as an
+            integer; None for the driver's `timeout`, which is 5 seconds
+        fast_save: Do not wait until data has reached the disk; a power failure can then damage the database
+        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; None to keep values as they are
+        use_cache_dir: Put a relative path under the user's cache directory
+        use_memory: Keep the database in memory, until it is closed
+        use_temp: Put a relative path under the directory for temporary files
+        wal: Use a write-ahead log, so that reading and writing do not wait for each other
+        database: Share the connection of another storage, whose `db_path` this is; all of the above but `table_name`
+            and `serializer` is its
+        kwargs: Keywords of `sqlite3.connect`; `decode_content`
+
+    Raises:
+        FileExistsError: One of the directories that the path lies in is a file
+        PermissionError: `use_temp`, and the file belongs to somebody else
+        ValueError: A table cannot have that name
+    """
+
+    def __init__(
+        self,
+        db_path: StrOrPath,
+        table_name: str = 'http_cache',
+        busy_timeout: float | None = None,
+        fast_save: bool = False,
+        serializer: SerializerType | Any = pickle_serializer,
+        use_cache_dir: bool = False,
+        use_memory: bool = False,
+        use_temp: bool = False,
+        wal: bool = False,
+        database: Database | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(serializer, bool(kwargs.get('decode_content')))
+        options = {
+            **kwargs,
+            'busy_timeout': busy_timeout,
+            'fast_save': fast_save,
+            'use_cache_dir': use_cache_dir,
+            'use_memory': use_memory,
+            'use_temp': use_temp,
+            'wal': wal,
+        }
+        self.table_name = table_name
+        self.busy_timeout = busy_timeout
+        self.fast_save = fast_save
+        self.wal = wal
+        self._table = self._make_table(table_name)
+        self.db_path = db_path if database else database_path(db_path, options)
+        self._database = database or make_database(self.db_path, _connect, (self._table,), options)
+
+    def _make_table(self, name: str) -> Table:
+        return Table(name)
+
+
+class SQLiteCache(BaseCache):
+    """Responses and redirects in an SQLite database
+
+    Args:
+        db_path: Path of the database; `.sqlite` is added if it has no suffix
+        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; pickle by default
+        use_cache_dir: Put a relative path under the user's cache directory
+        use_temp: Put a relative path under the directory for temporary files
+        use_memory: Keep the database in memory, until it is closed
+        busy_timeout: How long to wait for other processes and threads: seconds as a float, milliseconds as an
+            integer; None for the driver's `timeout`, which is 5 seconds
+        fast_save: Do not wait until data has reached the disk; a power failure can then damage the database
+        wal: Use a write-ahead log, so that reading and writing do not wait for each other
+        kwargs: Keywords of `sqlite3.connect`; `decode_content`
+
+    Raises:
+        FileExistsError: One of the directories that the path lies in is a file
+        PermissionError: `use_temp`, and the file belongs to somebody else
+    """
+
+    responses: SQLiteDict
+    redirects: SQLiteDict
+
+    def __init__(
+        self,
+        db_path: StrOrPath = 'http_cache',
+        serializer: SerializerType | Any = None,
+        use_cache_dir: bool = False,
+        use_temp: bool = False,
+        use_memory: bool = False,
+        busy_timeout: float | None = DEFAULT_TIMEOUT_SECONDS,
+        fast_save: bool = False,
+        wal: bool = False,
+        **kwargs: Any,
+    ):
+        super().__init__(str(db_path))
+        if kwargs.get('timeout') is not None and busy_timeout == DEFAULT_TIMEOUT_SECONDS:
+            busy_timeout = None
+        options = {
+            **{k: v for k, v in kwargs.items() if k not in ('cache_name', 'database', 'table_name')},
+            'use_cache_dir': use_cache_dir,
+            'use_temp': use_temp,
+            'use_memory': use_memory,
+            'busy_timeout': busy_timeout,
+            'fast_save': fast_save,
+            'wal': wal,
+        }
+        tables = (Table('responses'), Table('redirects'))
+        path = database_path(db_path, options)
+        options['database'] = make_database(path, _connect, tables, options)
+        self.responses = SQLiteDict(path, 'responses', serializer=serializer or pickle_serializer, **options)
+        self.redirects = SQLiteDict(path, 'redirects', serializer=None, **options)
+
+    @classmethod
+    def owned_keywords(cls) -> frozenset[str]:
+        own = {'busy_timeout', 'db_path', 'decode_content', 'fast_save', 'serializer', 'wal'}
+        return frozenset(own | {'use_cache_dir', 'use_memory', 'use_temp', 'autocommit'}) | CONNECT_KEYWORDS
+
+    @property
+    def db_path(self) -> Path | str:
+        """Path of the database file; text for a database in memory"""
+        return self.responses.db_path
+
+    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
+        # The redirects that lead to it go into the same transaction
+        with self._transaction() if response.history else nullcontext():
+            super().save_response(response, cache_key, expires)
+
+    @property
+    def _is_one_database(self) -> bool:
+        return getattr(self.redirects, '_database', None) is self.responses._database
+
+    def _transaction(self, overwrite: bool = True) -> AbstractContextManager[None]:
+        """One transaction for both tables; those of two connections would wait for each other"""
+        return self.responses.bulk_commit(overwrite) if self._is_one_database else nullcontext()
+
+    def _save_redirects(self, redirects: dict[str, str]) -> None:
+        if redirects:
+            self.redirects.update(redirects)
+
+    def delete(self, *keys: str, expired: bool = False, vacuum: bool = True, **kwargs: Any) -> int:
+        """Delete entries that meet any of the conditions
+
+        Args:
+            keys: Keys of entries
+            expired: All that have expired
+            vacuum: Give space back to the system, if more than one key was asked for and much of the file is unused
+            kwargs: Further conditions; see `BaseCache.delete`
+
+        Returns:
+            The number of responses removed
+        """
+        with self._transaction():
+            removed = self._delete_keys(list(keys))
+            if expired:
+                removed += self.responses.delete_expired(overwrite=not vacuum)
+            self._prune_redirects()
+        if kwargs:
+            removed += super().delete(**kwargs)
+        if vacuum and removed and (expired or kwargs or len(keys) > 1):
+            self._vacuum(removed)
+        return removed
+
+    def _prune_redirects(self) -> None:
+        if self._is_one_database:
+            self.redirects.delete_dangling(self.responses)
+        else:
+            super()._prune_redirects()
+
+    def _vacuum(self, removed: int = 0) -> None:
+        try:
+            self.responses.vacuum_if_worthwhile(removed)
+        except BackendError as e:  # what was asked for is done; this can wait for the next time
+            logger.info('Unused space was not given back: %s', e)
+
+    def filter(
+        self, valid: bool = True, expired: bool = True, invalid: bool = False, older_than: ExpirationTime = None
+    ) -> Iterator[CachedResponse]:
+        if valid and not invalid and (expired or not older_than):
+            return self.responses.sorted(expired=expired)
+        if expired and not valid and not invalid and not older_than:
+            return self.responses.expired()
+        return super().filter(valid, expired, invalid, older_than)
+
+    def count(self, expired: bool = True) -> int:
+        """Number of responses, or of those that have not expired"""
+        return self.responses.count(expired=expired)
+
+    def sorted(
+        self,
+        key: str = 'expires',
+        reversed: bool = False,  # noqa: A002
+        limit: int | None = None,
+        expired: bool = True,
+    ) -> Iterator[CachedResponse]:
+        """Responses in a given order; see `SQLiteDict.sorted`"""
+        return self.responses.sorted(key, reversed, limit, expired)
+
+    def update(self, other: BaseCache) -> None:
+        target = CopyTarget(self.create_key, self.responses, self.redirects)
+        copy_entries(other, target)
+        target.flush()
+
+    def recreate_keys(self) -> None:
+        with self._transaction():
+            super().recreate_keys()
+
+    def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
+        get_expiration_datetime(expire_after)
+        self.responses.change(lambda response: response.reset_expiration(expire_after))
+
+    def clear(self) -> None:
+        """Delete all entries; if the database is damaged, replace it by a new one
+
+        Raises:
+            BackendUnavailableError: The database is locked
+            BackendError: It is damaged, and may not be replaced, as the file may be somebody else's
+        """
+        try:
+            with self._transaction(overwrite=False):
+                self.responses.clear()
+                self.redirects.clear()
+        except BackendUnavailableError:
+            raise
+        except Exception as e:
+            logger.exception('Could not clear the cache; making a new database')
+            self._make_anew(e)
+        else:
+            self._vacuum()
+
+    def _make_anew(self, reason: Exception) -> None:
+        self.close()
+        if isinstance(self.db_path, Path):
+            if not is_database(self.db_path) or self._has_other_tables():
+                raise BackendError(f'{self.db_path} is not only a cache, so it was not removed') from reason
+            self.close()
+            for suffix in SUFFIXES:
+                with suppress(FileNotFoundError):
+                    unlink(f'{self.db_path}{suffix}')
+        self.responses.init_db()
+
+    def _has_other_tables(self) -> bool:
+        own = (self.responses.table_name, self.redirects.table_name)
+        try:
+            with self.responses.connection() as connection:
+                names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        except Exception:  # too damaged to tell
+            return False
+        return any(name not in own and not name.startswith('sqlite_') for (name,) in names)

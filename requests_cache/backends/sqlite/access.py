@@ -1,0 +1,214 @@
+"""Reading and writing an SQLite database: one thread at a time, in transactions, and never waiting without end
+
+Two waits are bounded by the timeout: for the lock that other threads of this process hold, and for the locks of other
+processes. Once a wait was in vain, the next ones are cut short until one succeeds, so that a request which reads and
+writes a locked database is not held up time and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from .connection import Connector, FreedIfInterrupted, set_busy_timeout
+from .errors import DRIVER_ERRORS, Error, backend_error, is_locked, is_locked_at_once, is_stale
+from .table import prepare
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+T = TypeVar('T')
+MAX_PAUSE_SECONDS = 0.05
+IMPATIENT_WRITER_SECONDS = 0.25
+
+
+class _Attempts:
+    """How often to try something, and for how long"""
+
+    def __init__(self, seconds: float, waits_in_sqlite: bool = True):
+        self.deadline = monotonic() + seconds
+        self.waits_in_sqlite = waits_in_sqlite
+        self.reopened = False
+        self._pause = 0.0005
+
+    def next_pause(self) -> float:
+        """Seconds to wait before the next attempt; 0 if the time is up"""
+        self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
+        return max(0.0, min(self._pause, self.deadline - monotonic()))
+
+
+class Database(Connector):
+    """A connection, with the ways to use it"""
+
+    # Apart from `_patient`, as a database that is locked for writing can mostly be read
+    _patient_to_write = True
+
+    def _cope(self, error: Exception, attempts: _Attempts) -> float:
+        """Prepare for another attempt; the lock is held
+
+        Returns:
+            Seconds to wait before it
+
+        Raises:
+            BackendError: There is no hope
+        """
+        if is_locked(error):
+            seconds = attempts.next_pause() if not attempts.waits_in_sqlite or is_locked_at_once(error) else 0
+            if seconds:
+                return seconds
+            if attempts.waits_in_sqlite:
+                self._set_patience(False)
+            else:
+                self._patient_to_write = False
+        elif is_stale(error) and not attempts.reopened and not self.depth:
+            attempts.reopened = True
+            if not self.in_memory or 'closed' in str(error) or self.connection is None:
+                self._close()
+            else:
+                prepare(self.connection, self.tables)
+            return 0
+        raise backend_error(error, self.path) from error
+
+    def _attempt(self, action: Callable[[Connection], T], attempts: _Attempts, keep_lock: bool = False) -> T:
+        """Call a function until it does not fail or there is no hope that it will not"""
+        while True:
+            self.enter()
+            failed = True
+            try:
+                result = action(self.usable())
+                if not self._patient and not keep_lock:
+                    self._set_patience(True)
+                failed = False
+                return result
+            except DRIVER_ERRORS as e:
+                pause = self._cope(e, attempts)
+            finally:
+                if failed or not keep_lock:
+                    self.lock.release()
+            sleep(pause)
+
+    # Reading
+
+    def row(self, sql: str, parameters: tuple[Any, ...] = ()) -> Any:
+        """The first row of a query, or None"""
+        with FreedIfInterrupted(self):
+            self.enter()
+            try:
+                row = self.usable().execute(sql, parameters).fetchone()
+                if not self._patient:
+                    self._set_patience(True)
+                return row
+            except DRIVER_ERRORS as e:
+                attempts = _Attempts(self.wait_seconds)
+                pause = self._cope(e, attempts)
+            finally:
+                self.lock.release()
+            sleep(pause)
+            return self._attempt(lambda connection: connection.execute(sql, parameters).fetchone(), attempts)
+
+    def read(self, action: Callable[[Connection], T]) -> T:
+        """Call a function that reads; it may be called again if it raises an error of the driver"""
+        with FreedIfInterrupted(self):
+            return self._attempt(action, _Attempts(self.wait_seconds))
+
+    @contextmanager
+    def held(self) -> Iterator[Connection]:
+        """The connection, for this thread only"""
+        with FreedIfInterrupted(self):
+            connection = self._attempt(lambda connection: connection, _Attempts(self.wait_seconds), keep_lock=True)
+            try:
+                yield connection
+            finally:
+                self.lock.release()
+
+    # Writing
+
+    def write(self, action: Callable[[Connection], T]) -> T:
+        """Call a function that writes, in a transaction; it may be called again if it raises an error of the driver"""
+        with FreedIfInterrupted(self):
+            return self._write(action)
+
+    def _write(self, action: Callable[[Connection], T]) -> T:
+        attempts = _Attempts(self.wait_seconds)
+        while True:
+            connection = self._begin()
+            try:
+                result = action(connection)
+            except (*DRIVER_ERRORS, OverflowError, UnicodeError) as e:
+                pause = self._pause_before_writing_again(e, attempts)
+                self._end(connection, commit=False)
+                if pause is None:
+                    raise backend_error(e, self.path) from e
+                sleep(pause)
+            except BaseException:
+                self._end(connection, commit=False)
+                raise
+            else:
+                self._end(connection, commit=True)
+                return result
+
+    def _pause_before_writing_again(self, error: Exception, attempts: _Attempts) -> float | None:
+        if is_locked_at_once(error):
+            return attempts.next_pause() or None
+        if is_stale(error) and not attempts.reopened and self.depth == 1 and not self.in_memory:
+            attempts.reopened = True
+            self._close()
+            return 0
+        return None
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction, or a part of the one that this thread is in"""
+        with FreedIfInterrupted(self):
+            connection = self._begin()
+            try:
+                yield connection
+            except BaseException:
+                self._end(connection, commit=False)
+                raise
+            self._end(connection, commit=True)
+
+    def _begin(self) -> Connection:
+        """Start a transaction, or go on with the one that this thread is in; holds the lock until `_end`"""
+        seconds = self.timeout_seconds
+        if not (self._patient and self._patient_to_write):
+            seconds = min(seconds, IMPATIENT_WRITER_SECONDS)
+        return self._attempt(self._start, _Attempts(seconds, waits_in_sqlite=False), keep_lock=True)
+
+    def _start(self, connection: Connection) -> Connection:
+        if not self.depth:
+            if connection.in_transaction is True:  # begun by somebody else's statements, through `connection()`
+                connection.commit()
+            # Waiting for the lock of the file must not keep other threads from reading: that is for `_attempt` to do
+            set_busy_timeout(connection, 0)
+            try:
+                connection.execute('BEGIN IMMEDIATE')
+                self._patient_to_write = True
+                if not self._patient:
+                    self._set_patience(True)
+            finally:
+                set_busy_timeout(connection, self.wait_seconds)
+        self.depth += 1
+        return connection
+
+    def _end(self, connection: Connection, commit: bool) -> None:
+        try:
+            if self.connection is not connection:  # closed meanwhile, or left to the parent of a forked process
+                return
+            self.depth -= 1
+            if not self.depth:
+                connection.commit() if commit else connection.rollback()
+        except Error as e:
+            self._roll_back_or_close(connection)
+            if commit:
+                raise backend_error(e, self.path) from e
+        finally:
+            self.lock.release()
+
+    def _roll_back_or_close(self, connection: Connection) -> None:
+        try:
+            connection.rollback()
+        except Error:
+            self._close()

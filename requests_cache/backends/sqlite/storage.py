@@ -1,0 +1,288 @@
+"""A table of an SQLite database as a mapping"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Sequence, ValuesView
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from time import time
+from typing import Any
+
+from ..._utils import chunkify
+from ..storage import CHUNK_SIZE, BaseStorage
+from .access import Database
+from .table import SORT_ORDERS, Table, from_column, to_column, unpack
+from .upkeep import delete_expired, is_worth_vacuuming, overwriting
+
+
+class TableStorage(BaseStorage[str, Any]):
+    """What a storage does with its table
+
+    Raises:
+        BackendUnavailableError: The database cannot be opened, or stays locked for too long
+        BackendError: It could not do what was asked
+    """
+
+    iteration_tolerates_writes = True
+    db_path: Path | str
+    table_name: str
+    _database: Database
+    _table: Table
+    _expirations_known = False
+
+    # One entry
+
+    def __getitem__(self, key: str) -> Any:
+        row = self._database.row(self._table.select, (to_column(key),))
+        if row is None:
+            raise KeyError(key)
+        return self.deserialize(key, row[0])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._write(key, value)
+
+    def _write(self, key: str, value: Any) -> None:
+        data = self.serialize(value)
+        parameters = (
+            to_column(key),
+            to_column(data) if isinstance(data, str) else data,
+            getattr(value, 'expires_unix', None),
+        )
+        self._database.write(lambda connection: connection.execute(self._table.replace, parameters))
+
+    def __delitem__(self, key: str) -> None:
+        parameters = (to_column(key),)
+        if not self._database.write(lambda connection: connection.execute(self._table.delete, parameters).rowcount):
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        return self._database.row(self._table.contains, (to_column(key),)) is not None
+
+    def deserialize(self, key: str, value: Any) -> Any:
+        return super().deserialize(key, value) if self.serializer is not None else from_column(value)
+
+    # All entries
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for rows in self._pages('key') for (key,) in rows)
+
+    def scan(self) -> Iterator[tuple[str, Any]]:
+        return ((key, self.deserialize(key, value)) for rows in self._pages('key, value') for key, value in rows)
+
+    def items(self) -> ItemsView[str, Any]:
+        return _Items(self)
+
+    def values(self) -> ValuesView[Any]:
+        return _Values(self)
+
+    def _pages(self, columns: str, where: str = '1') -> Iterator[list[Any]]:
+        """Rows with their keys as text, in the order of keys; rows may be changed meanwhile"""
+        after = None
+        while rows := self._read_page(columns, after, where):
+            after = rows[-1][0]
+            decoded = ((from_column(key), *rest) for key, *rest in rows)
+            yield [row for row in decoded if isinstance(row[0], str)]
+
+    def _read_page(self, columns: str, after: Any, where: str) -> list[Any]:
+        return self._database.read(lambda connection: self._table.page(connection, columns, after, where))
+
+    def count(self, expired: bool = True) -> int:
+        """Number of entries, or of those that have not expired"""
+        if expired:
+            return int(self._database.row(self._table.count)[0])
+        self._learn_expirations()
+        return int(self._database.row(self._table.count_unexpired, (round(time()),))[0])
+
+    def sorted(
+        self,
+        key: str = 'expires',
+        reversed: bool = False,  # noqa: A002
+        limit: int | None = None,
+        expired: bool = True,
+    ) -> Iterator[Any]:
+        """Readable values in a given order
+
+        Args:
+            key: `expires` (those that never do come first), `size`, or `key`
+            reversed: In descending order
+            limit: How many entries to look at; None for all
+            expired: Whether to include those that have expired
+
+        Raises:
+            ValueError: There is no such order
+        """
+        if key not in SORT_ORDERS:
+            raise ValueError(f'Invalid sort key: {key}')
+        where, parameters = ('1', ()) if expired else ('expires IS NULL OR expires > ?', (round(time()),))
+        yield from self._sorted(f'{SORT_ORDERS[key]} {"DESC" if reversed else "ASC"}', where, parameters, limit)
+
+    def expired(self) -> Iterator[Any]:
+        """Readable values that have expired"""
+        return self._sorted('expires', 'expires <= ?', (round(time()),))
+
+    def _sorted(self, order: str, where: str, parameters: Sequence[Any], limit: int | None = None) -> Iterator[Any]:
+        if where != '1':
+            self._learn_expirations()
+        pages = self._database.read(
+            lambda connection: self._table.sorted_keys(connection, order, where, parameters, limit)
+        )
+        for keys in unpack(pages):
+            for stored_key, data in self._read_values(keys):
+                value = self.deserialize(from_column(stored_key), data)
+                if value is not None:
+                    yield value
+
+    def _read_values(self, keys: list[Any]) -> list[tuple[Any, Any]]:
+        return self._database.read(lambda connection: self._table.values_in(connection, keys))
+
+    def _learn_expirations(self) -> None:
+        """Fill in the expirations that version 0.9 kept in the values only"""
+        if self._expirations_known or self.serializer is None:
+            return
+        if self._database.read(self._table.has_unknown_expirations):
+            for rows in self._pages('key, value', 'expires IS NULL'):
+                values = ((key, self.deserialize(key, data)) for key, data in rows)
+                self._set_expirations(
+                    [(v.expires_unix, to_column(k)) for k, v in values if getattr(v, 'expires_unix', None) is not None]
+                )
+        self._expirations_known = True
+
+    def _set_expirations(self, rows: list[tuple[int, Any]]) -> None:
+        if rows:
+            self._database.write(lambda connection: connection.executemany(self._table.set_expiration, rows))
+
+    # Several entries in one transaction
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        with self.bulk_commit():
+            super().update(*args, **kwargs)
+
+    def change(self, function: Callable[[Any], object]) -> None:
+        """Call a function on each readable value, and write what it makes of it; a page of entries at a time"""
+        for rows in self._pages('key'):
+            with self.bulk_commit():
+                for (key,) in rows:
+                    value = self.get(key)
+                    if value is not None:
+                        function(value)
+                        self[key] = value
+
+    def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None) -> int:
+        """Delete entries with any of some keys or (stored) values; those that do not exist are passed over
+
+        Returns:
+            The number of entries that were removed
+        """
+        return self._delete_in('key', keys or ()) + self._delete_in('value', values or ())
+
+    def _delete_in(self, column: str, items: Iterable[Any]) -> int:
+        return sum(self._delete_chunk(column, chunk) for chunk in chunkify(items, CHUNK_SIZE))
+
+    def _delete_chunk(self, column: str, items: list[Any]) -> int:
+        statement = self._table.delete_in(column, len(items))
+        stored = [to_column(item) if column == 'key' or isinstance(item, str) else item for item in items]
+        return self._database.write(lambda connection: connection.execute(statement, stored).rowcount)
+
+    def delete_expired(self, overwrite: bool = True) -> int:
+        """Delete entries that have expired; returns their number; `overwrite` as for `bulk_commit`"""
+        self._learn_expirations()
+        now = round(time())
+        return self._database.write(lambda connection: delete_expired(connection, self._table, now, overwrite))
+
+    def delete_dangling(self, target: TableStorage) -> int:
+        """Delete entries whose value is not a key of another storage in the same database; returns their number"""
+        statement = self._table.delete_dangling(target._table)
+        return self._database.write(lambda connection: connection.execute(statement).rowcount)
+
+    def clear(self) -> None:
+        self._database.write(lambda connection: connection.execute(self._table.delete_all))
+
+    @contextmanager
+    def bulk_commit(self, overwrite: bool = True) -> Iterator[None]:
+        """Make all changes of a block in one transaction; an exception undoes them
+
+        Args:
+            overwrite: Whether SQLite shall overwrite what is deleted, if it was built so; vain before a vacuum
+        """
+        with self._database.transaction() as connection, overwriting(connection, overwrite):
+            yield
+
+    # The database
+
+    @property
+    def _lock(self) -> Any:
+        return self._database.lock
+
+    @property
+    def _connection(self) -> Any:
+        return self._database.connection
+
+    @_connection.setter
+    def _connection(self, connection: Any) -> None:
+        self._database.connection = connection
+
+    @property
+    def _active_transaction(self) -> bool:
+        return self._database.depth > 0
+
+    @contextmanager
+    def _acquire_sqlite_lock(self) -> Iterator[None]:
+        """A transaction; waits until no other connection has one, but no longer than `busy_timeout`"""
+        with self._database.transaction():
+            yield
+
+    def connection(self, commit: bool = False) -> AbstractContextManager[Any]:
+        """The connection to the database, for one thread at a time
+
+        Args:
+            commit: Begin a transaction, and commit it at the end of the block
+        """
+        return self._database.transaction() if commit else self._database.held()
+
+    def init_db(self) -> None:
+        """Open the database, and make the table if there is none"""
+        self._database.close()
+        self._database.read(lambda connection: None)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def size(self) -> int:
+        """Size of the database, in bytes"""
+        if isinstance(self.db_path, Path):
+            try:
+                return os.path.getsize(self.db_path)
+            except OSError:
+                return 0
+        pages = self._database.row('PRAGMA page_count')[0]
+        return int(pages * self._database.row('PRAGMA page_size')[0])
+
+    def vacuum(self) -> None:
+        """Give unused space of the database back to the system; not possible within a transaction"""
+        if not self._active_transaction:
+            self._database.read(lambda connection: connection.execute('VACUUM'))
+
+    def vacuum_if_worthwhile(self, removed: int) -> None:
+        """The same, unless the file is large and little of it is unused now that so many entries were removed"""
+        if self._database.read(lambda connection: is_worth_vacuuming(connection, self._table, removed)):
+            self.vacuum()
+
+
+class _Items(ItemsView[str, Any]):
+    """Entries that are read by the page, and may be deleted meanwhile"""
+
+    _mapping: TableStorage
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return self._mapping.scan()
+
+
+class _Values(ValuesView[Any]):
+    _mapping: TableStorage
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping.scan())

@@ -1,0 +1,204 @@
+"""A table of entries: what stands in its columns, and the statements that read and write it"""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import OperationalError
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+PAGE_ROWS = 999
+PAGE_BYTES = 4_000_000
+SORTED_PAGE_ROWS = 64
+_IS_INDEX = "type = 'index' AND name = 'expires_idx'"
+SORT_ORDERS = {'expires': 'expires', 'size': 'length(value)', 'key': 'key'}
+
+
+class UndecodableText(bytes):
+    """Text in a database that is not UTF-8, so that it was damaged"""
+
+
+def decode_text(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return UndecodableText(data)
+
+
+def to_column(value: object) -> str | bytes:
+    """A key as it is stored; text that UTF-8 cannot hold, because of lone surrogates, is stored as a blob"""
+    text = value if isinstance(value, str) else str(value)
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode('utf-8', 'surrogatepass')
+    return text
+
+
+def from_column(value: Any) -> Any:
+    """Undo `to_column`; a value that it does not give is returned as it is"""
+    if type(value) is bytes:
+        try:
+            text = value.decode('utf-8', 'surrogatepass')
+        except UnicodeDecodeError:
+            return value
+        return value if to_column(text) is text else text
+    return value
+
+
+class Table:
+    """Statements for one table
+
+    Args:
+        name: Name of the table
+
+    Raises:
+        ValueError: A table cannot have that name
+    """
+
+    def __init__(self, name: str):
+        if not name or '\x00' in name or name.lower().startswith('sqlite_'):
+            raise ValueError(f'Invalid table name: {name!r}')
+        self.name = name
+        self.quoted = table = '"' + name.replace('"', '""') + '"'
+        self.select = f'SELECT value FROM {table} WHERE key = ?'
+        self.contains = f'SELECT 1 FROM {table} WHERE key = ?'
+        self.replace = f'INSERT OR REPLACE INTO {table} (key, value, expires) VALUES (?, ?, ?)'
+        self.delete = f'DELETE FROM {table} WHERE key = ?'
+        self.delete_all = f'DELETE FROM {table}'
+        # In the order of the rows, as several of them share a page
+        self.delete_expired = f'DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE expires <= ?)'
+        self.any_unexpired = f'SELECT 1 FROM {table} WHERE expires IS NULL OR expires > ? LIMIT 1'
+        self.count = f'SELECT COUNT(*) FROM {table}'
+        self.count_unexpired = f'SELECT COUNT(*) FROM {table} WHERE expires IS NULL OR expires > ?'
+        self.set_expiration = f'UPDATE {table} SET expires = ? WHERE key = ? AND expires IS NULL'
+
+    @property
+    def is_complete(self) -> str:
+        """An expression that is true if the table lacks nothing; it may be an error otherwise"""
+        return (
+            f'EXISTS (SELECT 1 FROM sqlite_master WHERE {_IS_INDEX}) '
+            f'AND NOT EXISTS (SELECT key, value, expires FROM {self.quoted} LIMIT 0)'
+        )
+
+    def delete_in(self, column: str, count: int) -> str:
+        return f'DELETE FROM {self.quoted} WHERE {column} IN ({",".join("?" * count)})'
+
+    def delete_dangling(self, target: Table) -> str:
+        """Delete rows whose value is not a key of another table"""
+        return (
+            f'DELETE FROM {self.quoted} WHERE NOT EXISTS '
+            f'(SELECT 1 FROM {target.quoted} WHERE {target.quoted}.key = {self.quoted}.value)'
+        )
+
+    def columns(self, connection: Connection) -> dict[str, str]:
+        """Names and declared types of its columns; none if there is no such table"""
+        return {row[1]: row[2] for row in connection.execute(f'PRAGMA table_info({self.quoted})').fetchall()}
+
+    def lacking(self, connection: Connection) -> list[str]:
+        """Statements that make the table, or add what it lacks if it was made by an earlier version"""
+        columns = self.columns(connection)
+        statements = []
+        if not columns:
+            statements.append(
+                f'CREATE TABLE IF NOT EXISTS {self.quoted} (key TEXT PRIMARY KEY, value BLOB, expires INTEGER)'
+            )
+        elif 'expires' not in columns:
+            statements.append(f'ALTER TABLE {self.quoted} ADD COLUMN expires INTEGER')
+        # Names of indexes are per database, and the first table has it
+        index = connection.execute(f'SELECT 1 FROM sqlite_master WHERE {_IS_INDEX}')
+        if not index.fetchone():
+            statements.append(f'CREATE INDEX IF NOT EXISTS expires_idx ON {self.quoted} (expires)')
+        return statements
+
+    def has_unknown_expirations(self, connection: Connection) -> bool:
+        """Whether the table was made by 0.9, which kept the expiration in the value only"""
+        return self.columns(connection).get('key') == ''
+
+    def page(self, connection: Connection, columns: str, after: Any, where: str = '1') -> list[tuple[Any, ...]]:
+        """The next rows in the order of their keys
+
+        Args:
+            connection: The connection
+            columns: What to select; the key comes first, then a value
+            after: Key (as stored) of the last row of the previous page; None for the first page
+            where: A condition
+        """
+        # A NULL key, which is none of ours, compares with nothing
+        start = "key >= ''" if after is None else 'key > ?'
+        if isinstance(after, UndecodableText):
+            start = 'key > CAST(? AS TEXT)'
+        cursor = connection.execute(
+            f'SELECT {columns} FROM {self.quoted} WHERE {start} AND {where} ORDER BY key LIMIT {PAGE_ROWS}',
+            () if after is None else (after,),
+        )
+        rows, size = [], 0
+        for row in cursor:
+            rows.append(row)
+            size += len(row[1]) if len(row) > 1 and isinstance(row[1], (bytes, str)) else 0
+            if size > PAGE_BYTES:
+                break
+        cursor.close()
+        return rows
+
+    def sorted_keys(
+        self, connection: Connection, order: str, where: str, parameters: Sequence[Any], limit: int | None
+    ) -> list[bytes]:
+        """Keys in a given order, packed by the page, so that those of a large table take little room"""
+        cursor = connection.execute(
+            f'SELECT key FROM {self.quoted} WHERE {where} ORDER BY {order} LIMIT ?',
+            (*parameters, -1 if limit is None else limit),
+        )
+        pages = []
+        while rows := cursor.fetchmany(SORTED_PAGE_ROWS):
+            pages.append(marshal.dumps([bytes(k) if isinstance(k, bytes) else k for (k,) in rows]))
+        return pages
+
+    def values_in(self, connection: Connection, keys: list[Any]) -> list[tuple[Any, Any]]:
+        """Rows of some keys, in the order of the keys; those that do not exist are left out"""
+        marks = ','.join('?' * len(keys))
+        found = dict(
+            connection.execute(f'SELECT key, value FROM {self.quoted} WHERE key IN ({marks})', keys).fetchall()
+        )
+        return [(key, found[key]) for key in keys if key in found]
+
+
+def prepare(connection: Connection, tables: Sequence[Table]) -> None:
+    """Make tables, or bring them up to date, in one transaction
+
+    Raises:
+        sqlite3.Error: One does not exist, and cannot be made
+    """
+    if _are_complete(connection, tables):
+        return
+    try:
+        connection.execute('BEGIN IMMEDIATE')
+        for table in tables:
+            for statement in table.lacking(connection):
+                connection.execute(statement)
+        connection.commit()
+    except Exception:
+        connection.rollback()
+        # In a database that cannot be written to, entries can still be read
+        if not all(table.columns(connection) for table in tables):
+            raise
+
+
+def _are_complete(connection: Connection, tables: Sequence[Table]) -> bool:
+    """One statement for what is nearly always so"""
+    try:
+        return bool(connection.execute(f'SELECT {" AND ".join(t.is_complete for t in tables)}').fetchone()[0])
+    except OperationalError as e:
+        if 'no such' not in str(e):
+            raise
+        return False
+
+
+def unpack(pages: Sequence[bytes]) -> Iterator[list[Any]]:
+    return (marshal.loads(page) for page in pages)

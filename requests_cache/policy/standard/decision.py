@@ -1,0 +1,169 @@
+"""Decisions by the standard, for `cache_control='strict'`: RFC 9111, RFC 5861 and RFC 8246
+
+Like `decision`, pure functions from facts to values. Each names the section that it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from ...models.response import CachedResponse
+from ..expiration import ExpirationTime, shifted
+from ..freshness import is_stale_allowed
+from ..request import RequestPolicy
+from ..settings import DEFAULT_STATUS_CODES
+from ..validation import conditions
+from ..verdicts import (
+    DoNotStore,
+    Fetch,
+    GatewayTimeout,
+    ReadDecision,
+    Store,
+    StoreDecision,
+    Use,
+    UseAndRefresh,
+    Validate,
+)
+from .directives import NOTHING, StrictDirectives, response_directives
+from .freshness import (
+    HEURISTICALLY_CACHEABLE,
+    Received,
+    corrected_initial_age_seconds,
+    explicit_lifetime_seconds,
+)
+from .parts import part_from
+from .state import FOREVER_SECONDS, Freshness, freshness, lifetime_seconds
+
+# They depend on header fields of the request that are not part of the key
+ANSWERS_TO_CONDITIONS = frozenset((304, 412, 416))
+
+
+def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
+    """What to do with a request for which this response is stored, or none (section 4)"""
+    if stored is None or (stored.status_code == 206 and not policy.ranges):
+        return GatewayTimeout('not stored') if policy.only_if_cached else Fetch(policy.skip_read or 'not stored')
+    state, request = freshness(policy, stored, now), policy.strict or NOTHING
+    reason = _reason_to_validate(policy, state, request)
+    if reason is None:
+        return Use('fresh' if state.is_fresh else 'max-stale', state.age_seconds)
+    if policy.only_if_cached:
+        return GatewayTimeout(reason)
+    if reason == 'stale' and state.may_be_stale and _may_revalidate_later(policy, state, stored, now):
+        return UseAndRefresh('stale-while-revalidate', conditions(stored))
+    fields = conditions(stored)
+    return Validate(reason, fields) if fields else Fetch(reason)
+
+
+def _reason_to_validate(policy: RequestPolicy, state: Freshness, request: StrictDirectives) -> str | None:
+    """Why a stored response may not be used without asking the origin; None if it may (sections 4, 5.2.1)"""
+    if request.no_cache or state.directives.no_cache:
+        return 'no-cache'
+    if policy.refresh or (policy.settings.always_revalidate and not (state.directives.immutable and state.is_fresh)):
+        return 'refresh'
+    if request.max_age is not None and _is_too_old(state.age_seconds, request.max_age):
+        return 'max-age'
+    if request.min_fresh is not None and state.lifetime_seconds - state.age_seconds < request.min_fresh:
+        return 'min-fresh'
+    if state.is_fresh:
+        return None
+    if state.may_be_stale and request.max_stale is not None and state.stale_seconds <= request.max_stale:
+        return None
+    return 'stale'
+
+
+def _is_too_old(age_seconds: int, max_age_seconds: int) -> bool:
+    """Whether an age is over `max-age`; 0 asks for a response from the origin, and an invalid number is taken as 0"""
+    return max_age_seconds <= 0 or age_seconds > max_age_seconds
+
+
+def _may_revalidate_later(policy: RequestPolicy, state: Freshness, stored: CachedResponse, now: datetime) -> bool:
+    """Whether `stale-while-revalidate` covers a response (RFC 5861, section 3)"""
+    allowed = state.directives.stale_while_revalidate
+    if allowed is not None:
+        return state.stale_seconds <= allowed
+    return _is_allowed(policy.stale_while_revalidate, state, now)
+
+
+def _is_allowed(allowance: bool | ExpirationTime, state: Freshness, now: datetime) -> bool:
+    became_stale = shifted(now, timedelta(seconds=-state.stale_seconds))
+    return allowance is not False and is_stale_allowed(became_stale, now, allowance)
+
+
+def decide_on_error(
+    policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
+) -> bool:
+    """Whether to use a stored response as the origin fails (section 4.2.4; RFC 5861, section 4); see `decision`"""
+    if stored is None or (status_code is not None and status_code not in (500, 502, 503, 504)):
+        return False
+    state = freshness(policy, stored, now)
+    if not state.may_be_stale:
+        return False
+    request, response = (policy.strict or NOTHING).stale_if_error, state.directives.stale_if_error
+    if any(seconds is not None and state.stale_seconds <= seconds for seconds in (request, response)):
+        return True
+    return _is_allowed(policy.settings.stale_if_error, state, now)
+
+
+def decide_store(
+    policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime, delay_seconds: float = 0
+) -> StoreDecision:
+    """Whether to store a response, and until when it is fresh (section 3); see `decision`
+
+    Args:
+        delay_seconds: Time from sending the request to receiving the response
+    """
+    facts = Received(headers, response_directives(headers), status_code, now, delay_seconds)
+    reason = policy.skip_write or _reason_not_to_store(policy, facts)
+    if reason:
+        return DoNotStore(reason)
+    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after)
+    validator = bool(headers.get('ETag') or headers.get('Last-Modified'))
+    if lifetime is None and not validator:
+        return DoNotStore('no freshness and no validator')
+    remaining = min(lifetime or 0, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
+    return Store(shifted(now, timedelta(seconds=remaining)))
+
+
+def renewed_until(
+    policy: RequestPolicy,
+    headers: Mapping[str, Any],
+    new_headers: Mapping[str, Any],
+    now: datetime,
+    delay_seconds: float = 0,
+) -> datetime | None:
+    """Until when a stored response is fresh after a 304 (section 4.3.4); see `decision`"""
+    facts = Received(headers, response_directives(headers), 200, now, delay_seconds)
+    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after) or 0
+    remaining = min(lifetime, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
+    return shifted(now, timedelta(seconds=remaining))
+
+
+def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
+    settings, directives, shared = policy.settings, facts.directives, policy.settings.shared_cache
+    codes: Any = settings.allowable_codes
+    understood = facts.status_code in HEURISTICALLY_CACHEABLE
+    explicit = explicit_lifetime_seconds(facts, shared) is not None or directives.public
+    explicit = explicit or (directives.private and not shared)
+    if facts.status_code < 200 or facts.status_code in ANSWERS_TO_CONDITIONS or _is_unknown_part(policy, facts):
+        return 'status'
+    if tuple(codes) != DEFAULT_STATUS_CODES and facts.status_code not in codes:
+        return 'status'
+    if directives.must_understand and not understood:
+        return 'must-understand'
+    if directives.no_store and not (directives.must_understand and understood):
+        return 'no-store'
+    if shared and directives.private:
+        return 'private'
+    for_others = directives.must_revalidate or directives.public or directives.s_maxage is not None
+    if shared and policy.authorized and not for_others:
+        return 'authorization'
+    return None if explicit or understood else 'status'
+
+
+def _is_unknown_part(policy: RequestPolicy, facts: Received) -> bool:
+    """Whether a response is a part of which the cache cannot tell where it belongs (section 3.3)"""
+    if facts.status_code == 206:
+        return not policy.ranges or part_from(facts.headers) is None
+    return policy.ranges is not None and facts.headers.get('Content-Range') is not None

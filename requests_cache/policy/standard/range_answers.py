@@ -1,0 +1,89 @@
+"""Ranges of stored responses as answers (RFC 9110, sections 13.1.5, 15.3.7 and 15.5.17)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from requests.structures import CaseInsensitiveDict
+
+from ...models.response import CachedResponse
+from .parts import representation_headers, strong_date, strong_tag
+from .ranges import ByteRange, ContentRange, multipart, resolve
+
+# Header fields that are not needed after `If-Range`, as the client has them from an earlier response
+KNOWN_TO_THE_CLIENT = frozenset(('content-language', 'content-type', 'last-modified'))
+# Header fields of a stored response that go for a 416, too
+FIELDS_OF_416 = frozenset(('age', 'date'))
+
+
+def wants_ranges(request: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
+    """Whether `Range` applies: there is no `If-Range`, or it has the strong validator of the stored response"""
+    value = request.get('If-Range')
+    if value is None:
+        return True
+    text = (value.decode('latin-1') if isinstance(value, bytes) else str(value)).strip()
+    if '"' in text:
+        return text == strong_tag(stored)
+    return text == strong_date(stored, now)
+
+
+def ranges_of_complete(
+    stored: CachedResponse, ranges: Sequence[ByteRange], is_brief: bool, boundary: str
+) -> CachedResponse:
+    """Ranges of a complete stored response; all of it, if it is empty (section 14.2)
+
+    Args:
+        stored: The response
+        ranges: What is asked for
+        is_brief: Leave out what the client has from an earlier response
+        boundary: Text that is not in the content, to stand between parts
+    """
+    content = stored.content
+    if not content:
+        return stored
+    spans = resolve(ranges, len(content)) or []
+    if not spans:
+        return _not_satisfiable(stored, len(content))
+    parts = [(ContentRange(span, len(content)), content[span.first : span.last + 1]) for span in spans]
+    return partial_content(stored, parts, is_brief, boundary)
+
+
+def partial_content(
+    stored: CachedResponse, parts: Sequence[tuple[ContentRange, bytes]], is_brief: bool, boundary: str
+) -> CachedResponse:
+    """A 206 with the header fields of a stored response (section 15.3.7)"""
+    headers = representation_headers(stored.headers)
+    if is_brief:
+        headers = CaseInsensitiveDict({k: v for k, v in headers.items() if k.lower() not in KNOWN_TO_THE_CLIENT})
+    if len(parts) == 1:
+        content_range, content = parts[0]
+        headers['Content-Range'] = str(content_range)
+    else:
+        content = multipart(parts, boundary, stored.headers.get('Content-Type'))
+        headers['Content-Type'] = f'multipart/byteranges; boundary={boundary}'
+    headers['Content-Length'] = str(len(content))
+    return replaced(stored, 206, 'Partial Content', headers, content)
+
+
+def _not_satisfiable(stored: CachedResponse, length: int) -> CachedResponse:
+    """A 416 (section 15.5.17)"""
+    headers = CaseInsensitiveDict({k: v for k, v in stored.headers.items() if k.lower() in FIELDS_OF_416})
+    headers.update({'Content-Range': f'bytes */{length}', 'Content-Length': '0'})
+    return replaced(stored, 416, 'Range Not Satisfiable', headers, b'')
+
+
+def replaced(
+    stored: CachedResponse, status_code: int, reason: str | None, headers: CaseInsensitiveDict[str], content: bytes
+) -> CachedResponse:
+    """A copy of a stored response with another status, header fields and body"""
+    copy = CachedResponse.from_response(
+        stored, status_code=status_code, reason=reason, headers=headers, content=content, decoded_content=None
+    )
+    if stored._header_fields:
+        # Repeated fields stay so, unless they have changed
+        kept = tuple(f for f in stored._header_fields if headers.get(f[0]) == stored.headers.get(f[0]))
+        names = {name.lower() for name, _ in kept}
+        copy._header_fields = kept + tuple(f for f in headers.items() if f[0].lower() not in names)
+    return copy

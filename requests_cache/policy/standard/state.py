@@ -1,0 +1,83 @@
+"""Where a stored response stands by the standard: its lifetime, its age, and whether it may be used when stale"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from ...models.response import CachedResponse
+from ..expiration import ExpirationTime, get_expiration_datetime
+from ..request import RequestPolicy
+from ..settings import CacheSettings
+from .directives import NOTHING, StrictDirectives, response_directives
+from .freshness import (
+    Received,
+    current_age_seconds,
+    explicit_lifetime_seconds,
+    heuristic_lifetime_seconds,
+)
+
+# What a fresh response may be without an end in sight: a user's "never"
+FOREVER_SECONDS = 10**9
+
+
+class Freshness(NamedTuple):
+    """Where a stored response stands
+
+    Args:
+        lifetime_seconds: How long it is fresh
+        age_seconds: Its current age
+        directives: The directives of the response
+        may_be_stale: Whether anything may allow to use it when stale (section 4.2.4)
+    """
+
+    lifetime_seconds: int
+    age_seconds: int
+    directives: StrictDirectives
+    may_be_stale: bool
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.lifetime_seconds > self.age_seconds
+
+    @property
+    def stale_seconds(self) -> int:
+        return self.age_seconds - self.lifetime_seconds
+
+
+def received(response: CachedResponse) -> Received:
+    """A stored response as far as its age goes"""
+    directives = response_directives(response.headers)
+    return Received(
+        response.headers, directives, response.status_code, response.created_at, response.elapsed.total_seconds()
+    )
+
+
+def age_seconds(response: CachedResponse, now: datetime) -> int:
+    """The current age of a stored response (section 4.2.3)"""
+    delay_seconds = response.elapsed.total_seconds()
+    facts = Received(response.headers, NOTHING, response.status_code, response.created_at, delay_seconds)
+    return current_age_seconds(facts, now)
+
+
+def freshness(policy: RequestPolicy, response: CachedResponse, now: datetime) -> Freshness:
+    """Where a stored response stands now (section 4.2)"""
+    facts = received(response)
+    shared = policy.settings.shared_cache
+    directives = facts.directives
+    forbidden = directives.must_revalidate or directives.no_cache
+    forbidden = forbidden or (shared and (directives.proxy_revalidate or directives.s_maxage is not None))
+    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after)
+    return Freshness(lifetime or 0, current_age_seconds(facts, now), directives, not forbidden)
+
+
+def lifetime_seconds(facts: Received, settings: CacheSettings, expire_after: ExpirationTime) -> int | None:
+    """How long a response is fresh: as the origin says, else as the user says, else by heuristics (section 4.2.1)"""
+    explicit = explicit_lifetime_seconds(facts, settings.shared_cache)
+    if explicit is not None:
+        return explicit
+    # The default, "never expires", is not what a user has said
+    if expire_after is not None and expire_after != -1:
+        expires = get_expiration_datetime(expire_after, start_time=facts.response_time)
+        return int((expires - facts.response_time).total_seconds()) if expires is not None else FOREVER_SECONDS
+    return heuristic_lifetime_seconds(facts, settings.heuristic_fraction)

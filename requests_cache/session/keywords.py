@@ -1,0 +1,48 @@
+"""Who owns a keyword of a session: its settings, its backend, or the class it is mixed into"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from logging import getLogger
+from typing import Any
+
+from .._utils import accepted_keywords
+from ..backends.registry import CACHE_NAME_KWARGS
+from ..policy.settings import nearest_name, setting_names
+
+logger = getLogger(__name__)
+# Looking at a signature takes as long as opening a database
+_accepted_keywords = lru_cache(maxsize=32)(accepted_keywords)
+
+
+def parent_keywords(
+    session_class: type, mixin: type, kwargs: dict[str, Any], backend_names: frozenset[str] | None
+) -> dict[str, Any]:
+    """Find the keywords of the class that comes after the mixin, and log those that are nobody's
+
+    Args:
+        session_class: Class of the session
+        mixin: The mixin among its bases
+        kwargs: Keywords that the mixin itself has no parameter for
+        backend_names: Names that the backend takes; None if that cannot be told
+    """
+    mro = session_class.__mro__
+    parent = next(cls for cls in mro[mro.index(mixin) + 1 :] if '__init__' in cls.__dict__)
+    parent_names = _accepted_keywords(parent.__init__)  # type: ignore[misc]
+    settings = setting_names() | frozenset(CACHE_NAME_KWARGS)
+    given = {k: v for k, v in kwargs.items() if v is not None}
+    if parent_names is None:  # it takes any name
+        return given if backend_names is None else _not_in(settings, _not_in(backend_names, given))
+    known = settings | parent_names
+    if backend_names is not None:
+        for name in _not_in(backend_names, kwargs).keys() - known:
+            names = known | backend_names | frozenset(mixin.__init__.__annotations__)  # type: ignore[misc]
+            nearest = nearest_name(name, names)
+            hint = f"; did you mean '{nearest}'?" if nearest else ''
+            logger.warning('Keyword %r of %s has no effect%s', name, session_class.__name__, hint)
+    return {k: v for k, v in given.items() if k in parent_names}
+
+
+def _not_in(names: frozenset[str], kwargs: dict[str, Any]) -> dict[str, Any]:
+    # The set has the last word about what it contains: a backend may take names in any case
+    return {k: v for k, v in kwargs.items() if k not in names}
