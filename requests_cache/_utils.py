@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ from inspect import Parameter, signature
 from itertools import islice
 from logging import getLogger
 from typing import Any, AnyStr, NoReturn, TypeVar
+from weakref import WeakValueDictionary
 
 from .exceptions import MissingDependencyError
 
@@ -67,6 +69,30 @@ def within(lock: Any, seconds: float) -> Iterator[bool]:
             lock.release()
         while not was_held and lock._is_owned():
             lock.release()
+
+
+# Owners of locks, by their identity, the attribute that holds the lock, and what makes a new one
+_owners_of_locks: WeakValueDictionary[tuple[int, str, Callable[[], Any]], Any] = WeakValueDictionary()
+
+
+def renew_after_fork(owner: Any, attribute: str, make_lock: Callable[[], Any]) -> None:
+    """Give an object a new lock in each forked child, where the thread that held the old one does not exist
+
+    Args:
+        owner: An object that can be weakly referenced, or a module (`sys.modules[__name__]`)
+        attribute: Name of the attribute, or global variable, that holds the lock
+        make_lock: Makes a new lock, such as `threading.RLock`
+    """
+    _owners_of_locks[id(owner), attribute, make_lock] = owner
+
+
+def _renew_locks() -> None:
+    for (_, attribute, make_lock), owner in list(_owners_of_locks.items()):
+        setattr(owner, attribute, make_lock())
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def chunkify(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -10,9 +10,8 @@ from logging import getLogger
 from pathlib import Path
 from threading import RLock
 from typing import Any
-from weakref import WeakValueDictionary
 
-from ..._utils import decode_text
+from ..._utils import decode_text, renew_after_fork
 from ...exceptions import BackendError
 from ...models.response import CachedResponse
 from ...serializers.pipeline import SerializerType
@@ -82,7 +81,7 @@ class FileDict(BaseStorage[str, Any]):
         self.is_binary = bool(getattr(self.serializer, 'is_binary', False))
         self._lock = RLock() if lock is None else lock
         if lock is None:
-            _owners_of_locks[id(self)] = self
+            renew_after_fork(self, '_lock', RLock)
         else:
             self._locks_reads = True
         try:
@@ -97,7 +96,7 @@ class FileDict(BaseStorage[str, Any]):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=RLock())
-        _owners_of_locks[id(self)] = self
+        renew_after_fork(self, '_lock', RLock)
 
     @property
     def lock(self) -> Any:
@@ -285,16 +284,3 @@ class FileDict(BaseStorage[str, Any]):
         remove_file(key_file(path))
         if key is not None and path.exists():  # written in the meantime
             self._keep_key(key, path)
-
-
-# A thread that held a lock does not exist in a forked child, and would never release it there
-_owners_of_locks: WeakValueDictionary[int, FileDict] = WeakValueDictionary()
-
-
-def _renew_locks() -> None:
-    for storage in list(_owners_of_locks.values()):
-        storage._lock = RLock()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_locks)

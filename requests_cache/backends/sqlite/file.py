@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from logging import getLogger
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from ..._utils import renew_after_fork
 from ..paths import check_owner, make_parents
 from .errors import Error
 from .fork import abandon
@@ -16,15 +18,7 @@ SUFFIXES = ('', '-journal', '-wal', '-shm')
 SQLITE_HEADER = b'SQLite format 3\x00'
 logger = getLogger(__name__)
 _creating = Lock()
-
-
-def _renew_lock() -> None:
-    global _creating  # noqa: PLW0603
-    _creating = Lock()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_lock)
+renew_after_fork(sys.modules[__name__], '_creating', Lock)
 
 
 def create_file(path: Path, temp_root: Path | None = None) -> None:
