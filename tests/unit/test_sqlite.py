@@ -539,7 +539,7 @@ def test_deleting_by_condition_gives_space_back(condition: dict[str, Any], cache
 def test_large_files_are_rewritten_only_if_that_frees_much(
     expired: int, is_rewritten: bool, cache: SQLiteCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr('requests_cache.backends.sqlite.upkeep.SMALL_BYTES', 0)
+    monkeypatch.setattr('requests_cache.backends.sqlite.table.SMALL_BYTES', 0)
     for i in range(20):
         cache.responses[str(i)] = make_response(content=bytes(1000), expires=PAST if i < expired else FUTURE)
     before = cache.responses.size()

@@ -173,7 +173,7 @@ def test_a_child_opens_a_connection_of_its_own(options: dict[str, Any], make: An
 
 @needs_fork
 def test_a_fork_while_another_thread_is_in_a_transaction(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr('requests_cache.backends.sqlite.fork.PATIENCE_SECONDS', 0.05)
+    monkeypatch.setattr('requests_cache.backends.sqlite.connection.FORK_PATIENCE_SECONDS', 0.05)
     cache = make(busy_timeout=100)
     cache.save_response(make_response(1), 'before')
     inside, leave = Event(), Event()

@@ -103,7 +103,7 @@ def test_a_lock_that_is_given_up_in_time(other: sqlite3.Connection, make: Any, m
         if len(pauses) == 5:
             other.execute('ROLLBACK')
 
-    monkeypatch.setattr('requests_cache.backends.sqlite.access.sleep', pause)
+    monkeypatch.setattr('requests_cache.backends.sqlite.database.sleep', pause)
     cache = make(busy_timeout=FOREVER)
     other.execute('BEGIN IMMEDIATE')
     cache.save_response(RESPONSE, 'new')
@@ -122,7 +122,7 @@ def test_threads_can_read_while_one_waits_to_write(
             read.append(pool.submit(cache.get_response, 'key').result())
         other.execute('ROLLBACK')
 
-    monkeypatch.setattr('requests_cache.backends.sqlite.access.sleep', pause)
+    monkeypatch.setattr('requests_cache.backends.sqlite.database.sleep', pause)
     cache = make(busy_timeout=FOREVER)
     other.execute('BEGIN IMMEDIATE')
     cache.save_response(RESPONSE, 'new')
@@ -160,8 +160,8 @@ def test_a_vain_wait_to_write_is_not_repeated_in_full(
     def pause(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr('requests_cache.backends.sqlite.access.sleep', pause)
-    monkeypatch.setattr('requests_cache.backends.sqlite.access.monotonic', lambda: now[0])
+    monkeypatch.setattr('requests_cache.backends.sqlite.database.sleep', pause)
+    monkeypatch.setattr('requests_cache.backends.sqlite.database.monotonic', lambda: now[0])
     cache = make(busy_timeout=60.0)
     other.execute('BEGIN IMMEDIATE')
     waits = []

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ...exceptions import BackendError
-from ..sqlite.file import SUFFIXES
+from ..sqlite.connection import SUFFIXES
 from .names import temp_file
 
 ENTRY_MODE = 0o600

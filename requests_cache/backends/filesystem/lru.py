@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._utils import chunkify, within
 from ...exceptions import BackendError, BackendUnavailableError
-from ..sqlite.file import identity
+from ..sqlite.connection import identity
 from ..sqlite.table import from_column, to_column
 from ..storage import CHUNK_SIZE
 from .access import storage_errors, write_and_move

@@ -20,11 +20,9 @@ from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..paths import StrOrPath
 from ..rekey import copy_entries
-from .access import Database
-from .copy import CopyTarget
-from .file import SUFFIXES, is_database
-from .options import CONNECT_KEYWORDS, MEMORY_URI, database_path, make_database
-from .storage import TableStorage
+from .connection import SUFFIXES, is_database
+from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
+from .storage import CopyTarget, TableStorage
 from .table import Table
 
 try:

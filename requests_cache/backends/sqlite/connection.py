@@ -1,19 +1,28 @@
-"""The connection to an SQLite database: how it is opened, given up, and left behind"""
+"""The connection to an SQLite database: how it is opened, closed, and left behind when the process forks
+
+SQLite keeps track of its file locks per process, and a child that inherits an open database inherits a wrong idea of
+them. So idle connections are closed before a fork, and each process opens its own when it needs one. The locks that
+guard them are held during the fork, so that no other thread is in the middle of something then. A connection that is
+busy for longer, or in a transaction of the forking thread, stays open: the child lets go of it without closing it, as
+closing would undo the transaction of its parent.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from logging import getLogger
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock, local
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
-from ..._utils import within
+from ..._utils import renew_after_fork, within
 from ...exceptions import BackendUnavailableError
+from ..paths import check_owner, make_parents
 from .errors import DRIVER_ERRORS, Error, OperationalError, is_locked
-from .file import create_file, identity, let_go
-from .fork import abandon, register
 from .table import Table, decode_text, prepare
 
 if TYPE_CHECKING:
@@ -23,7 +32,13 @@ if TYPE_CHECKING:
 IMPATIENT_SECONDS = 0.02
 # However short the timeout, threads of one process take turns
 MIN_LOCK_SECONDS = 2.0
+# How long a fork waits for threads that are in the middle of something
+FORK_PATIENCE_SECONDS = 1.0
+SUFFIXES = ('', '-journal', '-wal', '-shm')
+SQLITE_HEADER = b'SQLite format 3\x00'
 logger = getLogger(__name__)
+_creating = Lock()
+renew_after_fork(sys.modules[__name__], '_creating', Lock)
 
 
 class FreedIfInterrupted:
@@ -199,10 +214,12 @@ class Connector:
                 pass
 
     def before_fork(self) -> None:
+        """Close what is idle; the lock is held"""
         if not self.in_memory and not self.depth and not (self.connection and self.connection.in_transaction):
             self._close()
 
     def after_fork(self, was_idle: bool) -> None:
+        """In the child: let go of what belongs to the parent. `was_idle`: the lock was held during the fork"""
         if not was_idle:
             self.lock = RLock()
         if self.connection is not None and not (self.in_memory and was_idle):
@@ -234,3 +251,115 @@ def _set_pragma(connection: Connection, pragma: str) -> bool:
         logger.debug('Could not set %s: %s', pragma, e)
         return not is_locked(e)
     return True
+
+
+# The file
+
+
+def create_file(path: Path, temp_root: Path | None = None) -> None:
+    """Make an empty file that only its owner can read, if there is none; SQLite would make one that all can read
+
+    Args:
+        path: The file
+        temp_root: Directory that all users may write to, if the file lies below it
+
+    Raises:
+        PermissionError: It lies there, and belongs to somebody else
+    """
+    # Closing a file takes away all locks that the process has on it, so nobody may have opened it as a database by then
+    with _creating:
+        if not path.exists():
+            make_parents(path)
+            try:
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            except OSError as e:
+                logger.debug('Could not make %s: %s', path, e)
+    if temp_root is not None:
+        for suffix in SUFFIXES:
+            check_owner(path.with_name(path.name + suffix), temp_root)
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """What tells a file from another one at the same path; None if there is none"""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def is_database(path: Path) -> bool:
+    """Whether a file looks like a database, or is empty, as a new one is"""
+    try:
+        with open(path, 'rb') as file:
+            return file.read(len(SQLITE_HEADER)) in (SQLITE_HEADER, b'')
+    except OSError:
+        return False
+
+
+def let_go(connection: Any) -> None:
+    """Close a connection to a file that is not at its path any more"""
+    try:
+        in_wal_mode = connection.execute('PRAGMA journal_mode').fetchone()[0] == 'wal'
+    except Error:
+        in_wal_mode = False
+    if in_wal_mode:
+        # Closing it would remove the write-ahead log by its name, which may be that of a new database by now
+        abandon(connection)
+    else:
+        connection.close()
+
+
+# Forks
+
+
+_databases: WeakValueDictionary[int, Connector] = WeakValueDictionary()
+_thread = local()
+_abandoned: list[Any] = []
+
+
+def register(database: Connector) -> None:
+    """Take care of a database when the process forks"""
+    _databases[id(database)] = database
+
+
+def abandon(connection: Any) -> None:
+    """Never close a connection, not even when the interpreter exits"""
+    _abandoned.append(connection)
+    try:
+        from ctypes import py_object, pythonapi
+
+        pythonapi.Py_IncRef(py_object(connection))
+    except (ImportError, AttributeError):  # not every Python has it; then the list must do
+        pass
+
+
+def _all() -> list[Connector]:
+    return [database for ref in _databases.valuerefs() if (database := ref()) is not None]
+
+
+def _before() -> None:
+    _thread.held = held = []
+    deadline = monotonic() + FORK_PATIENCE_SECONDS
+    for database in _all():
+        if database.lock.acquire(timeout=max(0, deadline - monotonic())):
+            held.append(database)
+            database.before_fork()
+
+
+def _after_in_parent() -> None:
+    for database in _thread.__dict__.pop('held', ()):
+        database.lock.release()
+
+
+def _after_in_child() -> None:
+    held = _thread.__dict__.pop('held', ())
+    idle = {id(database) for database in held}
+    for database in _all():
+        database.after_fork(id(database) in idle)
+    for database in held:
+        database.lock.release()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child)

@@ -1,4 +1,4 @@
-"""A table of an SQLite database as a mapping"""
+"""A table of an SQLite database as a mapping, and copying entries of another cache into it"""
 
 from __future__ import annotations
 
@@ -11,9 +11,19 @@ from typing import Any
 
 from ..._utils import chunkify
 from ..storage import CHUNK_SIZE, BaseStorage
-from .access import Database
-from .table import SORT_ORDERS, Table, from_column, to_column, unpack
-from .upkeep import delete_expired, is_worth_vacuuming, overwriting
+from .database import Database
+from .table import (
+    SORT_ORDERS,
+    Table,
+    delete_expired,
+    from_column,
+    is_worth_vacuuming,
+    overwriting,
+    to_column,
+    unpack,
+)
+
+COPY_CHUNK_SIZE = 200
 
 
 class TableStorage(BaseStorage[str, Any]):
@@ -286,3 +296,39 @@ class _Values(ValuesView[Any]):
 
     def __iter__(self) -> Iterator[Any]:
         return (value for _, value in self._mapping.scan())
+
+
+class CopyTarget:
+    """What `copy_entries` needs of a cache, for few transactions; `flush` must be called at the end"""
+
+    def __init__(self, create_key: Callable[..., str], responses: TableStorage, redirects: TableStorage):
+        self.create_key = create_key
+        self.responses = _Pending(responses)
+        self.redirects = _Pending(redirects)
+
+    def _save_redirects(self, redirects: dict[str, str]) -> None:
+        for source, target in redirects.items():
+            self.redirects[source] = target
+
+    def flush(self) -> None:
+        self.responses.flush()
+        self.redirects.flush()
+
+
+class _Pending:
+    """Entries that are written when there are enough of them"""
+
+    def __init__(self, storage: TableStorage):
+        self.serializer = storage.serializer
+        self._storage = storage
+        self._entries: dict[str, Any] = {}
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._entries[key] = value
+        if len(self._entries) >= COPY_CHUNK_SIZE:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._entries:
+            self._storage.update(self._entries)
+            self._entries = {}
