@@ -20,7 +20,7 @@ from requests import Session as OriginalSession
 
 from .backends.base import BackendSpecifier, BaseCache
 from .backends.registry import init_backend
-from .policy.settings import DEFAULT_CACHE_NAME
+from .policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from .session import CachedSession, CacheMixin
 
 StrOrPath = Path | str
@@ -40,7 +40,8 @@ class _Installation:
         session_factory: Any = CachedSession,
         **kwargs: Any,
     ):
-        self.cache = init_backend(cache_name, backend, **kwargs)
+        self.is_over = False
+        self.cache = init_backend(cache_name, backend, **kwargs).bound_to(self, CacheSettings.from_kwargs(**kwargs))
         kwargs = {'autoclose': False, **kwargs}
         installation = self
 

@@ -6,22 +6,23 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from warnings import warn
+from weakref import ref
 
 from requests import Request, Response
 
 from .._utils import accepted_keywords, chunkify
 from ..cache_keys import create_key
 from ..keys.redaction import redact_response
+from ..models.redirects import history_from, redirect_keys
 from ..models.request import AnyRequest
 from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..serializers.pipeline import SerializerType
 from .memory import DictStorage
-from .rekey import copy_entries, entry_keys, recreate_keys, redirect_keys
-from .sending import is_verified, sending
+from .rekey import copy_entries, entry_keys, recreate_keys
 from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage, bulk_delete_from
 
 __all__ = [
@@ -38,6 +39,9 @@ __all__ = [
 ]
 
 logger = getLogger(__name__)
+C = TypeVar('C', bound='BaseCache')
+# Attribute with a weak reference to the session that has the backend itself
+_OWNER = '_owner'
 
 
 class BaseCache:
@@ -51,23 +55,60 @@ class BaseCache:
         kwargs: Ignored
     """
 
+    # Outside of `__dict__`, which a backend shares with the handles on it (see `bound_to`)
+    __slots__ = ('__dict__', '__weakref__', '_bound_settings')
+
     def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any):
         self.cache_name = str(cache_name)
         self.responses: MutableMapping[str, CachedResponse] = DictStorage()
         self.redirects: MutableMapping[str, str] = DictStorage()
-        self._own_settings = CacheSettings()
 
     @property
     def _settings(self) -> CacheSettings:
-        current = sending.get()
-        if current is not None and current.cache is self:
-            return current.settings
-        settings: CacheSettings | None = self.__dict__.get('_own_settings')
-        return settings if settings is not None else CacheSettings()
+        """The settings that methods of this object go by"""
+        try:
+            return self._bound_settings
+        except AttributeError:  # bound to no session
+            return CacheSettings()
 
     @_settings.setter
     def _settings(self, settings: CacheSettings) -> None:
-        self._own_settings = settings
+        self._bound_settings: CacheSettings = settings
+
+    def bound_to(self: C, owner: object, settings: CacheSettings) -> C:
+        """This backend, going by the settings of one session
+
+        Sessions that share a backend have settings of their own. The first one gets the backend itself, each other one
+        a handle on it: an object with the same attributes, so that whatever is set or replaced on one is on all, and
+        with other settings.
+
+        Args:
+            owner: The session; once it is gone, the next one gets the backend itself
+            settings: Its settings
+        """
+        if getattr(self, '_bound_settings', None) is settings:
+            return self
+        attributes, mine = self.__dict__, ref(owner)
+        former = attributes.get(_OWNER)
+        if former is not None and former() is None and attributes.pop(_OWNER, former) is not former:
+            former = None
+        current = attributes.setdefault(_OWNER, mine)
+        handle = self
+        if current is not mine and current() is not owner:
+            handle = object.__new__(type(self))
+            handle.__dict__ = attributes
+        handle._settings = settings
+        return handle
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same backend, or handles on it"""
+        return isinstance(other, BaseCache) and self.__dict__ is other.__dict__
+
+    def __hash__(self) -> int:
+        return id(self.__dict__)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != _OWNER}
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str] | None:
@@ -107,14 +148,20 @@ class BaseCache:
         """The response stored under a key, directly or for a request that was redirected; `default` if there is none"""
         response = _get(self.responses, key)
         if response is None and (target := _get(self.redirects, key)) is not None and target != key:
-            response = _get(self.responses, target)
-            if isinstance(response, CachedResponse):
-                response.history = self._history_from(key, response)
+            response = self._redirected(key, _get(self.responses, target))
         return response if isinstance(response, CachedResponse) else default
 
-    def _history_from(self, key: str, response: CachedResponse) -> list[CachedResponse]:
-        keys = redirect_keys(response, self.create_key, verify=is_verified())
-        return response.history[keys.index(key) :] if key in keys else response.history
+    def _redirected(self, key: str, response: Any) -> CachedResponse | None:
+        """A response from the request with this key on, which was redirected to it"""
+        if not isinstance(response, CachedResponse):
+            return None
+        history = history_from(key, response, self.create_key)
+        if history is not None:
+            response.history = history
+        elif self._settings.key_fn is not None:
+            # What is stored under the other key has changed, and the user's keys are all that tells
+            return None
+        return response
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
         """Store a response, without its secrets, and the way to it if it was redirected
@@ -130,7 +177,7 @@ class BaseCache:
         redirects = (
             []
             if getattr(response, 'revalidated', False)
-            else redirect_keys(cached, self.create_key, verify=is_verified())
+            else redirect_keys(cached, self.create_key, verify=getattr(response, '_is_verified', True))
         )
         self.responses[key] = redact_response(cached, self._settings.ignored_parameters)
         self._save_redirects(dict.fromkeys(redirects, key))

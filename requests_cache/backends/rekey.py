@@ -6,25 +6,11 @@ from collections.abc import Callable, Iterator
 from logging import getLogger
 from typing import Any
 
-from ..models.request import CachedRequest
+from ..models.redirects import first_request, redirect_keys
 from ..models.response import CachedResponse
 
 CreateKey = Callable[..., str]
 logger = getLogger(__name__)
-
-
-def first_request(response: CachedResponse) -> CachedRequest:
-    """The request that the entry was stored for: before any redirects"""
-    request = response.history[0].request if response.history else response.request
-    if request.body == b'None':  # how 0.9 wrote a request without a body
-        request = request.copy()
-        request.body = b''
-    return request
-
-
-def redirect_keys(response: CachedResponse, create_key: CreateKey, **kwargs: Any) -> list[str]:
-    """Keys of all requests that were redirected on the way to a response"""
-    return [create_key(r.request, **kwargs) for r in response.history]
 
 
 def entry_keys(cache: Any, request: Any, **kwargs: Any) -> list[str]:

@@ -52,6 +52,22 @@ def read_body(response: Response) -> bool:
     return is_whole
 
 
+def release(response: Response) -> None:
+    """Free the connection of a response that nobody will read
+
+    It can be used again if the rest of the body is known to be short, and is read; else it is closed.
+    """
+    if isinstance(response, CachedResponse):
+        return
+    length = response.headers.get('Content-Length')
+    if response.status_code == 304 or (length is not None and length.isdigit() and int(length) <= PIECE_BYTES):
+        try:
+            response.content  # noqa: B018
+        except Exception:  # it is not needed
+            pass
+    response.close()
+
+
 def _read_raw(raw: HTTPResponse) -> tuple[bytes, Exception | None]:
     pieces = []
     try:

@@ -2,49 +2,115 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from logging import getLogger
 from os import getpid
-from threading import Thread
-from typing import Any
+from threading import Thread, current_thread
+from typing import Any, NamedTuple
 
 logger = getLogger(__name__)
 
+MAX_THREADS = 8
+MAX_WAITING = 1000
+
+
+class _Job(NamedTuple):
+    key: str
+    url: Any
+    renew: Callable[[], object]
+
 
 class Refreshing:
-    """Threads that renew entries, one at a time for each
+    """A few threads that renew the entries of one backend, each entry once at a time
 
-    There is no lock that a forked child could find taken: a dict takes a new key for one thread only. The threads of
-    the parent do not exist in the child, so what they had begun does not count there.
+    Beyond `MAX_THREADS`, renewals wait; beyond `MAX_WAITING`, they are left to the next request for the entry. There is
+    no lock that a forked child could find taken: dicts and deques do one thing at a time. The threads of the parent do
+    not exist in the child, so what they had begun does not count there.
     """
 
     def __init__(self) -> None:
-        self._begun: dict[tuple[int, str], object] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = getpid()
+        self._begun: dict[str, _Job] = {}
+        self._waiting: deque[_Job] = deque()
+        self._threads: dict[Thread, None] = {}
+        self._epoch = object()
+
+    @property
+    def epoch(self) -> object:
+        """Stands for the time up to the next `stop`"""
+        return self._epoch
+
+    def stop(self) -> None:
+        """Forget what waits; what is under way can tell by `epoch` that its results are not wanted any more"""
+        self._epoch = object()
+        while self._waiting:
+            try:
+                self._begun.pop(self._waiting.popleft().key, None)
+            except IndexError:  # a thread was faster
+                break
 
     def start(self, key: str, url: Any, renew: Callable[[], object]) -> Thread | None:
-        """Call a function in a thread of its own, which is returned, unless one is at work on the same entry
+        """Have a function called in a thread, which is returned, unless the same entry is being renewed
 
         Args:
             key: Key of the entry
-            url: For messages; a failure is logged, and so is a thread that cannot be started
+            url: For messages, without secrets; a failure is logged, and so is a thread that cannot be started
             renew: The function
         """
-        begun, token = (getpid(), key), object()
-        if self._begun.setdefault(begun, token) is not token:
+        if self._pid != getpid():
+            self._reset()
+        job = _Job(key, url, renew)
+        if len(self._waiting) >= MAX_WAITING or self._begun.setdefault(key, job) is not job:
             return None
-        thread = Thread(target=self._run, args=(begun, url, renew), daemon=True)
         try:
-            thread.start()
-        except RuntimeError as e:  # too many threads, or the interpreter is about to exit
-            self._begun.pop(begun, None)
+            self._waiting.append(job)
+            return self._thread()
+        except BaseException as e:
+            self._take_back(job)
+            if not isinstance(e, RuntimeError):  # too many threads, or the interpreter is about to exit
+                raise
             logger.warning('Unable to renew the response for %s in the background: %s', url, e)
             return None
+
+    def _thread(self) -> Thread | None:
+        if len(self._threads) >= MAX_THREADS:
+            return next(iter(list(self._threads)), None)
+        thread = Thread(target=self._work, daemon=True)
+        self._threads[thread] = None
+        try:
+            thread.start()
+        except BaseException:
+            self._threads.pop(thread, None)
+            raise
         return thread
 
-    def _run(self, begun: tuple[int, str], url: Any, renew: Callable[[], object]) -> None:
+    def _take_back(self, job: _Job) -> None:
         try:
-            renew()
-        except Exception:
-            logger.warning('Unable to renew the response for %s in the background', url, exc_info=True)
-        finally:
-            self._begun.pop(begun, None)
+            self._waiting.remove(job)
+        except ValueError:  # a thread has taken it
+            return
+        self._begun.pop(job.key, None)
+
+    def _work(self) -> None:
+        this = current_thread()
+        while True:
+            try:
+                job = self._waiting.popleft()
+            except IndexError:
+                self._threads.pop(this, None)
+                if not self._waiting:
+                    return
+                # Something came in between, and whoever brought it may have counted on this thread
+                self._threads[this] = None
+                continue
+            try:
+                job.renew()
+            except Exception as e:
+                logger.warning('Unable to renew the response for %s in the background: %s', job.url, e)
+                logger.debug('The failure of %s', job.url, exc_info=True)
+            finally:
+                self._begun.pop(job.key, None)

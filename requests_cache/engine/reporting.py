@@ -5,35 +5,37 @@ from __future__ import annotations
 from ..models.response import AnyResponse
 from ..policy.expiration import utcnow
 from ..policy.standard.cache_status import CacheStatus, appended, forwarded
-from .call import Call, under_way
+from .carrying import carried_by
+from .exchange import Exchange, Result
 
 
-def report(call: Call, response: AnyResponse) -> None:
+def report(exchange: Exchange, response: AnyResponse) -> None:
     """Set `cache_status`, and add the header field (RFC 9211)
 
     That is not added to what is not based on any response, nor to the responses of requests that only follow a
     redirect, as these are stored with that of the first request.
     """
-    was_forwarded = call.origin_status is not None
-    if was_forwarded or response.cache_status is None:
-        response.cache_status = _cache_status(call, response, was_forwarded)
-    wanted = call.policy.settings.cache_status
-    if wanted and under_way.get() is None and not call.is_unanswered:
+    result = getattr(response, '_result', None) or Result()
+    if result.origin_status is not None or response.cache_status is None:
+        response.cache_status = _cache_status(exchange, response, result)
+    wanted = exchange.settings.cache_status
+    if wanted and not carried_by(exchange.request).is_redirected and not result.is_unanswered:
         headers = response.headers.copy()
         field = response.cache_status.field(with_key=wanted == 'key')
         headers['Cache-Status'] = appended(headers.get('Cache-Status'), field)
         response.headers = headers
 
 
-def _cache_status(call: Call, response: AnyResponse, was_forwarded: bool) -> CacheStatus:
+def _cache_status(exchange: Exchange, response: AnyResponse, result: Result) -> CacheStatus:
     expires = getattr(response, 'expires', None)
-    reason = call.reason or call.policy.skip_read
+    reason = result.reason or exchange.policy.skip_read
+    was_forwarded = result.origin_status is not None
     return CacheStatus(
-        hit=response.from_cache and not was_forwarded and not call.is_unanswered,
-        fwd=forwarded(reason, call.policy, call.is_other_variant) if was_forwarded else None,
-        fwd_status=call.origin_status,
+        hit=response.from_cache and not was_forwarded and not result.is_unanswered,
+        fwd=forwarded(reason, exchange.policy, result.is_other_variant) if was_forwarded else None,
+        fwd_status=result.origin_status,
         ttl=round((expires - utcnow()).total_seconds()) if expires is not None else None,
-        stored=call.was_stored,
-        key=call.cache_key,
+        stored=result.is_stored,
+        key=result.key,
         detail=reason,
     )

@@ -8,17 +8,16 @@ request matches the most recent is used. Other modes know the fields of the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from os import urandom
 from typing import Any
 
 from .._utils import lazy_pattern
 from ..models.response import CachedResponse
-from ..policy.vary import has_same_fields, match_variant, varied_names
-from .call import Call
+from ..policy.vary import Variant, has_same_fields, match_variant, varied_names
+from .exchange import Exchange, LookUp, Variants
+from .store import Put
 
-Read = Callable[[Call], CachedResponse | None]
-Write = Callable[[Call, CachedResponse, str | None], bool]
 Names = frozenset[str]
 
 # As many look-ups does a request take, if a resource varies in that many ways; beyond, its variants are forgotten
@@ -28,47 +27,63 @@ _TOKEN = lazy_pattern(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _NOT_IN_KEYS = frozenset(('*', 'cookie'))
 
 
-def find_variant(call: Call, first: CachedResponse, read: Read) -> CachedResponse | None:
-    """The stored response that a request matches; sets the key under which it is, or one for the request will be stored
+def find_variant(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
+    """The stored response that a request matches in the default modes: the first one, or one that varies as it does
 
     Args:
-        first: What is stored under the key of the request
-        read: Reads what is stored under `call.cache_key`
+        key: The key of the request
+        first: What is stored under it
     """
-    variant = match_variant(call.request.headers, first, call.policy.settings.ignored_parameters, call.is_strict)
+    variant = match(exchange, first)
+    if variant.matches:
+        return LookUp(key, first)
+    if not variant.secondary_names:
+        return LookUp(key, is_other_variant=True)
+    generation = first._generation.partition(' ')[0]
+    key = key_of_variant(exchange, variant.secondary_names, key, generation)
+    other = exchange.read(key)
+    if other is not None and match(exchange, other).matches:
+        return LookUp(key, other)
+    return LookUp(key, is_other_variant=True)
+
+
+def find_among_all(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
+    """The most recent of all stored responses that a request matches, by the standard; arguments as above"""
+    variant = match(exchange, first)
     generation, _, sets = first._generation.partition(' ')
-    call.first, call.first_matches, call.generation = first, variant.matches, generation
-    call.first_key = first_key = call.cache_key
+    variants = Variants(first, key, variant.matches, generation)
     if variant.matches and not sets:
-        return first
-    own, others = varied_names(first), _sets(first) if call.is_strict else frozenset()
+        return LookUp(key, first, variants)
+    own, others = varied_names(first), _sets(first)
     all_names = own.union(*others)
-    found: list[tuple[str | None, CachedResponse]] = []
-    if variant.matches and _suits(call, first, all_names):
-        found.append((first_key, first))
+    found: list[tuple[str, CachedResponse]] = []
+    if variant.matches and _suits(exchange, first, all_names):
+        found.append((key, first))
     names_to_try = others - {own}
     if not variant.matches and variant.secondary_names:
         names_to_try |= {frozenset(variant.secondary_names)}
     for names in sorted(names_to_try, key=sorted):
-        call.cache_key = key_of_variant(call, names, first_key)
-        other = read(call)
-        if other is not None and _suits(call, other, all_names):
-            found.append((call.cache_key, other))
-    call.is_other_variant = not found
-    if call.is_strict:
-        call.cache_key = first_key
+        key_of_other = key_of_variant(exchange, names, key, generation)
+        other = exchange.read(key_of_other)
+        if other is not None and _suits(exchange, other, all_names):
+            found.append((key_of_other, other))
     if not found:
-        return None
-    call.cache_key, best = max(found, key=lambda item: (bool(varied_names(item[1])), *time_of(item[1])))
-    return best
+        return LookUp(key, None, variants, is_other_variant=True)
+    best_key, best = max(found, key=lambda item: (bool(varied_names(item[1])), *time_of(item[1])))
+    return LookUp(best_key, best, variants)
 
 
-def _suits(call: Call, stored: CachedResponse, all_names: Names) -> bool:
+def match(exchange: Exchange, stored: CachedResponse) -> Variant:
+    """Compare a request with the one that a stored response answered"""
+    ignored, is_exact = exchange.settings.ignored_parameters, exchange.mode.exact_query
+    return match_variant(exchange.request.headers, stored, ignored, is_exact)
+
+
+def _suits(exchange: Exchange, stored: CachedResponse, all_names: Names) -> bool:
     """Whether a request matches a response; one that omits `Vary` is taken to vary by all that others vary by"""
-    ignored = call.policy.settings.ignored_parameters
-    if not match_variant(call.request.headers, stored, ignored, call.is_strict).matches:
+    if not match(exchange, stored).matches:
         return False
-    return not call.is_strict or bool(varied_names(stored)) or has_same_fields(call.request.headers, stored, all_names)
+    return bool(varied_names(stored)) or has_same_fields(exchange.request.headers, stored, all_names)
 
 
 def time_of(response: CachedResponse) -> tuple[Any, Any]:
@@ -85,50 +100,52 @@ def _sets(first: CachedResponse) -> frozenset[Names]:
     return frozenset(frozenset(filter(None, part.split(','))) for part in text.split(';')) if separator else frozenset()
 
 
-def key_of_variant(call: Call, names: Iterable[str], first_key: str | None) -> str:
+def key_of_variant(exchange: Exchange, names: Iterable[str], first_key: str, generation: str) -> str:
     """The key of a variant: that of the request with all the header fields that tell variants apart"""
-    settings, names = call.policy.settings, sorted(names)
-    match_headers: Any = settings.match_headers
+    names = sorted(names)
+    match_headers: Any = exchange.settings.match_headers
     if match_headers is not True:
         match_headers = sorted({*names, *(name.lower() for name in match_headers or ())})
-    key = call.session.cache.create_key(call.keyed_request, match_headers=match_headers, **call.send_kwargs)
-    if call.is_strict or (key == first_key and settings.key_fn is None):
+    key = exchange.mode.key(exchange, match_headers=match_headers)
+    if exchange.mode.exact_query or (key == first_key and exchange.settings.key_fn is None):
         # Also for those that lack some of the fields
         key = f'{key}-{"-".join(names)}'
-    return f'{key}-{call.generation}' if call.generation else key
+    return f'{key}-{generation}' if generation else str(key)
 
 
-def settle(call: Call, cached: CachedResponse, write: Write) -> None:
+def place(exchange: Exchange, look_up: LookUp, cached: CachedResponse) -> tuple[str, list[Put]]:
     """Find the place of a new response among the variants, by the standard
 
-    Args:
-        cached: The new response
-        write: Writes a response under a key; whether that succeeded
+    Returns:
+        The key to store it under, and what is to be written before: the first variant, if it has to list a new set of
+        fields
     """
-    first, names = call.first, varied_names(cached)
-    first_key = call.first_key or call.cache_key
-    if first is None or not call.generation or not _can_be_told_apart(call, names):
-        call.cache_key, cached._generation = first_key, new_generation()
-    elif names == varied_names(first) and call.first_matches:
-        call.cache_key, cached._generation = first_key, first._generation
-    elif names == varied_names(first) or names in _sets(first) or _add_set(call, first, names, write):
-        call.cache_key, cached._generation = key_of_variant(call, names, first_key), call.generation
-    else:
-        call.cache_key, cached._generation = first_key, new_generation()
+    names, variants = varied_names(cached), look_up.variants
+    if variants is None or not variants.generation or not _can_be_told_apart(exchange, names):
+        return _in_first_place(look_up, cached, new_generation())
+    first = variants.first
+    if names == varied_names(first) and variants.first_matches:
+        return _in_first_place(look_up, cached, first._generation)
+    before = []
+    if names != varied_names(first) and names not in _sets(first):
+        sets = _sets(first) | {names}
+        if len(sets) > MAX_SETS:
+            return _in_first_place(look_up, cached, new_generation())
+        listed = ';'.join(sorted(','.join(sorted(each)) for each in sets))
+        first._generation = f'{variants.generation} {listed}'
+        before.append(Put(variants.first_key, first, first.expires))
+    cached._generation = variants.generation
+    return key_of_variant(exchange, names, variants.first_key, variants.generation), before
 
 
-def _can_be_told_apart(call: Call, names: Names) -> bool:
-    ignored = {name.lower() for name in call.policy.settings.ignored_parameters or ()}
+def _in_first_place(look_up: LookUp, cached: CachedResponse, generation: str) -> tuple[str, list[Put]]:
+    cached._generation = generation
+    return (look_up.variants.first_key if look_up.variants is not None else str(look_up.key)), []
+
+
+def _can_be_told_apart(exchange: Exchange, names: Names) -> bool:
+    ignored = {name.lower() for name in exchange.settings.ignored_parameters or ()}
     return not names & (_NOT_IN_KEYS | ignored) and all(map(_TOKEN.fullmatch, names))
-
-
-def _add_set(call: Call, first: CachedResponse, names: Names, write: Write) -> bool:
-    sets = _sets(first) | {names}
-    if len(sets) > MAX_SETS:
-        return False
-    listed = ';'.join(sorted(','.join(sorted(each)) for each in sets))
-    first._generation = f'{call.generation} {listed}'
-    return bool(write(call, first, call.first_key))
 
 
 def new_generation() -> str:

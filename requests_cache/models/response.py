@@ -22,6 +22,8 @@ from .request import CachedRequest
 DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
 DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[type-arg]
 HeaderFields = tuple[tuple[str, str], ...]
+# What neither copies nor pickles take along
+_OF_ONE_OBJECT = ('_raw', '_result')
 _COPIED = ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url')
 
 
@@ -43,6 +45,8 @@ class BaseResponse(Response):
     revalidated = False
     # By the standard: what the cache did (RFC 9211)
     cache_status: Any = None
+    # What was done with the request
+    _result: Any = None
 
     @property
     def from_cache(self) -> bool:
@@ -114,6 +118,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     _header_fields: HeaderFields | None = None
     # By the standard: a name that the variants of one resource share
     _generation = ''
+    # Whether certificates were verified, which is part of keys; known until it is stored
+    _is_verified = True
 
     def __attrs_post_init__(self) -> None:
         if self.__dict__['created_at'] is None:
@@ -144,7 +150,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         self._materialize()
         copy = type(self).__new__(type(self))
         copy.__dict__.update(self.__dict__)
-        copy.__dict__.pop('_raw', None)
+        for name in _OF_ONE_OBJECT:
+            copy.__dict__.pop(name, None)
         copy.headers = self.headers.copy()
         copy.cookies = self.cookies.copy()
         copy.history = [CachedResponse.from_response(r, history=[]) for r in self.history]
@@ -243,7 +250,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()
-        return {k: v for k, v in self.__dict__.items() if k != '_raw'}
+        return {k: v for k, v in self.__dict__.items() if k not in _OF_ONE_OBJECT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({k: v for k, v in state.items() if k != '_content_consumed'})

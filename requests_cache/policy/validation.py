@@ -18,6 +18,10 @@ NOT_UPDATED = frozenset(
 )  # fmt: skip
 
 
+# Header fields by which a caller asks for a response only if it is not one that the caller has
+OWN_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
+
+
 def has_validator(response: CachedResponse) -> bool:
     """Whether a stored response can be validated"""
     return bool(response.headers.get('ETag') or response.headers.get('Last-Modified'))

@@ -9,20 +9,21 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from requests import PreparedRequest, Response, Session
+from requests import PreparedRequest, Request, Response, Session
 from requests import Session as OriginalSession
 
 from ..backends.base import BackendSpecifier, BaseCache
 from ..backends.registry import init_backend
-from ..engine import flow as engine
-from ..engine.call import Call, under_way
-from ..engine.fault_log import FaultLog
-from ..engine.refreshing import Refreshing
+from ..engine import flow
+from ..engine.carrying import carried_by, carrying, redirected, take_in, with_options_hook
+from ..engine.exchange import Exchange, Plan
+from ..engine.modes import mode_of
+from ..engine.shared import shared_by
+from ..engine.store import Store
 from ..models.response import AnyResponse, CachedResponse, OriginalResponse
 from ..policy.actions import CacheActions
 from ..policy.expiration import ExpirationPatterns, ExpirationTime
 from ..policy.request import NO_OPTIONS
-from ..policy.rules import rules_for
 from ..policy.settings import (
     DEFAULT_CACHE_NAME,
     DEFAULT_IGNORED_PARAMS,
@@ -33,9 +34,9 @@ from ..policy.settings import (
     KeyCallback,
 )
 from ..serializers.pipeline import SerializerType
-from .environment import LazyProxies, merge_lazily
+from .environment import merge_settings
 from .keywords import parent_keywords
-from .options import as_keywords, make_options, pending, take_pending
+from .options import make_options
 from .state import Portable
 
 __all__ = ['CacheActions', 'CacheMixin', 'CachedSession', 'OriginalResponse', 'OriginalSession']
@@ -111,24 +112,27 @@ class CacheMixin(Portable, MIXIN_BASE):
             autoclose=autoclose,
             **kwargs,
         )
-        self._cache = init_backend(cache_name, backend, serializer=serializer, **kwargs)
         self._settings = settings
-        self._cache._settings = settings
-        self._faults = FaultLog()
-        self._refreshing = Refreshing()
+        self.cache = init_backend(cache_name, backend, serializer=serializer, **kwargs)
         takes_none = isinstance(backend, BaseCache) and not self._backend_has_keywords
-        backend_names = frozenset() if takes_none else self._cache.owned_keywords()
+        backend_names = frozenset() if takes_none else self.cache.owned_keywords()
         super().__init__(**parent_keywords(type(self), CacheMixin, kwargs, backend_names))
 
     @property
     def cache(self) -> BaseCache:
-        """The backend; its methods, called from here, go by the settings of this session"""
-        self._cache._settings = self._settings
-        return self._cache
+        """The backend, whose methods go by the settings of this session"""
+        try:
+            return self._cache  # type: ignore[no-any-return]
+        except AttributeError:
+            raise AttributeError(f'{type(self).__name__!r} object has no cache: it was deleted') from None
 
     @cache.setter
     def cache(self, cache: BaseCache) -> None:
-        self._cache = cache
+        self._cache: Any = cache.bound_to(self, self._settings) if isinstance(cache, BaseCache) else cache  # type: ignore[redundant-expr]
+
+    @cache.deleter
+    def cache(self) -> None:
+        del self._cache
 
     @property
     def settings(self) -> CacheSettings:
@@ -138,6 +142,11 @@ class CacheMixin(Portable, MIXIN_BASE):
     @settings.setter
     def settings(self, settings: CacheSettings) -> None:
         self._settings = settings
+        self.cache = self._cache  # bound to other settings now
+
+    @settings.deleter
+    def settings(self) -> None:
+        self.settings = CacheSettings()
 
     @property
     def expire_after(self) -> ExpirationTime:
@@ -202,20 +211,20 @@ class CacheMixin(Portable, MIXIN_BASE):
             force_refresh: Send the request whatever is stored
         """
         options = make_options(expire_after, only_if_cached, refresh, force_refresh)
+        if options is not NO_OPTIONS:
+            kwargs['hooks'] = with_options_hook(kwargs.get('hooks'), self.hooks, options)
         kwargs['headers'] = headers
-        token = pending.set((self, options))
-        try:
-            return super().request(method, url, *args, **kwargs)  # type: ignore[return-value]
-        finally:
-            pending.reset(token)
+        return super().request(method, url, *args, **kwargs)  # type: ignore[return-value]
+
+    def prepare_request(self, request: Request) -> PreparedRequest:
+        """As in `requests`; the prepared request carries the options of the call"""
+        prepared = super().prepare_request(request)
+        take_in(prepared)
+        return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """As in `requests`; in a call of `request()`, adds its options, which go to `send()` with these settings"""
-        merge = super().merge_environment_settings
-        options = take_pending(self)
-        if options is None:
-            return merge(url, proxies, stream, verify, cert)
-        return {**merge_lazily(merge, url, proxies, stream, verify, cert), **as_keywords(options)}
+        """As in `requests`, which looks through the whole environment for proxies; here only if it has changed"""
+        return merge_settings(super().merge_environment_settings, url, proxies, stream, verify, cert)
 
     def send(
         self,
@@ -228,39 +237,42 @@ class CacheMixin(Portable, MIXIN_BASE):
     ) -> AnyResponse:
         """Send a prepared request, and answer it from the cache if that may be done; options as for `request()`"""
         options = make_options(expire_after, only_if_cached, refresh, force_refresh)
-        by_request = take_pending(self)
-        if options is NO_OPTIONS and by_request is not None:
-            options = by_request
+        if options is NO_OPTIONS:
+            options = carried_by(request).options
+        else:
+            request = carrying(request, options=options)
+        settings, mode = self._settings, mode_of(self._settings)
         switched_off = _switched_off.get()
         disabled = bool(switched_off) and any(session is self for session in switched_off)
-        rules = rules_for(self._settings)
-        policy = rules.request_policy(request.method, request.url, request.headers, self._settings, options, disabled)
-        return engine.send(Call(self, request, options, rules, policy, kwargs))
+        policy = mode.request_policy(request.method, request.url, request.headers, settings, options, disabled)
+        cache = self.cache
+        store = Store(cache, settings, kwargs, shared_by(cache).faults, mode.exact_query)
+        return flow.send(Exchange(self, request, options, mode, policy, kwargs, store))
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As in `requests`; the options of a request go for its redirects, too"""
-        current = under_way.get()
-        if current is not None and current[0] is req:
-            kwargs = {**kwargs, **as_keywords(current[1])}
-        responses: Iterator[Any] = super().resolve_redirects(resp, req, *args, **kwargs)
-        return responses
+        """As in `requests`; what a request carries goes for its redirects, too"""
+        following: Iterator[Any] = super().resolve_redirects(resp, redirected(req), *args, **kwargs)
+        return following
 
     def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        if isinstance(kwargs.get('proxies'), LazyProxies):
-            kwargs['proxies'] = kwargs['proxies'].proxies
         return super().send(request, **kwargs)
 
     def _send_and_cache(
-        self, request: PreparedRequest, actions: Call, cached_response: CachedResponse | None = None, **kwargs: Any
+        self, request: PreparedRequest, actions: Plan, cached_response: CachedResponse | None = None, **kwargs: Any
     ) -> AnyResponse:
-        return engine.send_and_record(actions, request, cached_response)
+        return flow.fetch(actions, request, cached_response)
 
     def _resend_async(
-        self, request: PreparedRequest, actions: Call, cached_response: CachedResponse, **kwargs: Any
+        self, request: PreparedRequest, actions: Plan, cached_response: CachedResponse, **kwargs: Any
     ) -> Thread | None:
-        """Renew a stored response in a thread of its own, which is returned, unless that is being done already"""
-        return self._refreshing.start(
-            str(actions.cache_key), request.url, lambda: engine.refresh(actions, request, cached_response)
+        """Renew a stored response in a thread, which is returned, unless that is being done already"""
+        refreshing = shared_by(self.cache).refreshing
+        epoch = refreshing.epoch
+        store = actions.exchange.store.abandoned_by(lambda: refreshing.epoch is not epoch)
+        plan = actions._replace(exchange=actions.exchange._replace(store=store))
+        url = actions.exchange.request.url
+        return refreshing.start(
+            str(actions.cache_key), url, lambda: flow.refresh(plan, request, cached_response)
         )
 
     @contextmanager
@@ -275,11 +287,12 @@ class CacheMixin(Portable, MIXIN_BASE):
     def close(self) -> None:
         """Close the session, and its backend if `settings.autoclose`"""
         super().close()
-        if self._settings.autoclose:
+        if self._settings.autoclose and '_cache' in self.__dict__:
+            shared_by(self._cache).refreshing.stop()
             self._cache.close()
 
     def __repr__(self) -> str:
-        return f'<CachedSession(cache={self._cache}, settings={self._settings})>'
+        return f'<CachedSession(cache={self.cache}, settings={self._settings})>'
 
     __str__ = __repr__
 

@@ -1,81 +1,85 @@
-"""Proxy settings from the environment, read when a request is sent and not before
+"""Settings from the environment, without going through all of it for each request
 
 `requests` goes through the whole environment twice for each request to find proxies, which takes longer than to answer
-the request from the cache.
+the request from the cache. What it finds stays the same until the environment changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
-from os import environ
-from typing import Any
+import os
+import sys
+from typing import Any, NamedTuple
 
 from requests import Session
 
-# A URL without a host has no proxies; with it, `requests` merges all other settings without looking for them
-_NO_HOST = ''
+# Elsewhere the system has settings for proxies, too
+IS_ENVIRONMENT_ALL = sys.platform not in ('darwin', 'win32')
+MAX_REMEMBERED_ORIGINS = 256
 
 
-class LazyProxies(MutableMapping[str, str]):
-    """A mapping of proxies that is made when it is first looked at"""
+class _Seen(NamedTuple):
+    """An environment, and what it says
 
-    __slots__ = ('_make', '_proxies')
+    Args:
+        variables: The environment
+        has_proxies: Whether any variable is about proxies
+        bundle: Certificates of authorities, if a variable names some
+        proxies: Proxies for the origins (scheme, host, port) that were asked for
+    """
 
-    def __init__(self, make: Callable[[], dict[str, str]]):
-        self._make = make
-        self._proxies: dict[str, str] | None = None
-
-    @property
-    def proxies(self) -> dict[str, str]:
-        if self._proxies is None:
-            self._proxies = self._make()
-        return self._proxies
-
-    def __getitem__(self, key: str) -> str:
-        return self.proxies[key]
-
-    def __setitem__(self, key: str, value: str) -> None:
-        self.proxies[key] = value
-
-    def __delitem__(self, key: str) -> None:
-        del self.proxies[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.proxies)
-
-    def __len__(self) -> int:
-        return len(self.proxies)
-
-    def __repr__(self) -> str:
-        return repr(self.proxies)
-
-    def copy(self) -> dict[str, str]:
-        return dict(self.proxies)
+    variables: dict[Any, Any]
+    has_proxies: bool
+    bundle: str | None
+    proxies: dict[str, dict[str, str]]
 
 
-def merge_lazily(merge: Any, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
-    """Call `Session.merge_environment_settings`, leaving proxies for later
+_last: _Seen | None = None
+
+
+def _look() -> _Seen | None:
+    """What the environment says; None if all of it has to be looked through each time"""
+    global _last  # noqa: PLW0603
+    # Compared as it is: to decode it would take the time that is to be saved
+    variables = getattr(os.environ, '_data', None)
+    if not IS_ENVIRONMENT_ALL or variables is None:
+        return None
+    last = _last
+    if last is None or last.variables != variables:
+        names = [os.fsdecode(name).lower() for name in variables]
+        bundle = os.environ.get('REQUESTS_CA_BUNDLE') or os.environ.get('CURL_CA_BUNDLE')
+        has_proxies = any(name.endswith('_proxy') for name in names)
+        _last = last = _Seen(dict(variables), has_proxies, bundle, {})
+    return last
+
+
+def merge_settings(merge: Any, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
+    """Call `Session.merge_environment_settings`, or give what it would give
 
     Args:
         merge: The bound method; one that is not that of `requests` is simply called
         url, proxies, stream, verify, cert: Its arguments
     """
-    if getattr(merge, '__func__', None) is not Session.merge_environment_settings or not merge.__self__.trust_env:
+    if proxies or getattr(merge, '__func__', None) is not Session.merge_environment_settings or merge.__self__.proxies:
         settings: dict[str, Any] = merge(url, proxies, stream, verify, cert)
         return settings
-    if environ.get('REQUESTS_CA_BUNDLE') or environ.get('CURL_CA_BUNDLE'):
-        settings = merge(_NO_HOST, None, stream, verify, cert)
-    else:
-        session = merge.__self__
-        settings = {
-            'stream': session.stream if stream is None else stream,
-            'verify': session.verify if verify is None else verify,
-            'cert': session.cert if cert is None else cert,
-        }
+    session, found = merge.__self__, {}
+    if session.trust_env:
+        seen = _look()
+        if seen is None or (seen.has_proxies and (remembered := seen.proxies.get(_origin(url))) is None):
+            settings = merge(url, proxies, stream, verify, cert)
+            if seen is not None and len(seen.proxies) < MAX_REMEMBERED_ORIGINS:
+                seen.proxies[_origin(url)] = dict(settings['proxies'])
+            return settings
+        found = dict(remembered or {}) if seen.has_proxies else {}
+        if verify is True or verify is None:
+            verify = seen.bundle or verify
+    return {
+        'proxies': found,
+        'stream': session.stream if stream is None else stream,
+        'verify': session.verify if verify is None else verify,
+        'cert': session.cert if cert is None else cert,
+    }
 
-    def make() -> dict[str, str]:
-        made: dict[str, str] = merge(url, dict(proxies or {}), stream, verify, cert)['proxies']
-        return made
 
-    settings['proxies'] = LazyProxies(make)
-    return settings
+def _origin(url: Any) -> str:
+    return '/'.join(str(url).split('/', 3)[:3])

@@ -9,8 +9,6 @@ from requests import Session
 
 from ..backends.base import BaseCache
 from ..backends.memory import DictStorage
-from ..engine.fault_log import FaultLog
-from ..engine.refreshing import Refreshing
 
 if TYPE_CHECKING:
     PORTABLE_BASE = Session
@@ -18,14 +16,13 @@ else:
     PORTABLE_BASE = object
 
 P = TypeVar('P', bound='Portable')
-# Made anew by `__setstate__`
-_TRANSIENT = frozenset({'_faults', '_refreshing'})
 
 
 class Portable(PORTABLE_BASE):
     """Lets sessions be pickled and copied: the other session opens the same store when it uses it"""
 
     _cache: BaseCache
+    cache: Any
 
     def __getstate__(self) -> dict[str, Any]:
         """What makes up the session, with all attributes that subclasses have added
@@ -43,8 +40,7 @@ class Portable(PORTABLE_BASE):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[misc]
-        self._faults = FaultLog()
-        self._refreshing = Refreshing()
+        self.cache = self._cache
 
     def __copy__(self: P) -> P:
         copy = object.__new__(type(self))
@@ -59,5 +55,4 @@ class Portable(PORTABLE_BASE):
         return copy
 
     def _state(self) -> dict[str, Any]:
-        own = {name: value for name, value in self.__dict__.items() if name not in _TRANSIENT}
-        return {**super().__getstate__(), **own}  # type: ignore[misc]
+        return {**super().__getstate__(), **self.__dict__}  # type: ignore[misc]

@@ -26,6 +26,7 @@ from faults.local_caches import BODY, SQLITE, SessionFactory, assert_caches, ass
 from faults.stress import PROCESSES, THREADS
 from faults.worker import KINDS, OWN_PAGES, SHARED_PAGES, own_paths
 from requests_cache import CachedSession
+from requests_cache.engine.shared import shared_by
 from requests_cache.exceptions import BackendError
 
 PATIENCE_SECONDS = 30
@@ -326,8 +327,9 @@ class TestForks:
         def child() -> None:
             session.mount('http://', HTTPAdapter())
             started = []
-            start = session._refreshing.start
-            session._refreshing.start = lambda *args: started.append(start(*args))  # type: ignore[method-assign]
+            refreshing = shared_by(session.cache).refreshing
+            start = refreshing.start
+            refreshing.start = lambda *args: started.append(start(*args))  # type: ignore[method-assign]
             assert session.get(site.url('/page')).from_cache
             assert [thread is not None for thread in started] == [True]
 

@@ -562,7 +562,7 @@ class TestParts:
         assert not memory_session.cache.responses
 
     def test_number_of_parts_is_bounded(self, memory_session, origin, monkeypatch):
-        monkeypatch.setattr('requests_cache.engine.partial_acts.MAX_PARTS', 2)
+        monkeypatch.setattr('requests_cache.engine.ranges.MAX_PARTS', 2)
         origin.add('/page', ranged())
         for ranges in ('0-1', '10-11', '20-21'):
             get(memory_session, origin, ranges)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from itertools import product
+
 import pytest
 import requests
 
 from requests_cache import CachedSession, CacheMixin
-from requests_cache.session.environment import LazyProxies
 
 
 @pytest.fixture
@@ -49,17 +51,22 @@ def test_certificates_of_the_environment(sent, monkeypatch):
     assert [call['verify'] for call in sent] == ['/bundle.pem', False]
 
 
-def test_hit_does_not_read_proxies(sent, monkeypatch):
+@pytest.mark.parametrize('proxy', ['', 'http://proxy.example:1'])
+def test_environment_is_looked_through_once(proxy, sent, monkeypatch):
+    monkeypatch.setenv('HTTP_PROXY', proxy)
     with CachedSession(backend='memory') as session:
         session.get('http://page.example')
 
         def fail(*args, **kwargs):
             raise AssertionError('proxies were looked for')
 
-        monkeypatch.setattr(requests.sessions, 'get_environ_proxies', lambda url, **kw: fail() if url else {})
+        monkeypatch.setattr(requests.sessions, 'get_environ_proxies', fail)
         assert session.get('http://page.example').from_cache
+        session.get('http://page.example/2')
+        monkeypatch.setenv('HTTP_PROXY', 'http://other.example:2')
         with pytest.raises(AssertionError, match='looked for'):
-            session.get('http://other.example')
+            session.get('http://page.example')
+    assert [call['proxies'].get('http') for call in sent] == [proxy or None] * 2
 
 
 def test_overridden_method_is_honoured(sent):
@@ -81,17 +88,43 @@ def test_prepared_requests_as_documented_by_requests(sent, monkeypatch):
     with CachedSession(backend='memory') as session:
         prepared = session.prepare_request(requests.Request('GET', 'http://page.example'))
         settings = session.merge_environment_settings(prepared.url, {}, None, None, None)
-        assert type(settings['proxies']) is not LazyProxies
         session.send(prepared, **settings)
     assert sent[0]['proxies']['http'] == 'http://proxy.example:1'
 
 
-def test_lazy_proxies_work_as_a_dict():
-    made = []
-    proxies = LazyProxies(lambda: made.append(1) or {'http': 'a'})
-    assert made == []
-    proxies['https'] = 'b'
-    del proxies['http']
-    assert dict(proxies) == proxies.copy() == {'https': 'b'}
-    assert repr(proxies) == "{'https': 'b'}"
-    assert (len(proxies), len(made)) == (1, 1)
+def test_key_functions_and_hooks_get_settings_that_are_plain(sent, monkeypatch):
+    """On a miss and on a hit, with a proxy and without"""
+    seen = []
+
+    def key_fn(request, **kwargs):
+        seen.append(json.dumps(kwargs['proxies']))
+        return 'key'
+
+    def hook(response, **kwargs):
+        seen.append(json.dumps(kwargs['proxies']))
+
+    for proxy in ('', 'http://proxy.example:1'):
+        monkeypatch.setenv('HTTP_PROXY', proxy)
+        with CachedSession(backend='memory', key_fn=key_fn) as session:
+            for _ in range(2):
+                session.get('http://page.example', hooks={'response': hook})
+        wanted = json.dumps({'http': proxy} if proxy else {})
+        assert len(seen) >= 4 and set(seen) == {wanted}
+        seen.clear()
+
+
+def test_merged_settings_are_those_of_requests(monkeypatch):
+    for variables in ({}, {'HTTP_PROXY': 'http://a'}, {'https_proxy': 'http://b', 'NO_PROXY': 'page.example'}):
+        for name in ('HTTP_PROXY', 'https_proxy', 'NO_PROXY'):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        for trust_env, verify, proxies in product((True, False), (None, True, False, '/x.pem'), ({}, {'http': 'c'})):
+            plain, caching = requests.Session(), CachedSession(backend='memory')
+            plain.trust_env = caching.trust_env = trust_env
+            for url in ('http://page.example/a', 'https://page.example', 'https://other.example:8/', 'own://x') * 2:
+                arguments = url, dict(proxies), None, verify, None
+                expected = plain.merge_environment_settings(*arguments)
+                assert caching.merge_environment_settings(*arguments) == expected, (variables, arguments)
+            caching.close()
+            plain.close()

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from ..._utils import lazy_pattern
+from ..validation import OWN_CONDITIONS
 from .http_date import parse_http_date
 
 # Conditions that only the origin can judge (RFC 9110, section 13)
 FOR_THE_ORIGIN = frozenset(('if-match', 'if-unmodified-since'))
-OWN_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
 _OWN_NAMES = frozenset(name.lower() for name in OWN_CONDITIONS)
 
 # Header fields that a 304 has, if a 200 would have had them (RFC 9110, section 15.4.5)

@@ -1,0 +1,106 @@
+"""The steps of the default modes: what the user says counts, and with `cache_control=True` what the response says"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from requests import Response
+
+from ..keys.bodies import has_unkeyable_body
+from ..models.redirects import redirects_of
+from ..models.response import AnyResponse, CachedResponse
+from ..policy import decision
+from ..policy.directives import CacheDirectives
+from ..policy.expiration import utcnow
+from ..policy.request import RequestPolicy, request_policy
+from ..policy.validation import updated_fields, updated_headers
+from ..policy.verdicts import DoNotStore, ReadDecision, Store, StoreDecision
+from .exchange import Exchange, LookUp, Plan, Storing
+from .store import Put, version_of
+from .variants import find_variant
+
+
+class DefaultMode:
+    """`cache_control=False` and `cache_control=True`; the standard derives from it (see `Mode` for the steps)"""
+
+    answers_conditions = False
+    exact_query = False
+    content_of_504: bytes | None = None
+
+    def request_policy(self, *args: Any) -> RequestPolicy:
+        return request_policy(*args)
+
+    def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
+        if has_unkeyable_body(exchange.request):
+            return None
+        return exchange.store.key_of(exchange.request, match_headers)
+
+    def look_up(self, exchange: Exchange, key: str) -> LookUp:
+        first = exchange.store.read(key, exchange.request)
+        return find_variant(exchange, key, first) if first is not None else LookUp(key)
+
+    def decide_read(self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
+        return decision.decide_read(policy, stored, now)
+
+    def show(
+        self, exchange: Exchange, look_up: LookUp, stored: CachedResponse, age_seconds: int | None
+    ) -> CachedResponse:
+        return stored
+
+    def merge_not_modified(
+        self, plan: Plan, stored: CachedResponse, not_modified: Response
+    ) -> tuple[CachedResponse | None, Storing | None]:
+        policy, now, version = plan.exchange.policy, utcnow(), version_of(stored)
+        before = dict(stored.headers), stored.expires
+        stored._header_fields = updated_fields(stored._header_fields, not_modified.headers.items())
+        stored.headers = updated_headers(stored.headers, not_modified.headers)
+        stored.expires = decision.renewed_until(policy, stored.headers, not_modified.headers, now)
+        stored.revalidated = True
+        if policy.skip_write or plan.cache_key is None or before == (dict(stored.headers), stored.expires):
+            return stored, None
+        put = Put(plan.cache_key, stored, stored.expires, over=version)
+        return stored, Storing([put], plan.cache_key, stored.expires)
+
+    def decide_on_error(
+        self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
+    ) -> bool:
+        return decision.decide_on_error(policy, stored, now, status_code)
+
+    def after_response(self, exchange: Exchange, response: Response) -> None:
+        """Nothing: only the standard knows requests that change what is stored for others"""
+
+    def to_store(self, response: Response) -> Response:
+        return response
+
+    def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
+        decided = decision.decide_store(policy, response.status_code, response.headers, now)
+        if isinstance(decided, Store) and policy.settings.cache_control:
+            hops = redirects_of(response)
+            if any(CacheDirectives.from_headers(hop.headers).no_store for hop in hops):
+                return DoNotStore('no-store')
+        return decided
+
+    def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
+        return Storing([Put(str(plan.cache_key), cached, expires)], plan.cache_key, expires)
+
+    def bypassed(self, exchange: Exchange, response: Response) -> Plan | None:
+        return None
+
+    def forget(self, exchange: Exchange, key: str) -> None:
+        exchange.store.forget(key)
+
+    def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
+        # What nobody reads is read to its end, so that the connection is free again
+        return exchange._replace(send_kwargs={**exchange.send_kwargs, 'stream': False}, is_in_background=True)
+
+    def report(self, exchange: Exchange, response: AnyResponse) -> AnyResponse:
+        if exchange.policy.settings.cache_status:
+            from .reporting import report
+
+            report(exchange, response)
+        return response
+
+
+DEFAULT = DefaultMode()

@@ -1,0 +1,239 @@
+"""Ranges are answered from stored responses and from parts of them, and parts are stored
+
+By the standard only; see RFC 9111, sections 3.3 and 3.4. How parts are stored is described in
+`policy/standard/parts.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import urandom
+from types import MappingProxyType
+
+from attrs import frozen
+
+from ..models.response import CachedResponse
+from ..policy.expiration import utcnow
+from ..policy.standard.decision import renewed_until
+from ..policy.standard.parts import (
+    MAX_PARTS,
+    Parts,
+    combined_headers,
+    gives_ranges,
+    index_key,
+    is_another,
+    is_same,
+    part_from,
+    part_key,
+    part_keys,
+    parts_of,
+    representation_headers,
+)
+from ..policy.standard.range_answers import partial_content, ranges_of_complete, replaced, wants_ranges
+from ..policy.standard.ranges import ContentRange, Span, cover, resolve
+from ..policy.vary import varied_names
+from .exchange import Exchange, LookUp, Storing
+from .store import Delete, Put, Write
+from .variants import key_of_variant, match, new_generation
+
+NOTHING_KNOWN: Mapping[Span, bytes] = MappingProxyType({})
+
+
+def find_ranges(exchange: Exchange, look_up: LookUp) -> LookUp:
+    """What is stored to answer a request for ranges from
+
+    Args:
+        exchange: The request
+        look_up: What is stored to answer the request without `Range`
+
+    Returns:
+        This, if its ranges can be had, or all of it is to be sent; else the index of parts in which all of the ranges
+        are, with these; else nothing
+    """
+    stored = look_up.stored
+    if stored is not None and _is_to_be_used(exchange, stored):
+        return look_up
+    found = _find_parts(exchange, look_up, _key_of_whole(exchange, look_up))
+    return found if found is not None else look_up._replace(stored=None)
+
+
+def _key_of_whole(exchange: Exchange, look_up: LookUp) -> str:
+    """The key of the complete response that the parts for a request would make up, which may be a variant"""
+    variants = look_up.variants
+    if variants is None or variants.first_matches:
+        return str(look_up.key)
+    return key_of_variant(exchange, varied_names(variants.first), variants.first_key, variants.generation)
+
+
+def _is_to_be_used(exchange: Exchange, stored: CachedResponse) -> bool:
+    """Whether a response can be shown in ranges, or is not to be"""
+    if stored.status_code != 200:
+        return stored.status_code != 206
+    return gives_ranges(stored) or not wants_ranges(exchange.request.headers, stored.headers, utcnow())
+
+
+def _find_parts(exchange: Exchange, look_up: LookUp, key: str) -> LookUp | None:
+    index = exchange.read(index_key(key))
+    parts = parts_of(index) if index is not None else None
+    if index is None or parts is None or not match(exchange, index).matches:
+        return None
+    if not wants_ranges(exchange.request.headers, index.headers, utcnow()):
+        return None
+    found = []
+    for span in resolve(exchange.policy.ranges or (), parts.length) or ():
+        content = _read_span(exchange, key, index, parts, span)
+        if content is None:
+            return None
+        found.append((ContentRange(span, parts.length), content))
+    return look_up._replace(key=key, stored=index, parts=found) if found else None
+
+
+def _read_span(
+    exchange: Exchange,
+    key: str,
+    index: CachedResponse,
+    parts: Parts,
+    wanted: Span,
+    known: Mapping[Span, bytes] = NOTHING_KNOWN,
+) -> bytes | None:
+    """Bytes from the parts that an index lists; None if they are not in them
+
+    An index of which a part is missing is deleted.
+    """
+    pieces = []
+    for part, piece in cover(parts.spans, wanted) or ():
+        content = known.get(part) or _content_of(exchange.store.read(part_key(key, index._generation, part)))
+        if len(content) != part.size:
+            if not exchange.settings.read_only:
+                exchange.store.apply([Delete(part_keys(key, index))])
+            return None
+        pieces.append(content[piece.first - part.first : piece.last - part.first + 1])
+    return b''.join(pieces) if pieces else None
+
+
+def _content_of(entry: CachedResponse | None) -> bytes:
+    return entry.content or b'' if entry is not None else b''
+
+
+def show_ranges(exchange: Exchange, look_up: LookUp, stored: CachedResponse) -> CachedResponse:
+    """The ranges of a stored response that are asked for; all of it, if `If-Range` has another validator"""
+    request, boundary = exchange.request.headers, urandom(16).hex()
+    is_brief = request.get('If-Range') is not None
+    if stored.status_code == 206 and look_up.parts:
+        return partial_content(stored, look_up.parts, is_brief, boundary)
+    if not gives_ranges(stored) or not wants_ranges(request, stored.headers, utcnow()):
+        return stored
+    return ranges_of_complete(stored, exchange.policy.ranges or (), is_brief, boundary)
+
+
+def key_to_renew(look_up: LookUp, stored: CachedResponse) -> str | None:
+    """The key of a response that is written after it was brought up to date"""
+    return index_key(str(look_up.key)) if look_up.parts and stored.status_code == 206 else look_up.key
+
+
+def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Storing | None:
+    """How to store a 206: on its own, or with what is stored of the same representation; None if it cannot be stored
+
+    Args:
+        key: Key of the complete response
+    """
+    part = part_from(cached.headers)
+    if part is None or len(cached.content) != part.span.size or cached.history:
+        return None
+    stored = exchange.read(key)
+    if stored is None or not gives_ranges(stored) or not match(exchange, stored).matches:
+        return _add_part(exchange, key, cached, part)
+    if is_same(stored, cached, utcnow()):
+        # The complete response is brought up to date
+        renewed = _renewed(exchange, stored, cached)
+        return Storing([Put(key, renewed, renewed.expires)], key, renewed.expires)
+    before: list[Write] = [Delete([key])] if is_another(stored, cached) else []
+    return _after(before, _add_part(exchange, key, cached, part))
+
+
+def _after(before: list[Write], storing: Storing | None) -> Storing | None:
+    """The same after some other writes, which are carried out even if nothing is stored"""
+    if storing is not None:
+        return storing._replace(writes=[*before, *storing.writes])
+    return Storing(before, None, None) if before else None
+
+
+def _renewed(exchange: Exchange, stored: CachedResponse, cached: CachedResponse) -> CachedResponse:
+    """A stored response with the header fields and times of a newer one (section 3.4)"""
+    headers = combined_headers(stored.headers, cached.headers)
+    renewed = replaced(stored, stored.status_code, stored.reason, headers, stored.content)
+    renewed.created_at, renewed.elapsed = cached.created_at, cached.elapsed
+    renewed.expires = renewed_until(exchange.policy, headers, cached.headers, cached.created_at)
+    return renewed
+
+
+def _add_part(exchange: Exchange, key: str, cached: CachedResponse, part: ContentRange) -> Storing | None:
+    writes, collection = _collection_for(exchange, key, cached, part)
+    if collection is None:
+        return _after(writes, None)
+    index, parts = collection.index, collection.parts.with_part(part)
+    if parts.are_whole:
+        content = _whole_content(exchange, key, collection, cached, part)
+        if content is not None:
+            return _after(writes, _complete(key, collection, cached, content))
+        # The index lists a part that is no more, and was deleted
+        return _after(writes, _add_part(exchange, key, cached, part))
+    if len(parts.spans) > MAX_PARTS:
+        return _after(writes, None)
+    if part.span in parts.spans:
+        writes.append(Put(part_key(key, index._generation, part.span), cached, cached.expires))
+    index._content = parts.to_content()
+    writes.append(Put(index_key(key), index, index.expires))
+    covered = [part_key(key, index._generation, span) for span in collection.parts.spans if span not in parts.spans]
+    if covered:
+        writes.append(Delete(covered))
+    return Storing(writes, index_key(key), index.expires)
+
+
+@frozen
+class _Collection:
+    """The index of some parts, and what it lists up to now"""
+
+    index: CachedResponse
+    parts: Parts
+
+
+def _collection_for(
+    exchange: Exchange, key: str, cached: CachedResponse, part: ContentRange
+) -> tuple[list[Write], _Collection | None]:
+    """The index that a part goes into, with the header fields of the part, and what it lists up to now
+
+    It is a new one, in place of that which is there, if this is about another representation; None if the part lacks
+    header fields that the client is taken to have (RFC 9110, section 15.3.7). What is to be deleted comes first.
+    """
+    stored = exchange.store.read(index_key(key))
+    is_ours = stored is not None and exchange.store.answers(exchange.request, stored) and match(exchange, stored).matches
+    parts = parts_of(stored) if stored is not None and is_ours else None
+    if stored is not None and parts is not None and is_same(stored, cached, utcnow()) and parts.admits(part):
+        return [], _Collection(_renewed(exchange, stored, cached), parts)
+    writes: list[Write] = [Delete(part_keys(key, stored))] if stored is not None else []
+    if exchange.request.headers.get('If-Range') is not None:
+        return writes, None
+    index = replaced(cached, 206, cached.reason, representation_headers(cached.headers), b'')
+    index._generation = new_generation()
+    return writes, _Collection(index, Parts((), None))
+
+
+def _whole_content(
+    exchange: Exchange, key: str, collection: _Collection, cached: CachedResponse, part: ContentRange
+) -> bytes | None:
+    parts = collection.parts.with_part(part)
+    listed = Parts((*collection.parts.spans, part.span), parts.length)
+    whole = Span(0, (parts.length or 0) - 1)
+    return _read_span(exchange, key, collection.index, listed, whole, {part.span: cached.content})
+
+
+def _complete(key: str, collection: _Collection, cached: CachedResponse, content: bytes) -> Storing:
+    """A complete response in place of its parts (section 3.4)"""
+    index = collection.index
+    headers = index.headers.copy()
+    headers['Content-Length'] = str(len(content))
+    complete = replaced(index, 200, 'OK', headers, content)
+    complete._generation = cached._generation
+    writes: list[Write] = [Put(key, complete, complete.expires), Delete(part_keys(key, index))]
+    return Storing(writes, key, complete.expires)

@@ -1,0 +1,216 @@
+"""The steps of `cache_control='strict'`: RFC 9111, RFC 5861 and RFC 8246"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+from urllib.parse import urldefrag
+
+from requests import PreparedRequest, Response
+
+from ..keys.bodies import has_unkeyable_body
+from ..models.redirects import own_response, redirects_of
+from ..models.request import CachedRequest
+from ..models.response import AnyResponse, CachedResponse
+from ..policy.expiration import utcnow
+from ..policy.request import RequestPolicy
+from ..policy.standard import decision
+from ..policy.standard.freshening import Relation, freshen, relation
+from ..policy.standard.invalidation import invalidated_urls
+from ..policy.standard.posting import answers_get
+from ..policy.standard.presentation import present, set_headers, storable_headers
+from ..policy.standard.request import strict_request_policy
+from ..policy.verdicts import ReadDecision, StoreDecision, Use
+from .carrying import carrying
+from .default_mode import DefaultMode
+from .exchange import Exchange, LookUp, Plan, Storing
+from .ranges import find_ranges, key_to_renew, show_ranges, storing_of_part
+from .reporting import report
+from .store import Delete, Put, Write, version_of
+from .variants import find_among_all, place, time_of
+
+_BODY_FIELDS = ('Content-Length', 'Content-Type', 'Content-Encoding', 'Transfer-Encoding')
+
+
+class StandardMode(DefaultMode):
+    """The standard; see `Mode` for the steps"""
+
+    answers_conditions = True
+    exact_query = True
+    content_of_504: bytes | None = b''
+
+    def request_policy(self, *args: Any) -> RequestPolicy:
+        return strict_request_policy(*args)
+
+    def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
+        """The key without a fragment, which is no part of the target (RFC 9110, section 7.1)"""
+        request = exchange.request
+        if has_unkeyable_body(request):
+            return None
+        if '#' in (request.url or ''):
+            request = request.copy()
+            request.url = urldefrag(request.url or '').url
+        return exchange.store.key_of(request, match_headers)
+
+    def look_up(self, exchange: Exchange, key: str) -> LookUp:
+        look_up = self._look_up_variant(exchange, key)
+        if exchange.request.method == 'HEAD':
+            look_up = self._look_up_for_head(exchange, look_up)
+        return find_ranges(exchange, look_up) if exchange.policy.ranges else look_up
+
+    def _look_up_variant(self, exchange: Exchange, key: str) -> LookUp:
+        first = exchange.store.read(key, exchange.request)
+        return find_among_all(exchange, key, first) if first is not None else LookUp(key)
+
+    def _look_up_for_head(self, exchange: Exchange, look_up: LookUp) -> LookUp:
+        """What answers HEAD: the response to HEAD, or the one to GET, as long as it is fresh, and not older (section 4)
+
+        A new response to HEAD is stored under the key of HEAD in either case.
+        """
+        by_get = self._look_up_get(exchange).stored
+        if by_get is None or not isinstance(self.decide_read(exchange.policy, by_get, utcnow()), Use):
+            return look_up
+        stored = look_up.stored
+        return look_up if stored is not None and time_of(stored) > time_of(by_get) else look_up._replace(stored=by_get)
+
+    def _look_up_get(self, exchange: Exchange) -> LookUp:
+        """What is stored for the same request, but to GET"""
+        get = exchange._replace(request=_twin(exchange, 'GET', exchange.request.url))
+        return self._look_up_variant(get, exchange.store.key_of(get.request))
+
+    def decide_read(self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
+        return decision.decide_read(policy, stored, now)
+
+    def show(
+        self, exchange: Exchange, look_up: LookUp, stored: CachedResponse, age_seconds: int | None
+    ) -> CachedResponse:
+        request = exchange.request
+        shown = present(exchange.policy, request.method, request.headers, stored, utcnow(), age_seconds)
+        return show_ranges(exchange, look_up, shown) if exchange.policy.ranges else shown
+
+    def merge_not_modified(
+        self, plan: Plan, stored: CachedResponse, not_modified: Response
+    ) -> tuple[CachedResponse | None, Storing | None]:
+        """Bring the stored response up to date (section 4.3.4)"""
+        policy, now, version = plan.exchange.policy, utcnow(), version_of(stored)
+        match relation(stored.headers, not_modified.headers, now):
+            case Relation.IS_ABOUT_ANOTHER:
+                return None, None
+            case Relation.CONFIRMS:
+                return stored, None
+        before = dict(stored.headers), stored.expires
+        freshen(stored, not_modified, policy.settings.shared_cache, now)
+        delay_seconds = not_modified.elapsed.total_seconds()
+        stored.expires = decision.renewed_until(policy, stored.headers, not_modified.headers, now, delay_seconds)
+        stored.revalidated = True
+        key = key_to_renew(plan.look_up, stored)
+        if policy.skip_write or key is None or before == (dict(stored.headers), stored.expires):
+            return stored, None
+        return stored, Storing([Put(key, stored, stored.expires, over=version)], key, stored.expires)
+
+    def decide_on_error(
+        self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
+    ) -> bool:
+        return decision.decide_on_error(policy, stored, now, status_code)
+
+    def after_response(self, exchange: Exchange, response: Response) -> None:
+        """Delete what the request has made invalid (section 4.4), and let HEAD speak for GET (section 4.3.5)"""
+        writes: list[Write] = []
+        if not exchange.settings.read_only:
+            writes += _invalidations(exchange, response)
+        if exchange.request.method == 'HEAD' and response.status_code == 200 and not exchange.policy.skip_write:
+            writes += self._freshen_by_head(exchange, response)
+        if writes:
+            exchange.store.apply(writes)
+
+    def _freshen_by_head(self, exchange: Exchange, response: Response) -> list[Write]:
+        """Bring the stored response to GET up to date with one to HEAD, or delete it if it is another"""
+        look_up = self._look_up_get(exchange)
+        key, stored = str(look_up.key), look_up.stored
+        if stored is None:
+            return []
+        new, old, version = response.headers, stored.headers, version_of(stored)
+        if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
+            return [Delete([key, *exchange.store.part_keys(key)])]
+        policy = exchange.policy
+        freshen(stored, response, policy.settings.shared_cache, utcnow())
+        delay_seconds = response.elapsed.total_seconds()
+        expires = decision.renewed_until(policy, stored.headers, new, stored.created_at, delay_seconds)
+        return [Put(key, stored, expires, over=version)]
+
+    def to_store(self, response: Response) -> Response:
+        """The response to the request itself; those that follow a redirect are stored for their own requests"""
+        return own_response(response)  # type: ignore[no-any-return]
+
+    def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
+        delay_seconds = response.elapsed.total_seconds()
+        return decision.decide_store(policy, response.status_code, response.headers, now, delay_seconds)
+
+    def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
+        exchange = plan.exchange
+        if cached.request.method == 'POST':
+            cached.request = CachedRequest.from_request(exchange.request)
+        set_headers(cached, storable_headers(cached.headers, exchange.settings.shared_cache, cached.created_at))
+        key, before = place(exchange, plan.look_up, cached)
+        if exchange.policy.ranges and cached.status_code == 206:
+            return storing_of_part(exchange, key, cached)
+        return Storing([*before, Put(key, cached, expires), *_deletions_of_parts(exchange, key)], key, expires)
+
+    def bypassed(self, exchange: Exchange, response: Response) -> Plan | None:
+        """The request to GET that a response to POST may be stored for (RFC 9110, section 9.3.3)"""
+        request, settings, now = exchange.request, exchange.settings, utcnow()
+        if request.method != 'POST' or exchange.policy.skip_write != 'method' or redirects_of(response):
+            return None
+        if not answers_get(request.url or '', response.status_code, response.headers, settings.shared_cache, now):
+            return None
+        twin = _twin(exchange, 'GET', request.url)
+        policy = self.request_policy('GET', twin.url, twin.headers, settings, exchange.options)
+        get = exchange._replace(request=twin, policy=policy)
+        return Plan(get, LookUp(exchange.store.key_of(twin)), exchange.policy.skip_read or '')
+
+    def forget(self, exchange: Exchange, key: str) -> None:
+        super().forget(exchange, key)
+        if not exchange.settings.read_only:
+            exchange.store.apply(_deletions_of_parts(exchange, key))
+
+    def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
+        """All of a stored response is renewed, if it is complete, and not only what the caller asked for"""
+        exchange = super().for_background(exchange, stored)
+        if not exchange.policy.ranges or stored.status_code == 206:
+            return exchange
+        request = carrying(exchange.request)
+        request.headers = request.headers.copy()
+        for name in ('Range', 'If-Range'):
+            request.headers.pop(name, None)
+        return exchange._replace(request=request)
+
+    def report(self, exchange: Exchange, response: AnyResponse) -> AnyResponse:
+        report(exchange, response)
+        return response
+
+
+STANDARD = StandardMode()
+
+
+def _invalidations(exchange: Exchange, response: Response) -> list[Write]:
+    """All variants go with the first one: the others are found by its generation only"""
+    request, store = exchange.request, exchange.store
+    urls = invalidated_urls(request.method, request.url or '', response.status_code, response.headers)
+    keys = [store.key_of(_twin(exchange, method, url)) for url in urls for method in ('GET', 'HEAD')]
+    return [Delete([*keys, *(part for key in keys for part in store.part_keys(key))])] if keys else []
+
+
+def _deletions_of_parts(exchange: Exchange, key: str) -> list[Write]:
+    """The parts that are stored of the response to a request"""
+    keys = exchange.store.part_keys(key) if exchange.request.method == 'GET' else []
+    return [Delete(keys)] if keys else []
+
+
+def _twin(exchange: Exchange, method: str, url: str | None) -> PreparedRequest:
+    """The same request with another method, without a body, for this or another URL"""
+    twin = exchange.request.copy()
+    twin.method, twin.url, twin.body = method, urldefrag(url or '').url, None
+    for name in _BODY_FIELDS:
+        twin.headers.pop(name, None)
+    return twin

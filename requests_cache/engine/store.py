@@ -1,0 +1,196 @@
+"""The cache as one exchange uses it
+
+Nothing else in the engine touches the cache, and no fault of it gets any further: one while reading is a miss, one while
+writing or deleting is logged (see `FaultLog`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from requests import PreparedRequest
+
+from .._utils import assert_never, is_bad_signature
+from ..backends.base import BaseCache
+from ..backends.rekey import stored_part_keys
+from ..exceptions import BackendUnavailableError
+from ..keys.matching import same_target
+from ..models.redirects import first_request
+from ..models.response import CachedResponse
+from ..policy.settings import CacheSettings
+from .fault_log import FaultLog
+
+
+class Version(NamedTuple):
+    """What tells a stored response from one that is stored in its place later"""
+
+    created_at: datetime
+    content: bytes | None
+
+
+def version_of(stored: CachedResponse) -> Version:
+    """The version of a response as it was read"""
+    return Version(stored.created_at, stored._content)
+
+
+class Put(NamedTuple):
+    """Store a response under a key
+
+    Args:
+        over: Only if this is still what is stored there; None to store the response in any case
+    """
+
+    key: str
+    response: CachedResponse
+    expires: datetime | None
+    over: Version | None = None
+
+
+class Delete(NamedTuple):
+    """Delete what is stored under keys"""
+
+    keys: Sequence[str]
+
+
+Write = Put | Delete
+
+
+class Store:
+    """The cache, with the settings of a session and the arguments that a request is sent with
+
+    Args:
+        cache: The backend of the session
+        settings: Settings of the session
+        send_kwargs: Arguments of `Session.send`; `verify` is part of keys, and a user's key function gets them all
+        faults: Where faults are reported
+        exact_query: See `same_target`
+        is_abandoned: Whether nothing more is to be written, as nobody uses the cache any more; None if that cannot be
+    """
+
+    __slots__ = ('_cache', '_exact_query', '_faults', '_is_abandoned', '_is_away', '_send_kwargs', '_settings')
+
+    def __init__(
+        self,
+        cache: BaseCache,
+        settings: CacheSettings,
+        send_kwargs: dict[str, Any],
+        faults: FaultLog,
+        exact_query: bool,
+        is_abandoned: Callable[[], bool] | None = None,
+    ):
+        self._cache = cache
+        self._settings = settings
+        self._send_kwargs = send_kwargs
+        self._faults = faults
+        self._exact_query = exact_query
+        self._is_abandoned = is_abandoned
+        # It could not be reached for reading; to write would be to wait once more
+        self._is_away = False
+
+    def key_of(self, request: PreparedRequest, match_headers: Iterable[str] | bool | None = None) -> str:
+        """The key of a request; errors are those of a key function of the user's own
+
+        Args:
+            match_headers: Names of header fields that count, if not those of the settings
+        """
+        if match_headers is None:
+            return self._cache.create_key(request, **self._send_kwargs)
+        return self._cache.create_key(request, match_headers=match_headers, **self._send_kwargs)
+
+    @property
+    def keys_are_the_users(self) -> bool:
+        """Whether keys are made by a function of the user's, which then alone says what is the same"""
+        if self._settings.key_fn is not None:
+            return True
+        return getattr(self._cache.create_key, '__func__', None) is not BaseCache.create_key
+
+    def read(self, key: str, request: PreparedRequest | None = None) -> CachedResponse | None:
+        """The response that is stored under a key
+
+        Args:
+            key: The key
+            request: The request that it is to answer, which the key may not tell from others: keys of 1.x spell some
+                URLs alike. None for an entry that answers no request by itself.
+        """
+        try:
+            stored: CachedResponse | None = self._cache.get_response(key)
+        except Exception as e:
+            if is_bad_signature(e):
+                raise
+            self._faults.report('read', e)
+            self._is_away = isinstance(e, BackendUnavailableError)
+            return None
+        self._faults.succeeded('read')
+        if stored is None or request is None or self.answers(request, stored):
+            return stored
+        return None
+
+    def answers(self, request: PreparedRequest, stored: CachedResponse) -> bool:
+        """Whether a stored response is one for the URL of a request"""
+        url = request.url
+        if url == stored.url:
+            return True
+        stored_url = first_request(stored).url
+        if url is None or stored_url is None or self.keys_are_the_users:
+            return True
+        ignored = self._settings.ignored_parameters
+        return same_target(url, stored_url, ignored, not stored._http_version, self._exact_query)
+
+    def part_keys(self, key: str) -> list[str]:
+        """Keys of the parts that are stored of a response, by its key"""
+        try:
+            return stored_part_keys(self._cache, key)
+        except Exception as e:
+            self._faults.report('read', e)
+            return []
+
+    def apply(self, writes: Iterable[Write]) -> bool:
+        """Carry out writes, up to the first that fails; returns whether all have been carried out"""
+        operation = 'write to'
+        try:
+            for write in writes:
+                operation = 'delete from' if isinstance(write, Delete) else 'write to'
+                if self._is_away or (self._is_abandoned is not None and self._is_abandoned()):
+                    return False
+                if not self._carry_out(write):
+                    return False
+        except Exception as e:
+            self._faults.report(operation, e)
+            return False
+        self._faults.succeeded(operation)
+        return True
+
+    def abandoned_by(self, is_abandoned: Callable[[], bool]) -> Store:
+        """The same store for work in the background, that ends when nobody uses the cache any more"""
+        return Store(
+            self._cache, self._settings, self._send_kwargs, self._faults, self._exact_query, is_abandoned
+        )
+
+    def _carry_out(self, write: Write) -> bool:
+        match write:
+            case Put(key, response, expires, over):
+                if over is not None and not self._is_unchanged(key, over):
+                    return False
+                response._is_verified = bool(self._send_kwargs.get('verify', True))
+                self._cache.save_response(response, key, expires)
+            case Delete(keys):
+                # Not `delete`, which would make SQLite give space back to the system
+                self._cache._delete_keys(list(keys))
+            case _:
+                assert_never(write)
+        return True
+
+    def _is_unchanged(self, key: str, version: Version) -> bool:
+        now = self._cache.get_response(key)
+        return now is not None and version_of(now) == version
+
+    def forget(self, key: str) -> None:
+        """Delete what the user's filter does not want to be stored"""
+        if self._settings.read_only:
+            return
+        try:
+            self._cache.delete(key)
+        except Exception as e:
+            self._faults.report('delete from', e)
