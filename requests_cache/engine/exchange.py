@@ -194,7 +194,11 @@ class Mode(Protocol):
         """What applies to a request; arguments as `policy.request.request_policy`"""
 
     def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
-        """The key of the request, or with these header fields, if not those of the settings; None if it has none, as its body cannot be read without using it up"""
+        """The key of the request; None if it has none, as its body cannot be read without using it up
+
+        Args:
+            match_headers: Names of header fields that count, if not those of the settings
+        """
 
     def look_up(self, exchange: Exchange, key: str) -> LookUp:
         """Find what is stored for a request"""

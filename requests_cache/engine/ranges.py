@@ -207,8 +207,7 @@ def _collection_for(
     header fields that the client is taken to have (RFC 9110, section 15.3.7). What is to be deleted comes first.
     """
     stored = exchange.store.read(index_key(key))
-    is_ours = stored is not None and exchange.store.answers(exchange.request, stored) and match(exchange, stored).matches
-    parts = parts_of(stored) if stored is not None and is_ours else None
+    parts = parts_of(stored) if stored is not None and _is_for(exchange, stored) else None
     if stored is not None and parts is not None and is_same(stored, cached, utcnow()) and parts.admits(part):
         return [], _Collection(_renewed(exchange, stored, cached), parts)
     writes: list[Write] = [Delete(part_keys(key, stored))] if stored is not None else []
@@ -217,6 +216,10 @@ def _collection_for(
     index = replaced(cached, 206, cached.reason, representation_headers(cached.headers), b'')
     index._generation = new_generation()
     return writes, _Collection(index, Parts((), None))
+
+
+def _is_for(exchange: Exchange, stored: CachedResponse) -> bool:
+    return exchange.store.answers(exchange.request, stored) and match(exchange, stored).matches
 
 
 def _whole_content(

@@ -50,7 +50,7 @@ class Refreshing:
         while self._waiting:
             try:
                 self._begun.pop(self._waiting.popleft().key, None)
-            except IndexError:  # a thread was faster
+            except IndexError:  # noqa: PERF203 - a thread was faster
                 break
 
     def start(self, key: str, url: Any, renew: Callable[[], object]) -> Thread | None:

@@ -164,9 +164,7 @@ class Store:
 
     def abandoned_by(self, is_abandoned: Callable[[], bool]) -> Store:
         """The same store for work in the background, that ends when nobody uses the cache any more"""
-        return Store(
-            self._cache, self._settings, self._send_kwargs, self._faults, self._exact_query, is_abandoned
-        )
+        return Store(self._cache, self._settings, self._send_kwargs, self._faults, self._exact_query, is_abandoned)
 
     def _carry_out(self, write: Write) -> bool:
         match write:
@@ -179,7 +177,7 @@ class Store:
                 # Not `delete`, which would make SQLite give space back to the system
                 self._cache._delete_keys(list(keys))
             case _:
-                assert_never(write)
+                return assert_never(write)
         return True
 
     def _is_unchanged(self, key: str, version: Version) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
+from ..models.redirects import redirects_of
 from ..models.response import CachedResponse, HeaderFields
 
 # Fields of a 304 that describe its own message, not the stored response (RFC 9111, section 3.2; RFC 9110, section
@@ -28,7 +29,12 @@ def has_validator(response: CachedResponse) -> bool:
 
 
 def conditions(response: CachedResponse) -> dict[str, str]:
-    """Request header fields that ask for a response only if it is not the stored one"""
+    """Request header fields that ask for a response only if it is not the stored one
+
+    None for the end of a chain of redirects: its validators are those of another URL than the one that is asked for.
+    """
+    if redirects_of(response):
+        return {}
     fields = {'If-None-Match': 'ETag', 'If-Modified-Since': 'Last-Modified'}
     return {name: response.headers[source] for name, source in fields.items() if response.headers.get(source)}
 

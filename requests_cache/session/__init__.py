@@ -271,9 +271,7 @@ class CacheMixin(Portable, MIXIN_BASE):
         store = actions.exchange.store.abandoned_by(lambda: refreshing.epoch is not epoch)
         plan = actions._replace(exchange=actions.exchange._replace(store=store))
         url = actions.exchange.request.url
-        return refreshing.start(
-            str(actions.cache_key), url, lambda: flow.refresh(plan, request, cached_response)
-        )
+        return refreshing.start(str(actions.cache_key), url, lambda: flow.refresh(plan, request, cached_response))
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:

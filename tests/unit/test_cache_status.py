@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requests_cache import CacheSettings
-from requests_cache.policy.rules import rules_for
+from requests_cache.engine.modes import mode_of
 from requests_cache.policy.standard.cache_status import CacheStatus, appended, forwarded
 
 # A member of the list: a token with parameters, each of which is true, a token, an integer or a string
@@ -51,7 +51,7 @@ def test_ours_comes_last():
 
 def policy(**headers):
     settings = CacheSettings(cache_control='strict')
-    return rules_for(settings).request_policy(
+    return mode_of(settings).request_policy(
         'GET', 'http://a/', {k.replace('_', '-'): v for k, v in headers.items()}, settings
     )
 

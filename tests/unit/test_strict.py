@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DO_NOT_CACHE, CachedResponse, CacheSettings
+from requests_cache.engine.default_mode import DEFAULT
+from requests_cache.engine.modes import mode_of
+from requests_cache.engine.standard_mode import STANDARD
 from requests_cache.policy.directives import parse_cache_control
 from requests_cache.policy.request import RequestOptions
-from requests_cache.policy.rules import DEFAULT, rules_for, standard
 from requests_cache.policy.standard.decision import decide_on_error, decide_read, decide_store, renewed_until
 from requests_cache.policy.standard.directives import (
     INVALID,
@@ -467,8 +469,8 @@ class TestInvalidation:
         assert invalidated_urls(method, URL, 200, {}) == []
 
 
-def test_rules():
-    assert rules_for(CacheSettings(cache_control='strict')) is standard()
-    assert rules_for(CacheSettings(cache_control=True)) is rules_for(CacheSettings()) is DEFAULT
+def test_modes():
+    assert mode_of(CacheSettings(cache_control='strict')) is STANDARD
+    assert mode_of(CacheSettings(cache_control=True)) is mode_of(CacheSettings()) is DEFAULT
     with pytest.raises(ValueError, match="Invalid cache_control: 'loose'"):
         CacheSettings(cache_control='loose')
