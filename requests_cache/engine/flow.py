@@ -67,7 +67,7 @@ def _send(exchange: Exchange) -> AnyResponse:
         case Fetch(reason):
             return _send_and_cache(Plan(exchange, look_up, reason))
         case _:
-            return assert_never(decision)
+            assert_never(decision)
 
 
 def _send_and_cache(plan: Plan) -> AnyResponse:

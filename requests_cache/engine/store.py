@@ -1,7 +1,7 @@
 """The cache as one exchange uses it
 
-Nothing else in the engine touches the cache, and no fault of it gets any further: one while reading is a miss, one while
-writing or deleting is logged (see `FaultLog`).
+Nothing else in the engine touches the cache, and no fault of it gets any further: a fault while reading is a miss, one
+while writing or deleting is logged (see `FaultLog`).
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ class Store:
                 # Not `delete`, which would make SQLite give space back to the system
                 self._cache._delete_keys(list(keys))
             case _:
-                return assert_never(write)
+                assert_never(write)
         return True
 
     def _is_unchanged(self, key: str, version: Version) -> bool:

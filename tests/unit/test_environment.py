@@ -109,7 +109,8 @@ def test_key_functions_and_hooks_get_settings_that_are_plain(sent, monkeypatch):
             for _ in range(2):
                 session.get('http://page.example', hooks={'response': hook})
         wanted = json.dumps({'http': proxy} if proxy else {})
-        assert len(seen) >= 4 and set(seen) == {wanted}
+        assert len(seen) >= 4
+        assert set(seen) == {wanted}
         seen.clear()
 
 
