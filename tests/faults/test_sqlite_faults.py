@@ -19,6 +19,7 @@ from support.origin import Origin
 
 from faults.local_caches import (
     BODY,
+    NOBODY,
     SQLITE,
     SessionFactory,
     as_ordinary_user,
@@ -335,6 +336,96 @@ class TestPermissions:
         if what in ('both', 'directory'):
             assert warnings_about(caplog, 'Unable to write') >= 1
         folder.chmod(0o700)
+
+    @pytest.mark.skipif(os.name != 'posix', reason='permissions are of another kind')
+    @pytest.mark.parametrize('what', ['file', 'directory', 'both'])
+    @pytest.mark.parametrize('was_wal', [False, True], ids=['was-delete', 'was-wal'])
+    def test_what_is_stored_in_a_read_only_place_is_used(
+        self, was_wal: bool, what: str, options: Any, shared_path: Path, new_session: SessionFactory, site: Origin
+    ) -> None:
+        folder = shared_path / 'cache'
+        with new_session(cache_name=folder / 'test', wal=was_wal) as session:
+            assert_caches(session, site)
+        give_to_ordinary_user(folder)
+        (folder / 'test.sqlite').chmod(0o600 if what == 'directory' else 0o400)
+        folder.chmod(0o700 if what == 'file' else 0o500)
+        hits = site.hits()
+        with as_ordinary_user(), new_session(cache_name=folder / 'test', **options) as session:
+            assert [session.get(site.url(path)).from_cache for path in ('/page', '/start', '/page')] == [True] * 3
+            assert len(session.cache.responses) == 2
+        assert site.hits() == hits
+
+    @pytest.mark.skipif(os.name != 'posix' or os.geteuid() != 0, reason='only root can be two users')
+    def test_others_write_to_a_database_that_is_read_only_for_us(
+        self, shared_path: Path, new_session: SessionFactory, site: Origin
+    ) -> None:
+        """It is read without locks, as SQLite cannot make them there, so changes have to be noticed"""
+        path = shared_path / 'cache' / 'test'
+        with new_session(cache_name=path, wal=True) as session:
+            session.cache.redirects['key'] = 'old'
+        give_to_ordinary_user(path.parent)
+        path.parent.chmod(0o500)
+        writer = new_session(cache_name=path, wal=True).cache.redirects
+        writer.close()
+        with as_ordinary_user():
+            reader = new_session(cache_name=path, busy_timeout=0.05).cache.redirects
+            assert reader['key'] == 'old'
+        writer['key'] = 'new'
+        with as_ordinary_user():
+            assert reader['key'] == 'new'
+        writer.close()
+        with as_ordinary_user():
+            assert (reader['key'], len(reader)) == ('new', 1)
+        writer.update({str(i): 'x' * 500 for i in range(100)})
+        writer.close()
+        with as_ordinary_user():
+            assert (reader['key'], len(reader), reader['99']) == ('new', 101, 'x' * 500)
+
+    @pytest.mark.skipif(os.name != 'posix' or os.geteuid() != 0, reason='only root can be two users')
+    def test_others_write_while_it_is_read_without_locks(
+        self, shared_path: Path, new_session: SessionFactory, site: Origin
+    ) -> None:
+        path = shared_path / 'cache' / 'test'
+        with new_session(cache_name=path, wal=True) as session:
+            session.cache.redirects['key'] = 'old'
+        give_to_ordinary_user(path.parent)
+        path.parent.chmod(0o500)
+        writer = new_session(cache_name=path, wal=True).cache.redirects
+        writer.close()
+
+        class Connection(sqlite3.Connection):
+            to_write = ['newer', 'new']
+
+            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+                cursor = super().execute(sql, *args)
+                if sql.startswith('SELECT value') and self.to_write:
+                    os.seteuid(0)
+                    writer['key'] = self.to_write.pop()
+                    writer.close()
+                    os.seteuid(NOBODY)
+                return cursor
+
+        with as_ordinary_user():
+            assert new_session(cache_name=path, factory=Connection).cache.redirects['key'] == 'newer'
+
+    @pytest.mark.skipif(os.name != 'posix', reason='permissions are of another kind')
+    def test_a_log_that_cannot_be_read_is_not_passed_over(self, shared_path: Path, new_session: SessionFactory) -> None:
+        """What is in the file may be half of a change"""
+        path = shared_path / 'cache' / 'test'
+        storage = new_session(cache_name=path, wal=True).cache.redirects
+        storage['key'] = 'old'
+        file = path.with_name('test.sqlite')
+        kept = {suffix: Path(f'{file}{suffix}').read_bytes() for suffix in ('', '-wal')}
+        storage.close()
+        for suffix, data in kept.items():
+            Path(f'{file}{suffix}').write_bytes(data)
+        give_to_ordinary_user(path.parent)
+        path.parent.chmod(0o500)
+        with as_ordinary_user():
+            storage = new_session(cache_name=path).cache.redirects
+            with pytest.raises(BackendError):
+                storage.get('key')
+            storage.close()
 
     def test_a_connection_that_cannot_write(
         self, file: Path, new_session: SessionFactory, site: Origin, caplog: pytest.LogCaptureFixture

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 from ..._utils import renew_after_fork, within
 from ...exceptions import BackendUnavailableError
 from ..paths import check_owner, make_parents
-from .errors import DRIVER_ERRORS, Error, OperationalError, is_locked
+from .errors import DRIVER_ERRORS, Error, OperationalError, is_locked, is_unwritable
 from .table import Table, decode_text, prepare
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ IMPATIENT_SECONDS = 0.02
 MIN_LOCK_SECONDS = 2.0
 # How long a fork waits for threads that are in the middle of something
 FORK_PATIENCE_SECONDS = 1.0
-SUFFIXES = ('', '-journal', '-wal', '-shm')
+JOURNALS = ('-journal', '-wal')
+SUFFIXES = ('', *JOURNALS, '-shm')
 SQLITE_HEADER = b'SQLite format 3\x00'
 logger = getLogger(__name__)
 _creating = Lock()
@@ -62,7 +63,7 @@ class Connector:
 
     Args:
         path: Path of a file, or text that SQLite takes as it is
-        connect: Makes a connection to the path
+        connect: Makes a connection to a path, with keywords of `sqlite3.connect`
         timeout_seconds: How long to wait for others
         pragmas: Settings of each connection
         tables: Tables that it must have
@@ -73,7 +74,7 @@ class Connector:
     def __init__(
         self,
         path: Path | str,
-        connect: Callable[[Path | str], Any],
+        connect: Callable[..., Any],
         timeout_seconds: float,
         pragmas: tuple[str, ...] = (),
         tables: tuple[Table, ...] = (),
@@ -91,7 +92,9 @@ class Connector:
         self._pragmas = pragmas
         self._temp_root = temp_root
         self._file_name = str(path)
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, ...] | None = None
+        # Whether the connection neither looks for changes of the file nor locks it, so that we have to
+        self.is_frozen = False
         self._set_patience(True)
         register(self)
 
@@ -111,7 +114,19 @@ class Connector:
         """Open the connection anew, and make the tables that are missing; the lock is held"""
         if isinstance(self.path, Path):
             create_file(self.path, self._temp_root)
-        connection: Connection = self._connect(self.path)
+        self.is_frozen = False
+        try:
+            connection = self._prepared(self._connect(self.path), wait)
+        except OperationalError as e:
+            connection = self._open_frozen(e)
+        # Elsewhere a file cannot be removed while it is open
+        is_removable = isinstance(self.path, Path) and os.name == 'posix'
+        if not self.is_frozen:
+            self._identity = identity(self._file_name) if is_removable else None
+        self.connection, self.depth = connection, 0
+        return connection
+
+    def _prepared(self, connection: Connection, wait: bool) -> Connection:
         try:
             set_busy_timeout(connection, self.wait_seconds if wait else 0)
             connection.text_factory = decode_text
@@ -121,10 +136,28 @@ class Connector:
         except BaseException:
             connection.close()
             raise
-        # Elsewhere a file cannot be removed while it is open
-        is_removable = isinstance(self.path, Path) and os.name == 'posix'
-        self._identity = identity(self._file_name) if is_removable else None
-        self.connection, self.depth = connection, 0
+        return connection
+
+    def _open_frozen(self, error: OperationalError) -> Connection:
+        """Open a database in WAL mode where SQLite cannot make the files beside it that it reads such a database by
+
+        SQLite is told that the file does not change (`immutable=1`), so it neither locks the file nor looks for
+        changes. That is safe while there is no journal: whoever writes, writes to a journal or write-ahead log first.
+        So the file and its journals are looked at before and after each reading, and the database is opened anew if
+        something has changed. A database with a journal is not opened, as what is in the file may be half of a change.
+
+        Raises:
+            sqlite3.OperationalError: It cannot be opened in this way either
+        """
+        found = frozen_identity(self._file_name) if is_unwritable(error) and isinstance(self.path, Path) else None
+        if found is None:
+            raise error
+        uri = f'{Path(self.path).as_uri()}?immutable=1'
+        try:
+            connection = self._prepared(self._connect(uri, uri=True), wait=False)
+        except DRIVER_ERRORS:
+            raise error from None
+        self.is_frozen, self._identity = True, found
         return connection
 
     def _configure(self, connection: Connection) -> None:
@@ -137,11 +170,26 @@ class Connector:
     def usable(self) -> Connection:
         """The connection, opened if need be; the lock is held"""
         if self.connection is not None:
-            if self._identity is None or self.depth or self._identity == identity(self._file_name):
+            if self._identity is None or self.depth or self._identity == self._present_identity():
                 return self.connection
-            connection, self.connection = self.connection, None
-            let_go(connection)
+            self._leave()
         return self.open()
+
+    def _present_identity(self) -> tuple[int, ...] | None:
+        return frozen_identity(self._file_name) if self.is_frozen else identity(self._file_name)
+
+    def _leave(self) -> None:
+        """Close a connection to a file that is not at its path any more, or has changed unexpectedly"""
+        connection, self.connection = self.connection, None
+        # Closing one in WAL mode removes the write-ahead log by its name, which may be that of a new database by now
+        if not self.is_frozen and journal_mode(connection) == 'wal':
+            abandon(connection)
+        elif connection is not None:
+            connection.close()
+
+    def has_changed(self) -> bool:
+        """Whether what was just read may be a mixture, as somebody else wrote to a database that was not locked"""
+        return self._identity != self._present_identity()
 
     def enter(self) -> None:
         """Take the lock, within the time limit
@@ -297,17 +345,22 @@ def is_database(path: Path) -> bool:
         return False
 
 
-def let_go(connection: Any) -> None:
-    """Close a connection to a file that is not at its path any more"""
+def journal_mode(connection: Any) -> str | None:
     try:
-        in_wal_mode = connection.execute('PRAGMA journal_mode').fetchone()[0] == 'wal'
+        return str(connection.execute('PRAGMA journal_mode').fetchone()[0])
     except Error:
-        in_wal_mode = False
-    if in_wal_mode:
-        # Closing it would remove the write-ahead log by its name, which may be that of a new database by now
-        abandon(connection)
-    else:
-        connection.close()
+        return None
+
+
+def frozen_identity(path: str) -> tuple[int, ...] | None:
+    """What tells a file from any other one, and from itself after a change; None if it has a journal"""
+    try:
+        status = os.stat(path)
+        if any(os.path.exists(f'{path}{suffix}') and os.path.getsize(f'{path}{suffix}') for suffix in JOURNALS):
+            return None
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 # Forks

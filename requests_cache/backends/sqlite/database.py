@@ -17,6 +17,7 @@ from tempfile import gettempdir
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ...exceptions import BackendUnavailableError
 from ..paths import StrOrPath, get_cache_path
 from .connection import Connector, FreedIfInterrupted, set_busy_timeout
 from .errors import DRIVER_ERRORS, Error, backend_error, is_locked, is_locked_at_once, is_stale
@@ -95,14 +96,23 @@ class Database(Connector):
                 result = action(self.usable())
                 if not self._patient and not keep_lock:
                     self._set_patience(True)
-                failed = False
-                return result
+                if not (self.is_frozen and self.has_changed()):
+                    failed = False
+                    return result
+                pause = self._pause_after_change(attempts)
             except DRIVER_ERRORS as e:
                 pause = self._cope(e, attempts)
             finally:
                 if failed or not keep_lock:
                     self.lock.release()
             sleep(pause)
+
+    def _pause_after_change(self, attempts: _Attempts) -> float:
+        """Seconds to wait after somebody wrote to a database that could not be locked while it was read"""
+        pause = attempts.next_pause()
+        if not pause:
+            raise BackendUnavailableError(f'SQLite database {self.path}: another process is writing to it')
+        return pause
 
     # Reading
 
@@ -114,7 +124,10 @@ class Database(Connector):
                 row = self.usable().execute(sql, parameters).fetchone()
                 if not self._patient:
                     self._set_patience(True)
-                return row
+                if not self.is_frozen or not self.has_changed():
+                    return row
+                attempts = _Attempts(self.wait_seconds)
+                pause = self._pause_after_change(attempts)
             except DRIVER_ERRORS as e:
                 attempts = _Attempts(self.wait_seconds)
                 pause = self._cope(e, attempts)

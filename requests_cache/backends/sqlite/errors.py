@@ -14,6 +14,7 @@ __all__ = [
     'is_locked',
     'is_locked_at_once',
     'is_stale',
+    'is_unwritable',
 ]
 
 try:
@@ -45,6 +46,12 @@ def is_locked(error: BaseException) -> bool:
 def is_locked_at_once(error: BaseException) -> bool:
     """Whether SQLite did not wait for the lock before it gave up: it never does within a shared cache"""
     return is_locked(error) and 'database is locked' not in str(error)
+
+
+def is_unwritable(error: BaseException) -> bool:
+    """Whether a file, or one beside it, cannot be written to"""
+    text = str(error).lower()
+    return isinstance(error, OperationalError) and ('readonly database' in text or 'unable to open' in text)
 
 
 def is_stale(error: BaseException) -> bool:
