@@ -119,6 +119,15 @@ def accepted_keywords(func: Callable[..., Any]) -> frozenset[str] | None:
     return frozenset(p.name for p in parameters if p.kind in by_name and p.name not in ('self', 'cls'))
 
 
+def takes_argument(func: Callable[..., Any], name: str) -> bool:
+    """Whether `func` can be called with an argument of this name"""
+    code = getattr(func, '__code__', None)
+    if code is not None and name in code.co_varnames[: code.co_argcount]:  # quicker to tell than a signature is made
+        return True
+    names = accepted_keywords(func)
+    return names is None or name in names
+
+
 def get_valid_kwargs(func: Callable[..., Any], kwargs: dict[str, Any], extras: Iterable[str] = ()) -> dict[str, Any]:
     """The members of `kwargs` that `func` takes by name and that are not None"""
     names = (accepted_keywords(func) or frozenset()) | set(extras)

@@ -121,7 +121,7 @@ class GridFSDict(MongoStorage):
         return self._value(key, file, content)
 
     def __setitem__(self, key: str, item: Any) -> None:
-        value, encoding = self.serialize(item), None
+        value, encoding = self._serialize(key, item), None
         if isinstance(value, str):
             value, encoding = value.encode('utf-8', 'surrogatepass'), 'utf-8'
         elif not isinstance(value, bytes):

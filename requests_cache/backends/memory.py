@@ -44,7 +44,7 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
         return self.deserialize(key, item)  # type: ignore[return-value]
 
     def __setitem__(self, key: KT, item: VT) -> None:
-        stored: Any = self.serialize(item)
+        stored: Any = self._serialize(key, item)
         if isinstance(stored, CachedResponse):
             stored = _Snapshot(stored)
         self.data[key] = stored

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, MutableMapping
 from logging import getLogger
 from typing import Any, TypeVar
 
-from .._utils import chunkify, is_bad_signature
+from .._utils import chunkify, is_bad_signature, takes_argument
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.unpickling import PickleError
@@ -66,9 +66,26 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     def close(self) -> None:
         """Close connections; a later use opens them again"""
 
-    def serialize(self, value: VT) -> Any:
-        """The value as the storage keeps it"""
-        return self.serializer.dumps(value) if self.serializer is not None else value
+    def serialize(self, value: VT, key: KT | None = None) -> Any:
+        """The value as the storage keeps it
+
+        Args:
+            value: A response, or anything else that the serializer takes
+            key: The key that it is stored under, for serializers whose output belongs to one key
+        """
+        serializer: Any = self.serializer
+        if serializer is None:
+            return value
+        return serializer.dumps(value, key) if getattr(serializer, 'takes_key', False) else serializer.dumps(value)
+
+    def _serialize(self, key: KT, value: VT) -> Any:
+        """Call `serialize`, which others may have replaced by a function that takes the value alone, as in 1.3"""
+        function: Any = self.serialize
+        return function(value, key) if takes_argument(function, 'key') else function(value)
+
+    def _loads(self, key: KT | None, value: Any) -> Any:
+        serializer: Any = self.serializer
+        return serializer.loads(value, key) if getattr(serializer, 'takes_key', False) else serializer.loads(value)
 
     def deserialize(self, key: KT, value: Any) -> VT | None:
         """Undo `serialize`
@@ -83,7 +100,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         if self.serializer is None:
             return value  # type: ignore[no-any-return]
         try:
-            obj = self.serializer.loads(value)
+            obj = self._loads(key, value)
         except Exception as e:
             if is_bad_signature(e):
                 raise

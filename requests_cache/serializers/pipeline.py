@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
+from .._utils import takes_argument
 from ..exceptions import MissingDependencyError
 
 
@@ -34,20 +35,25 @@ class Stage:
         obj: An object (or module) with the methods that `dumps` and `loads` name
         dumps: Function that turns a value into its serialized form, or the name of such an attribute of `obj`
         loads: Function that undoes it, or the name of such an attribute of `obj`
+        takes_key: Call both functions with the value and the key of its entry, which is None where nobody knows it
     """
 
-    dumps: Callable[[Any], Any]
-    loads: Callable[[Any], Any]
+    takes_key = False
+    dumps: Callable[..., Any]
+    loads: Callable[..., Any]
 
     def __init__(
         self,
         obj: Any = None,
-        dumps: str | Callable[[Any], Any] = 'dumps',
-        loads: str | Callable[[Any], Any] = 'loads',
+        dumps: str | Callable[..., Any] = 'dumps',
+        loads: str | Callable[..., Any] = 'loads',
+        takes_key: bool = False,
     ):
         self.obj = obj
         self.dumps = getattr(obj, dumps) if isinstance(dumps, str) else dumps
         self.loads = getattr(obj, loads) if isinstance(loads, str) else loads
+        if takes_key:
+            self.takes_key = True
 
     def copy(self) -> Stage:
         return copy(self)
@@ -62,12 +68,24 @@ class Stage:
 class SerializerPipeline:
     """A chain of stages: `dumps` runs them first to last, `loads` last to first
 
+    A stage whose attribute `takes_key` is true is called with the key of the entry as a second argument, so that what
+    it makes can belong to that entry and to no other. All others are called with the value alone.
+
     Args:
         stages: Stages, pipelines, or any objects with `dumps(value)` and `loads(value)`
         name: Short name; part of the keys of all that is stored with this serializer
         is_binary: Whether the serialized form is bytes
         requires: Libraries that the stages need, as `(library, extra)` pairs
     """
+
+    # Hands the key on to the stages that take it; false for a subclass that defines `dumps(value)` or `loads(value)`
+    takes_key = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [cls.__dict__[name] for name in ('dumps', 'loads') if name in cls.__dict__]
+        if own:
+            cls.takes_key = all(takes_argument(function, 'key') for function in own)
 
     def __init__(
         self,
@@ -82,11 +100,11 @@ class SerializerPipeline:
         self.requires = tuple(requires)
 
     @property
-    def dump_stages(self) -> list[Callable[[Any], Any]]:
+    def dump_stages(self) -> list[Callable[..., Any]]:
         return [stage.dumps for stage in self.stages]
 
     @property
-    def load_stages(self) -> list[Callable[[Any], Any]]:
+    def load_stages(self) -> list[Callable[..., Any]]:
         return [stage.loads for stage in reversed(self.stages)]
 
     @property
@@ -94,27 +112,32 @@ class SerializerPipeline:
         """Whether `loads` takes bytes in place of text, as all stages take what the one before then makes of them"""
         return all(getattr(stage, 'takes_buffers', False) for stage in self.stages)
 
-    def dumps(self, value: Any) -> Any:
-        """Run the value through all stages"""
+    def dumps(self, value: Any, key: Any = None) -> Any:
+        """Run the value through all stages
+
+        Args:
+            value: A response, or whatever the first stage takes
+            key: Key of the entry, for the stages that take it
+        """
         try:
-            return self._dumps(value)
+            return self._dumps(value, key)
         except Exception:
             if not self._decodes_content:
                 raise
             # A readable copy may hold what a format cannot, such as an integer of more than 64 bits
             plain = self.copy()
             plain.set_decode_content(False)
-            return plain._dumps(value)
+            return plain._dumps(value, key)
 
-    def _dumps(self, value: Any) -> Any:
+    def _dumps(self, value: Any, key: Any) -> Any:
         for stage in self.stages:
-            value = stage.dumps(value)
+            value = stage.dumps(value, key) if getattr(stage, 'takes_key', False) else stage.dumps(value)
         return value
 
-    def loads(self, value: Any) -> Any:
-        """Run the value through all stages, backwards"""
+    def loads(self, value: Any, key: Any = None) -> Any:
+        """Run the value through all stages, backwards; `key` as for `dumps`"""
         for stage in reversed(self.stages):
-            value = stage.loads(value)
+            value = stage.loads(value, key) if getattr(stage, 'takes_key', False) else stage.loads(value)
         return value
 
     def copy(self) -> SerializerPipeline:

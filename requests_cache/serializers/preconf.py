@@ -15,6 +15,7 @@ from .cattrs import CattrStage
 from .json_text import JsonTextStage, load_entry
 from .pipeline import SerializerPipeline, Stage
 from .record import map_values
+from .signing import SigningStage
 from .unpickling import dumps as plain_pickle_dumps
 from .unpickling import loads as plain_pickle_loads
 
@@ -164,30 +165,35 @@ dict_serializer = SerializerPipeline([base_stage], name='dict')
 utf8_serializer = SerializerPipeline([utf8_encoder], name='utf8', is_binary=True)
 
 
-def signer_stage(secret_key: Any = None, salt: str | bytes = 'requests-cache') -> Stage:
-    """A stage that signs bytes, and refuses what is not signed with the key
+def signer_stage(
+    secret_key: Any = None, salt: str | bytes = 'requests-cache', accept_unbound: bool = True
+) -> SigningStage:
+    """A stage that signs bytes for the key of their entry, and refuses what is not signed so
 
     Args:
         secret_key: The key, or keys of which the last one signs and any one is accepted
         salt: Tells signatures made for this purpose from others with the same key
+        accept_unbound: Read entries that say nothing of their key, as 1.3.x and before wrote them
     """
-    from itsdangerous import Signer
-
-    return Stage(Signer(secret_key=secret_key, salt=salt), dumps='sign', loads='unsign')
+    return SigningStage(secret_key, salt, accept_unbound)
 
 
 def safe_pickle_serializer(
-    secret_key: Any = None, salt: str | bytes = 'requests-cache', **kwargs: Any
+    secret_key: Any = None, salt: str | bytes = 'requests-cache', accept_unbound: bool = True, **kwargs: Any
 ) -> SerializerPipeline:
-    """A pickle serializer whose entries are signed; reading one with another key raises `itsdangerous.BadSignature`
+    """A pickle serializer whose entries are signed, each for its key
+
+    Reading one that was signed with another secret key, or for another entry, raises `itsdangerous.BadSignature`.
 
     Args:
         secret_key: The key, or keys of which the last one signs and any one is accepted
         salt: Tells signatures made for this purpose from others with the same key
+        accept_unbound: Read entries that say nothing of their key, as 1.3.x and before wrote them
+        kwargs: Ignored
     """
     pipeline = SerializerPipeline(
         [base_stage, _pickle_stage], name='safe_pickle', is_binary=True, requires=[('itsdangerous', 'security')]
     )
     pipeline.check_requirements()
-    pipeline.stages.append(signer_stage(secret_key, salt))
+    pipeline.stages.append(signer_stage(secret_key, salt, accept_unbound))
     return pipeline

@@ -22,9 +22,21 @@ from contract.values import (
     make_response,
 )
 from requests_cache.exceptions import BackendError
-from requests_cache.serializers.preconf import safe_pickle_serializer
+from requests_cache.serializers.pipeline import SerializerPipeline, Stage
+from requests_cache.serializers.preconf import pickle_serializer, safe_pickle_serializer
 
 KEYS = st.text(st.characters(exclude_categories=()), max_size=40)
+
+
+def _bind(value: bytes, key: str) -> bytes:
+    return key.encode('utf-8', 'surrogatepass') + value
+
+
+def _unbind(value: bytes, key: str) -> bytes:
+    prefix = key.encode('utf-8', 'surrogatepass')
+    if not value.startswith(prefix):
+        raise ValueError('an entry of another key')
+    return value.removeprefix(prefix)
 
 
 class MappingRules:
@@ -270,6 +282,18 @@ class MappingRules:
         assert facts(storage_factory(serializer=safe_pickle_serializer(['one', 'two']))['key']) == facts(response)
         with pytest.raises(itsdangerous.BadSignature):
             storage_factory(serializer=safe_pickle_serializer('two'))['key']
+
+    def test_serializers_are_told_the_key(self, storage_factory: Callable[..., Any]) -> None:
+        if not self.takes_serializers:
+            pytest.skip("no serializers of one's own")
+        keyed = Stage(dumps=_bind, loads=_unbind, takes_key=True)
+        storage = storage_factory(serializer=SerializerPipeline([pickle_serializer, keyed], 'keyed', is_binary=True))
+        storage['key'] = make_response(1)
+        storage.update({key: make_response(1) for key in ('a', 'b', *STRANGE_KEYS)})
+        for key in ('key', 'a', 'b', *STRANGE_KEYS):
+            assert facts(storage[key]) == facts(make_response(1))
+        assert all(facts(value) == facts(make_response(1)) for _, value in storage.scan())
+        assert len(list(storage.items())) == len({'key', 'a', 'b', *STRANGE_KEYS})
 
     def test_a_store_that_fails(self, broken_storage: Any) -> None:
         for attempt in (

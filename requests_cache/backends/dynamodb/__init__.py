@@ -152,7 +152,7 @@ class DynamoDbDict(DynamoDbStorage):
         expires = getattr(value, 'expires_unix', None) if self.ttl else None
         if expires is not None:
             item['ttl'] = expires
-        serialized = self.serialize(value)
+        serialized = self._serialize(key, value)
         if not isinstance(serialized, dict) and self._keeps_records:
             item['plain'] = True  # tells values that are no responses from entries of other serializers
         try:

@@ -134,7 +134,7 @@ class FileDict(BaseStorage[str, Any]):
         return self[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._store(key, encode_text(self.serialize(value)))
+        self._store(key, encode_text(self._serialize(key, value)))
 
     def __delitem__(self, key: str) -> None:
         if not self._remove(key):
@@ -250,7 +250,7 @@ class FileDict(BaseStorage[str, Any]):
     def _is_readable(self, path: Path) -> bool:
         try:
             data = read_file(path)
-            value = self.serializer.loads(self._content(data))  # type: ignore[union-attr]
+            value = self._loads(self._path2key(path), self._content(data))
         except Exception:
             return False
         return isinstance(value, CachedResponse)

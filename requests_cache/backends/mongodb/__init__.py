@@ -126,7 +126,7 @@ class MongoDict(MongoStorage):
         return self._from_document(key, document)
 
     def __setitem__(self, key: str, item: Any) -> None:
-        document = self._to_document(item)
+        document = self._to_document(key, item)
         with self._mongo.calling('write to it'):
             try:
                 self._replace(key, document)
@@ -156,7 +156,7 @@ class MongoDict(MongoStorage):
 
         pairs = other.items() if isinstance(other, Mapping) else other
         for batch in chunkify(chain(pairs, kwargs.items()), SMALL_BATCH_SIZE):
-            writes = [ReplaceOne({'_id': to_id(k)}, self._to_document(v), upsert=True) for k, v in batch]
+            writes = [ReplaceOne({'_id': to_id(k)}, self._to_document(k, v), upsert=True) for k, v in batch]
             try:
                 with self._mongo.calling('write to it'):
                     self.collection.bulk_write(writes)
@@ -196,8 +196,8 @@ class MongoDict(MongoStorage):
             key = from_id(document['_id'])
             yield key, self._from_document(key, document)
 
-    def _to_document(self, item: Any) -> Document:
-        value = self.serialize(item)
+    def _to_document(self, key: str, item: Any) -> Document:
+        value = self._serialize(key, item)
         if isinstance(value, Mapping) and not {'_id', 'data'} & value.keys():
             return dict(value)
         document: Document = {'data': to_id(value) if isinstance(value, str) else value}

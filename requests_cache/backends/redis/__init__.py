@@ -108,7 +108,7 @@ class RedisDict(RedisStorage):
         return self.deserialize(key, value)
 
     def __setitem__(self, key: str, item: Any) -> None:
-        value = self.serialize(item)
+        value = self._serialize(key, item)
         seconds = self._seconds_to_keep(item)
         with driver_errors:
             if seconds is None:

@@ -51,8 +51,8 @@ class RedisStorage(BaseStorage[str, Any]):
     def _client(self) -> Any:
         return self._connection.bytes_client
 
-    def serialize(self, value: Any) -> Any:
-        data = super().serialize(value)
+    def serialize(self, value: Any, key: Any = None) -> Any:
+        data = super().serialize(value, key)
         return encode(data) if isinstance(data, str) else data
 
     def close(self) -> None:
@@ -87,12 +87,12 @@ class HashStorage(RedisStorage):
         return self.deserialize(key, value)
 
     def __setitem__(self, key: str, item: Any) -> None:
-        self._write(encode(str(key)), self.serialize(item))
+        self._write(encode(str(key)), self._serialize(key, item))
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Write many entries, a batch at a time"""
         for page in chunkify(dict(*args, **kwargs).items(), CHUNK_SIZE):
-            self._write(mapping={encode(str(key)): self.serialize(item) for key, item in page})
+            self._write(mapping={encode(str(key)): self._serialize(key, item) for key, item in page})
 
     def _write(self, *args: Any, **kwargs: Any) -> None:
         with driver_errors:

@@ -53,7 +53,7 @@ class TableStorage(BaseStorage[str, Any]):
         self._write(key, value)
 
     def _write(self, key: str, value: Any) -> None:
-        data = self.serialize(value)
+        data = self._serialize(key, value)
         parameters = (
             to_column(key),
             to_column(data) if isinstance(data, str) else data,
