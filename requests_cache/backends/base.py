@@ -44,6 +44,10 @@ C = TypeVar('C', bound='BaseCache')
 _OWNER = '_owner'
 
 
+class _NoDatabaseFileError(NotImplementedError, AttributeError):
+    """A NotImplementedError, as in 1.x, that `hasattr` and what goes through all attributes of an object get by"""
+
+
 class BaseCache:
     """Responses and redirects in two storages; in memory, unless a subclass sets others
 
@@ -122,7 +126,7 @@ class BaseCache:
         Raises:
             NotImplementedError: The backend has none
         """
-        raise NotImplementedError(f'{type(self).__name__} has no database file')
+        raise _NoDatabaseFileError(f'{type(self).__name__} has no database file')
 
     def create_key(self, request: AnyRequest, match_headers: Iterable[str] | bool | None = None, **kwargs: Any) -> str:
         """The key of a request, by `key_fn` if that is set

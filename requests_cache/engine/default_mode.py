@@ -15,7 +15,7 @@ from ..policy import decision
 from ..policy.directives import CacheDirectives
 from ..policy.expiration import utcnow
 from ..policy.request import RequestPolicy, request_policy
-from ..policy.validation import updated_fields, updated_headers
+from ..policy.validation import Relation, is_about_stored, relation, updated_fields, updated_headers
 from ..policy.verdicts import DoNotStore, ReadDecision, Store, StoreDecision
 from .exchange import Exchange, LookUp, Plan, Storing
 from .store import Put, version_of
@@ -53,6 +53,13 @@ class DefaultMode:
         self, plan: Plan, stored: CachedResponse, not_modified: Response
     ) -> tuple[CachedResponse | None, Storing | None]:
         policy, now, version = plan.exchange.policy, utcnow(), version_of(stored)
+        if plan.conditions:
+            is_about_another = relation(stored.headers, not_modified.headers, now) is Relation.IS_ABOUT_ANOTHER
+        else:
+            own = plan.exchange.request.headers
+            is_about_another = not is_about_stored(own, stored.headers, not_modified.headers)
+        if is_about_another:
+            return None, None
         before = dict(stored.headers), stored.expires
         stored._header_fields = updated_fields(stored._header_fields, not_modified.headers.items())
         stored.headers = updated_headers(stored.headers, not_modified.headers)

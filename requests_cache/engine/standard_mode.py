@@ -16,11 +16,12 @@ from ..models.response import AnyResponse, CachedResponse
 from ..policy.expiration import utcnow
 from ..policy.request import RequestPolicy
 from ..policy.standard import decision
-from ..policy.standard.freshening import Relation, freshen, relation
+from ..policy.standard.freshening import freshen
 from ..policy.standard.invalidation import invalidated_urls
 from ..policy.standard.posting import answers_get
 from ..policy.standard.presentation import present, set_headers, storable_headers
 from ..policy.standard.request import strict_request_policy
+from ..policy.validation import Relation, relation
 from ..policy.verdicts import ReadDecision, StoreDecision, Use
 from .carrying import carrying
 from .default_mode import DefaultMode

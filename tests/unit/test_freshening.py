@@ -10,9 +10,10 @@ from requests.structures import CaseInsensitiveDict
 from urllib3._collections import HTTPHeaderDict
 
 from requests_cache import CachedResponse
-from requests_cache.policy.standard.freshening import Relation, freshen, not_updated, relation
+from requests_cache.policy.standard.freshening import freshen, not_updated
 from requests_cache.policy.standard.http_date import format_http_date
 from requests_cache.policy.standard.posting import answers_get
+from requests_cache.policy.validation import Relation, is_about_stored, relation
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 OLD, NEW = (format_http_date(NOW - timedelta(days=days)) for days in (2, 1))
@@ -104,3 +105,23 @@ def test_responses_to_post_that_answer_get(location, control, status_code, expec
     assert answers_get(URL, status_code, headers, False, NOW) is expected
     if control.startswith('s-maxage'):
         assert answers_get(URL, status_code, headers, True, NOW)
+
+
+@pytest.mark.parametrize(
+    ('own', 'stored', 'new', 'expected'),
+    [
+        ({'If-None-Match': '"1"'}, {'ETag': '"1"'}, {'ETag': '"1"'}, True),
+        ({'If-None-Match': '"1"'}, {'ETag': 'W/"1"'}, {}, True),
+        ({'If-None-Match': b'"1"'}, {'ETag': '"1"'}, {}, True),
+        ({'If-None-Match': '"1", "2"'}, {'ETag': '"1"'}, {}, False),
+        ({'If-None-Match': '"1", "2"'}, {'ETag': '"1"'}, {'ETag': '"1"'}, True),
+        ({'If-None-Match': '"2"'}, {'ETag': '"1"'}, {'ETag': '"2"'}, False),
+        ({'If-None-Match': '"2"'}, {'Last-Modified': 'x'}, {'Last-Modified': 'x'}, False),
+        ({'If-None-Match': '*'}, {'ETag': '"1"'}, {}, False),
+        ({'If-Modified-Since': 'x'}, {'Last-Modified': 'x'}, {'Last-Modified': 'x'}, True),
+        ({'If-Modified-Since': 'x'}, {'Last-Modified': 'x'}, {'Last-Modified': 'y'}, False),
+        ({'If-Modified-Since': 'x'}, {}, {}, False),
+    ],
+)
+def test_what_an_answer_to_the_callers_conditions_is_about(own, stored, new, expected):
+    assert is_about_stored(own, stored, new) is expected

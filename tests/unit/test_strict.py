@@ -27,10 +27,11 @@ from requests_cache.policy.standard.directives import (
 from requests_cache.policy.standard.freshness import age_value_seconds
 from requests_cache.policy.standard.http_date import format_http_date, parse_http_date
 from requests_cache.policy.standard.invalidation import invalidated_urls, origin
-from requests_cache.policy.standard.preconditions import entity_tags, is_not_modified
+from requests_cache.policy.standard.preconditions import is_not_modified
 from requests_cache.policy.standard.presentation import present, storable_headers
 from requests_cache.policy.standard.request import strict_request_policy
 from requests_cache.policy.standard.state import FOREVER_SECONDS
+from requests_cache.policy.validation import entity_tags
 from requests_cache.policy.verdicts import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 
 # RFC 9110, sections 5.6.2, 5.6.4 and 5.6.1.2

@@ -4,57 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import Enum, auto
 from typing import Any
 
 from requests.utils import get_encoding_from_headers
 
 from ...models.response import CachedResponse, repeated_fields
 from ..validation import updated_fields, updated_headers
-from .http_date import format_http_date, parse_http_date
-from .preconditions import entity_tags
+from .http_date import format_http_date
 from .presentation import set_headers, unstorable_names
 
 # The stored body is kept decoded and cannot have changed: what describes its coding, length and digest stays
 _OF_THE_STORED_BODY = frozenset(
     ('content-digest', 'content-encoding', 'content-length', 'content-md5', 'content-range', 'transfer-encoding')
 )
-
-
-class Relation(Enum):
-    """What a 304 has to do with the stored response that was to be validated"""
-
-    UPDATES = auto()
-    CONFIRMS = auto()  # it may be used, but is not brought up to date
-    IS_ABOUT_ANOTHER = auto()
-
-
-def relation(stored: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> Relation:
-    """Compare the validators of a stored response and a 304 (section 4.3.4)
-
-    A strong entity tag updates only what has the same strong one; a weak one what has the same but for strength. A 304
-    without validators is taken at its word, as it answers conditions made from the one stored response.
-    """
-    new_tag, stored_tag = _tag(new), _tag(stored)
-    if new_tag and stored_tag:
-        if entity_tags(new_tag)[0] != entity_tags(stored_tag)[0]:
-            return Relation.IS_ABOUT_ANOTHER
-    elif _differs(stored.get('Last-Modified'), new.get('Last-Modified'), now):
-        return Relation.IS_ABOUT_ANOTHER
-    is_strong = bool(new_tag) and not new_tag.startswith('W/')
-    return Relation.CONFIRMS if is_strong and new_tag != stored_tag else Relation.UPDATES
-
-
-def _tag(headers: Mapping[str, Any]) -> str:
-    """An entity tag as it is written, without what surrounds it; empty if there is no valid one"""
-    text = str(headers.get('ETag') or '').strip()
-    return text if entity_tags(text) else ''
-
-
-def _differs(stored: Any, new: Any, now: datetime) -> bool:
-    if not stored or not new or stored == new:
-        return False
-    return parse_http_date(stored, now) != parse_http_date(new, now)
 
 
 def not_updated(new: Mapping[str, Any], shared: bool) -> frozenset[str]:

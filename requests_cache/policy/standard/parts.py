@@ -16,9 +16,8 @@ from requests.structures import CaseInsensitiveDict
 
 from ..._utils import lazy_pattern
 from ...models.response import CachedResponse
-from ..validation import updated_headers
+from ..validation import entity_tags, updated_headers
 from .http_date import parse_http_date
-from .preconditions import entity_tags
 from .ranges import ContentRange, Span, combine, is_whole, parse_content_range
 
 # Header fields about the content of one message

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from ..._utils import lazy_pattern
-from ..validation import OWN_CONDITIONS
+from ..validation import OWN_CONDITIONS, entity_tags
 from .http_date import parse_http_date
 
 # Conditions that only the origin can judge (RFC 9110, section 13)
@@ -18,13 +17,6 @@ _OWN_NAMES = frozenset(name.lower() for name in OWN_CONDITIONS)
 FIELDS_OF_304 = frozenset(
     ('age', 'cache-control', 'content-location', 'date', 'etag', 'expires', 'last-modified', 'vary')
 )
-
-_ENTITY_TAG = lazy_pattern(r'"[^"]*"')
-
-
-def entity_tags(value: str) -> list[str]:
-    """The opaque tags of a list, without the mark of weak ones, as comparison for reading needs no strong ones"""
-    return _ENTITY_TAG.findall(value)
 
 
 def has_conditions(headers: Mapping[str, Any], names: Set[str]) -> bool:
