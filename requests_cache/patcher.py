@@ -7,10 +7,9 @@ class that looks up, when it is called, what applies to its caller.
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -18,6 +17,8 @@ from typing import Any
 import requests
 from requests import Session as OriginalSession
 
+from ._scopes import Scopes
+from ._utils import renew_after_fork
 from .backends.base import BackendSpecifier, BaseCache
 from .backends.registry import init_backend
 from .policy.settings import DEFAULT_CACHE_NAME, CacheSettings
@@ -40,7 +41,6 @@ class _Installation:
         session_factory: Any = CachedSession,
         **kwargs: Any,
     ):
-        self.is_over = False
         self.cache = init_backend(cache_name, backend, **kwargs).bound_to(self, CacheSettings.from_kwargs(**kwargs))
         kwargs = {'autoclose': False, **kwargs}
         installation = self
@@ -65,28 +65,18 @@ class _Installation:
 
 
 _lock = RLock()
+renew_after_fork(sys.modules[__name__], '_lock', RLock)
 # The installation for the whole process, if any, and those by `enabled()` that are in force in some thread or task
 _installed: list[_Installation] = []
 _scoped: list[_Installation] = []
-_NOT_SCOPED: Any = object()
-# What `enabled()` or `disabled()` has put in force in this thread or task
-_scope: ContextVar[Any] = ContextVar('requests_cache_scope', default=_NOT_SCOPED)
-
-
-def _renew_lock() -> None:
-    global _lock  # noqa: PLW0603
-    _lock = RLock()
-
-
-if hasattr(os, 'register_at_fork'):
-    # The thread that held it at the moment of the fork does not exist in the child
-    os.register_at_fork(after_in_child=_renew_lock)
+# What `enabled()` or `disabled()` has put in force in this thread or task: an installation, or None for no caching
+_scopes = Scopes('requests_cache_installed')
 
 
 def _current() -> _Installation | None:
     """What applies to the caller"""
-    scope = _scope.get()
-    return next(iter(_installed), None) if scope is _NOT_SCOPED else scope
+    in_force: list[_Installation | None] = [*_scopes.values(), *_installed]
+    return in_force[0] if in_force else None
 
 
 def _patch() -> None:
@@ -123,11 +113,8 @@ def uninstall_cache() -> None:
 @contextmanager
 def disabled() -> Iterator[None]:
     """A block in which new sessions do not cache, in this thread or task"""
-    token = _scope.set(None)
-    try:
+    with _scopes.enter(None):
         yield
-    finally:
-        _scope.reset(token)
 
 
 @contextmanager
@@ -137,11 +124,10 @@ def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
     with _lock:
         _scoped.append(installation)
         _patch()
-    token = _scope.set(installation)
     try:
-        yield
+        with _scopes.enter(installation):
+            yield
     finally:
-        _scope.reset(token)
         with _lock:
             _scoped.remove(installation)
             _patch()

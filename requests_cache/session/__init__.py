@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from requests import PreparedRequest, Request, Response, Session
 from requests import Session as OriginalSession
 
+from .._scopes import Scopes
 from ..backends.base import BackendSpecifier, BaseCache
 from ..backends.registry import init_backend
 from ..engine import flow
@@ -51,7 +51,7 @@ else:
     MIXIN_BASE = object
 
 # Sessions whose cache is switched off in this thread or task
-_switched_off: ContextVar[tuple[Any, ...]] = ContextVar('requests_cache_switched_off', default=())
+_switched_off = Scopes('requests_cache_switched_off')
 
 _SHARED_ATTRIBUTES = (
     'adapters', 'auth', 'cert', 'cookies', 'headers', 'hooks', 'max_redirects', 'params', 'proxies', 'stream',
@@ -244,8 +244,7 @@ class CacheMixin(Portable, MIXIN_BASE):
         else:
             request = carrying(request, options=options)
         settings, mode = self._settings, mode_of(self._settings)
-        switched_off = _switched_off.get()
-        disabled = bool(switched_off) and any(session is self for session in switched_off)
+        disabled = any(session is self for session in _switched_off.values())
         policy = mode.request_policy(request.method, request.url, request.headers, settings, options, disabled)
         cache = self.cache
         store = Store(cache, settings, kwargs, shared_by(cache).faults, mode.exact_query)
@@ -278,11 +277,8 @@ class CacheMixin(Portable, MIXIN_BASE):
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:
         """A block in which this session neither reads nor writes its cache, in this thread or task only"""
-        token = _switched_off.set((*_switched_off.get(), self))
-        try:
+        with _switched_off.enter(self):
             yield
-        finally:
-            _switched_off.reset(token)
 
     def close(self) -> None:
         """Close the session, and its backend if `settings.autoclose`"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from threading import Barrier, Thread
 
 import pytest
@@ -171,3 +172,38 @@ def test_enabled_in_one_thread_only(page):
     done.wait()
     thread.join()
     assert requests.Session is OriginalSession
+
+
+class TestBlocksThatAreLeftElsewhere:
+    """The two halves of an async fixture run in contexts of their own"""
+
+    def test_enabled(self, page):
+        block = requests_cache.enabled(backend='memory')
+        inside = copy_context()
+        inside.run(block.__enter__)
+        copied = inside.run(copy_context)
+        assert copied.run(is_cached, page) is False
+        copy_context().run(block.__exit__, None, None, None)
+        assert requests.Session is OriginalSession
+        for context in (inside, copied):
+            assert context.run(requests_cache.is_installed) is False
+            assert context.run(is_cached, page) is None
+
+    def test_enabled_in_another(self, page):
+        with requests_cache.enabled(backend='memory'):
+            block = requests_cache.disabled()
+            inside = copy_context()
+            inside.run(block.__enter__)
+            assert inside.run(is_cached, page) is None
+            block.__exit__(None, None, None)
+            assert inside.run(is_cached, page) is False
+
+    def test_cache_disabled(self, page):
+        with CachedSession(backend='memory') as session:
+            session.get(page)
+            block = session.cache_disabled()
+            inside = copy_context()
+            inside.run(block.__enter__)
+            assert inside.run(session.get, page).from_cache is False
+            block.__exit__(None, None, None)
+            assert inside.run(session.get, page).from_cache

@@ -158,3 +158,67 @@ def test_deleting_the_entry_deletes_the_way_to_it(any_session, chain):
 def test_head_is_not_followed_unless_asked(session, chain):
     assert session.head(chain.url('/a')).status_code == 302
     assert session.head(chain.url('/a'), allow_redirects=True).status_code == 200
+
+
+class TestHandshakes:
+    """A history may hold the 401 of an authentication, which is no redirect"""
+
+    @pytest.fixture
+    def protected(self, origin):
+        challenge = answer(401, headers=[('WWW-Authenticate', 'Digest realm="a", nonce="1", qop="auth"')])
+
+        def page(request):
+            return answer(body=b'secret') if request.header('Authorization') else challenge
+
+        origin.add('/page', page)
+        return origin.url('/page')
+
+    @pytest.mark.parametrize('options', [{}, {'allow_redirects': False}])
+    @pytest.mark.parametrize('method', ['GET', 'HEAD'])
+    def test_digest(self, any_session, protected, method, options):
+        auth = requests.auth.HTTPDigestAuth('u', 'p')
+        for is_hit in (False, True):
+            response = any_session.request(method, protected, auth=auth, **options)
+            assert (response.status_code, response.from_cache) == (200, is_hit)
+            assert response.content == (b'secret' if method == 'GET' else b'')
+        assert any_session.request(method, protected, **options).status_code == 200
+
+    def test_digest_and_redirects(self, any_session, protected, origin):
+        def start(request):
+            return (
+                redirect('/page')
+                if request.header('Authorization')
+                else answer(401, headers=[('WWW-Authenticate', 'Digest realm="a", nonce="1", qop="auth"')])
+            )
+
+        origin.add('/start', start)
+        auth = requests.auth.HTTPDigestAuth('u', 'p')
+        first = any_session.get(origin.url('/start'), auth=auth)
+        hit = any_session.get(origin.url('/start'), auth=auth)
+        assert (first.content, hit.content, hit.from_cache) == (b'secret', b'secret', True)
+        not_followed = any_session.get(origin.url('/start'), auth=auth, allow_redirects=False)
+        assert (not_followed.status_code, not_followed.from_cache) == (302, True)
+
+
+def test_hops_that_are_not_to_be_stored(new_session, origin):
+    """With `cache_control`, a redirect that is not to be stored is not stored as part of a chain either"""
+    session = new_session(backend='memory', cache_control=True)
+    origin.add('/a', redirect('/b', headers=[('Cache-Control', 'no-store')]))
+    origin.add('/b', body=b'x')
+    for _ in range(2):
+        session.get(origin.url('/a'))
+    assert (origin.hits('/a'), origin.hits('/b')) == (2, 1)
+
+
+def test_redirects_that_lead_elsewhere_now(new_session, origin):
+    """With keys of the user's own, there is nothing to compare but the keys of what is stored"""
+    session = new_session(backend='memory', key_fn=lambda request, **kwargs: request.url.rpartition('/')[2])
+    origin.add('/a', redirect('/b'), redirect('/d'))
+    origin.add('/b', redirect('/c'))
+    for path in 'cd':
+        origin.add(f'/{path}', body=path.encode())
+    session.get(origin.url('/a'))
+    assert session.get(origin.url('/b')).from_cache
+    assert session.get(origin.url('/a'), force_refresh=True).content == b'd'
+    response = session.get(origin.url('/b'))
+    assert (response.content, response.url) == (b'c', origin.url('/c'))

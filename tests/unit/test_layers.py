@@ -15,7 +15,7 @@ PACKAGE = 'requests_cache'
 
 # Lowest first; a name stands for a module, or for a package and all that is in it and not named itself.
 LAYERS = {
-    'ground': ['exceptions', '_utils', 'policy.expiration', 'policy.standard.http_date'],
+    'ground': ['exceptions', '_scopes', '_utils', 'policy.expiration', 'policy.standard.http_date'],
     'models': ['models'],
     'keys': ['cache_keys', 'keys'],
     'policy': ['policy'],
