@@ -193,9 +193,13 @@ class TestThreads:
 
 def open_files(part: str) -> list[str]:
     """Paths of the open files of this process that contain a text"""
-    # One of the links is that by which they are listed, and gone afterwards
-    links = [link for link in Path('/proc/self/fd').iterdir() if link.is_symlink()]
-    return [path for path in map(os.path.realpath, links) if part in path]
+    paths = []
+    for link in Path('/proc/self/fd').iterdir():
+        try:
+            paths.append(os.readlink(link))
+        except FileNotFoundError:  # closed by another thread, or that by which they are listed
+            continue
+    return [path for path in paths if part in path]
 
 
 class TestProcesses:
