@@ -197,7 +197,7 @@ def open_files(part: str) -> list[str]:
     for link in Path('/proc/self/fd').iterdir():
         try:
             paths.append(os.readlink(link))
-        except FileNotFoundError:  # closed by another thread, or that by which they are listed
+        except FileNotFoundError:  # noqa: PERF203 - closed by another thread, or that by which they are listed
             continue
     return [path for path in paths if part in path]
 
