@@ -28,7 +28,8 @@ class _Pattern:
 
     def __getattr__(self, name: str) -> Any:
         compiled = re.compile(*self._source)
-        self.__dict__.update({n: getattr(compiled, n) for n in ('fullmatch', 'match', 'search', 'findall', 'sub')})
+        names = ('fullmatch', 'match', 'search', 'findall', 'finditer', 'split', 'sub')
+        self.__dict__.update({n: getattr(compiled, n) for n in names})
         return getattr(compiled, name)
 
 

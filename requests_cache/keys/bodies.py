@@ -19,8 +19,9 @@ REDACTED = 'REDACTED'
 
 BAD_ESCAPE = lazy_pattern(r'%(?![0-9A-Fa-f]{2})')
 BOUNDARY = lazy_pattern(r';\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]+))', re.IGNORECASE)
-DISPOSITION = lazy_pattern(rb'^content-disposition:.*$', re.IGNORECASE | re.MULTILINE)
-FIELD_NAME = lazy_pattern(r'[;\s]name(?:=|\*=[^\s\';]*\'[^\';]*\')(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.IGNORECASE)
+BLANK_LINE = lazy_pattern(rb'\r?\n\r?\n')
+DISPOSITION = lazy_pattern(rb'^content-disposition:.*(?:\r?\n[ \t].*)*', re.IGNORECASE | re.MULTILINE)
+FIELD_PARAMETER = lazy_pattern(r'[;\s]([^\s;="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;]*))', re.DOTALL)
 
 IsSecret = Callable[[str], bool]
 
@@ -106,16 +107,6 @@ def _is_seekable(stream: Any) -> bool:
     return True
 
 
-def redact_pairs(text: str, is_secret: IsSecret) -> str:
-    """Replace the non-empty values of secret names in a query string or form; all else stays as it is written"""
-    return '&'.join(_redact_pair(piece, is_secret) for piece in text.split('&'))
-
-
-def _redact_pair(piece: str, is_secret: IsSecret) -> str:
-    name, _, value = piece.partition('=')
-    return f'{name}={REDACTED}' if value and is_secret(unquote_plus(name)) else piece
-
-
 def split_multipart(body: bytes, content_type: str) -> tuple[bytes, list[bytes]] | None:
     """Split a multipart document at its boundaries; None if it has none
 
@@ -137,21 +128,34 @@ def replace_boundary(content_type: str, boundary: str = FORM_BOUNDARY) -> str:
 
 
 def redact_part(part: bytes, is_secret: IsSecret) -> bytes:
-    """Replace the non-empty content of a part of a multipart document if the field has a secret name"""
-    head, blank_line, content = part.partition(b'\r\n\r\n')
-    ending = b'\r\n' if content.endswith(b'\r\n') else b''
+    """Replace the non-empty content of a part of a multipart document if the field has a secret name
+
+    Lines may end with bare line feeds, which some clients write.
+    """
+    head, blank_line, content = split_part(part)
+    ending = b'\r\n' if content.endswith(b'\r\n') else b'\n' if content.endswith(b'\n') else b''
     name = _field_name(head)
     if content == ending or name is None or not is_secret(name):
         return part
     return head + blank_line + REDACTED.encode() + ending
 
 
+def split_part(part: bytes) -> tuple[bytes, bytes, bytes]:
+    """The header fields of a part of a multipart document, the blank line after them, and its content"""
+    match = BLANK_LINE.search(part)
+    return (part[: match.start()], match[0], part[match.end() :]) if match else (part, b'', b'')
+
+
 def _field_name(head: bytes) -> str | None:
     disposition = DISPOSITION.search(head)
-    match = FIELD_NAME.search(disposition[0].decode('utf-8', 'replace')) if disposition else None
-    if match is None:
+    if disposition is None:
         return None
-    return unquote(re.sub(r'\\(.)', r'\1', match[1])) if match[1] is not None else unquote(match[2])
+    for match in FIELD_PARAMETER.finditer(disposition[0].decode('utf-8', 'replace')):
+        parameter = match[1].lower()
+        if parameter in ('name', 'name*'):
+            value = match[3] if match[2] is None else re.sub(r'\\(.)', r'\1', match[2])
+            return unquote(value.rpartition("'")[2] if parameter == 'name*' else value)
+    return None
 
 
 def body_identity(

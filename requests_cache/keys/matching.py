@@ -25,7 +25,7 @@ from requests.structures import CaseInsensitiveDict
 from .._utils import lazy_pattern
 from ..cache_keys import normalize_headers, normalize_url
 from .bodies import BAD_ESCAPE, REDACTED, content_type, is_multipart, media_type, replace_boundary
-from .redaction import redact_headers
+from .redaction import redact_headers, redact_url
 from .urls import DEFAULT_PORTS
 
 # RFC 3986, appendix B
@@ -60,9 +60,21 @@ def same_target(
     """
     if request_url == stored_url:
         return True
+    ignored = tuple(ignored_parameters or ())
+    if _is_same(request_url, stored_url, ignored, written_by_1x, exact_query):
+        return True
+    # Redaction knows more places of secrets than keys do
+    redacted, stored_redacted = redact_url(request_url, ignored), redact_url(stored_url, ignored)
+    return (redacted, stored_redacted) != (request_url, stored_url) and (
+        redacted == stored_redacted or _is_same(redacted, stored_redacted, ignored, written_by_1x, exact_query)
+    )
+
+
+def _is_same(
+    request_url: str, stored_url: str, ignored_parameters: tuple[str, ...], written_by_1x: bool, exact_query: bool
+) -> bool:
     if written_by_1x:
-        ignored = tuple(ignored_parameters or ())
-        return normalize_url(request_url, ignored) == normalize_url(stored_url, ignored)
+        return normalize_url(request_url, ignored_parameters) == normalize_url(stored_url, ignored_parameters)
     request, stored = _split(request_url), _split(stored_url)
     return (
         _same_place(request, stored)

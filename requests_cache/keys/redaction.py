@@ -1,17 +1,21 @@
 """Keeping secrets out of what is stored
 
-Names of secrets (`ignored_parameters`) are compared without regard to case, wherever they occur: headers, fields of
-queries, fragments and forms, members of JSON documents at any depth, cookies. All that is not secret stays as it is,
-character for character. Blank values hide nothing and stay, too.
+Names of secrets (`ignored_parameters`) are compared without regard to case, wherever they occur: headers, parameters of
+paths, queries, fragments and forms, members of JSON documents at any depth, XML elements and attributes, cookies. All
+that is not secret stays as it is, character for character. Blank values hide nothing and stay, too.
+
+Bodies are read by their `Content-Type`. JSON and forms that are sent under another type, or without one, are
+recognised.
 
 The key of a redacted request equals that of the original, except where this goes further than keys do:
 
-- passwords in URLs, and parameters in fragments
-- names that differ in case from the ignored ones
+- passwords in URLs, parameters in paths and fragments, and those after `;` or within the value of another parameter
+- names that differ in case from the ignored ones, and names with brackets, like `api_key[]`
 - JSON members below the first level or outside of `content_root_key`
-- JSON documents that count byte by byte, as they are not valid, repeat a name, or are too long
-- URLs in `Referer`, where that header is matched
-- JSON documents and forms that are parts of a multipart document
+- JSON documents that count byte by byte, as they are not valid, repeat a name, are too long, or do not have a type
+  `application/*json*`; XML; forms of another type
+- URLs in `Referer` and other headers, where these headers are matched
+- JSON documents and forms that are parts of a multipart document; multipart documents other than `multipart/form-data`
 - bodies, where `Content-Type` is ignored; cookies with an ignored name, where the `Cookie` header is matched
 """
 
@@ -19,7 +23,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from codecs import BOM_UTF16_BE, BOM_UTF32_BE
+from collections.abc import Iterable, Iterator, Mapping
 from json import detect_encoding
 from typing import Any, TypeVar
 
@@ -28,31 +33,29 @@ from requests.cookies import RequestsCookieJar
 from .._utils import lazy_pattern
 from ..models.request import AnyPreparedRequest, CachedRequest
 from ..models.response import CachedResponse
-from .bodies import (
-    REDACTED,
-    IsSecret,
-    content_type,
-    is_form,
-    is_json,
-    is_multipart,
-    media_type,
-    redact_pairs,
-    redact_part,
-    split_multipart,
-)
+from .bodies import REDACTED, content_type, is_form, media_type, redact_part, split_multipart, split_part
+from .secrets import URL_START, Finding, SecretNames, in_json, in_pairs, in_url, in_xml, moved, replaced, secret_names
 
-Names = frozenset[str]
 H = TypeVar('H', bound=Mapping[str, Any])
 
-AUTHORITY = lazy_pattern(r'^([^/?#:]*:)?//[^/?#]*')
+# Deeper ones are not looked into
+MAX_MULTIPART_DEPTH = 50
+
 COOKIE_PAIR = lazy_pattern(r'(^\s*|,\s*)([^\s=;,]+)(\s*=\s*)("[^"]*"|(?:(?!,\s*[^\s=;,]+=)[^;])+)')
-# A string without an end goes on to that of the text; to begin anew at each quote in it would take forever
-JSON_STRING = lazy_pattern(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*:\s*)?', re.DOTALL)
-JSON_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
-PART_TYPE = lazy_pattern(rb'^content-type:[ \t]*([^\r\n]*)', re.IGNORECASE | re.MULTILINE)
-URL_PARTS = lazy_pattern(r'([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
-URL_HEADERS = frozenset({'content-location', 'location', 'referer'})
-_SPECIAL_HEADERS = URL_HEADERS | {'cookie', 'set-cookie'}
+HEADER_LINE = lazy_pattern(r'^([^\s:]+)(:[ \t]*)([^\r\n]+(?:\r?\n[ \t][^\r\n]*)*)', re.MULTILINE)
+FIRST_BOUNDARY = lazy_pattern(rb'(?:\A|\n)--([^\s"]+)[ \t]*\r?\n')
+FORM = lazy_pattern(r"[\w%.~*+\-\[\]]+=[\w%.~*+\-\[\]!$'(),;:@/?=]*(?:&[\w%.~*+\-\[\]!$'(),;:@/?=]*)*", re.ASCII)
+LINK_TARGET = lazy_pattern(r'<([^<>]*)>|\banchor\s*=\s*"([^"]*)"', re.IGNORECASE)
+REFRESH_URL = lazy_pattern(r'\burl\s*=\s*["\']?([^"\']*)', re.IGNORECASE)
+REQUEST_TARGET = lazy_pattern(r'\A\s*[A-Z]+ +(\S+)')
+URL_IN_TEXT = lazy_pattern(r'(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^\s"\'<>]+?(?=[,;.]?(?:[\s"\'<>]|\Z))')
+URL_HEADERS = frozenset({'content-location', 'destination', 'location', 'referer', 'uri', 'sourcemap', 'x-sourcemap'})
+# What may be JSON, a form or a URL, whatever it is called
+MAYBE_KNOWN = lazy_pattern(
+    rb'(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?[\s\x1e\0]{0,100}[\[{/?]|[\w%.~*+\-\[\]]{1,200}=|[A-Za-z][A-Za-z0-9+.-]{0,20}://'
+)
+SPACE = lazy_pattern(r'\s')
+HTTP_MESSAGES = frozenset({'application/http', 'message/http', 'message/rfc822'})
 
 
 def redact_response(response: CachedResponse, ignored_parameters: Iterable[str] | None) -> CachedResponse:
@@ -61,33 +64,29 @@ def redact_response(response: CachedResponse, ignored_parameters: Iterable[str] 
     The response itself is changed, and returned; objects that it shares with others are replaced, not changed. With no
     ignored parameters nothing is done.
     """
-    names = _secret_names(ignored_parameters)
+    names = secret_names(ignored_parameters)
     if names:
         _redact_response(response, names)
     return response
 
 
 def redact_url(url: str, ignored_parameters: Iterable[str] | None) -> str:
-    """Replace the password and the values of ignored parameters in a URL"""
-    redacted: str = _redact_url(url, _secret_names(ignored_parameters))
+    """Replace the password and the values of ignored parameters in a URL; with no ignored parameters, nothing"""
+    redacted: str = _redact_url(url, secret_names(ignored_parameters))
     return redacted
 
 
 def redact_headers(headers: H, ignored_parameters: Iterable[str] | None) -> H:
     """A copy of some headers, of the same type and in the same order, with values of secrets replaced
 
-    Besides headers with an ignored name, these are URLs in `Location`, `Content-Location` and `Referer`, and
-    cookies with an ignored name in `Cookie` and `Set-Cookie`.
+    Besides headers with an ignored name, these are parameters and passwords of URLs in any header (`Location`,
+    `Referer`, `Link`, `Refresh`, …), members of JSON, and cookies with an ignored name in `Cookie` and `Set-Cookie`.
     """
-    names = _secret_names(ignored_parameters)
+    names = secret_names(ignored_parameters)
     return type(headers)(_redact_fields(headers.items(), names))  # type: ignore[call-arg]
 
 
-def _secret_names(ignored_parameters: Iterable[str] | None) -> Names:
-    return frozenset(str(name).lower() for name in ignored_parameters or ())
-
-
-def _redact_response(response: CachedResponse, names: Names) -> None:
+def _redact_response(response: CachedResponse, names: SecretNames) -> None:
     if '_record' in response.__dict__:
         response._materialize()
     response.__dict__.pop('_raw', None)
@@ -106,7 +105,7 @@ def _redact_response(response: CachedResponse, names: Names) -> None:
         _redact_response(earlier, names)
 
 
-def _redact_request(original: AnyPreparedRequest, names: Names) -> CachedRequest:
+def _redact_request(original: AnyPreparedRequest, names: SecretNames) -> CachedRequest:
     if not isinstance(original, CachedRequest):
         original = CachedRequest.from_request(original)
     headers = original.headers
@@ -119,58 +118,65 @@ def _redact_request(original: AnyPreparedRequest, names: Names) -> CachedRequest
     )
 
 
-def _redact_url(url: Any, names: Names) -> Any:
-    match = URL_PARTS.fullmatch(url) if names and isinstance(url, str) else None
-    if match is None:
-        return url
-    start, query, fragment = match.groups()
-    if '@' in start:
-        start = AUTHORITY.sub(lambda authority: _redact_password(authority[0]), start)
-    if query is not None:
-        start += '?' + redact_pairs(query, _tester(names))
-    if fragment is not None:
-        start += '#' + redact_pairs(fragment, _tester(names))
-    return start
+def _redact_url(url: Any, names: SecretNames) -> Any:
+    return replaced(url, in_url(url, names)) if names and isinstance(url, str) else url
 
 
-def _redact_password(authority: str) -> str:
-    before, slashes, location = authority.partition('//')
-    userinfo, at, host = location.rpartition('@')
-    user, colon, password = userinfo.partition(':')
-    return f'{before}{slashes}{user}{colon}{REDACTED}{at}{host}' if password else authority
+def _redact_fields(fields: Iterable[tuple[str, Any]], names: SecretNames) -> list[tuple[str, Any]]:
+    return [(name, _redact_field(name.lower(), value, names)) for name, value in fields]
 
 
-def _redact_fields(fields: Iterable[tuple[str, Any]], names: Names) -> list[tuple[str, Any]]:
-    watched = names | _SPECIAL_HEADERS
-    return [(n, _redact_field(n.lower(), v, names) if n.lower() in watched else v) for n, v in fields]
-
-
-def _redact_field(lower_name: str, value: Any, names: Names) -> Any:
-    if lower_name in names:
+def _redact_field(lower_name: str, value: Any, names: SecretNames) -> Any:
+    if lower_name in names.names:
         return REDACTED
-    if lower_name in URL_HEADERS:
-        return _redact_url(value, names)
+    if not names:
+        return value
     text = value.decode('latin-1') if isinstance(value, bytes) else str(value)
-    return _redact_cookie_header(text, names) if lower_name == 'cookie' else _redact_set_cookie(text, names)
+    if lower_name == 'cookie':
+        return _redact_cookie_header(text, names)
+    if lower_name == 'set-cookie':
+        return _redact_set_cookie(text, names)
+    redacted = replaced(text, _in_field(lower_name, text, names))
+    return value if redacted == text else redacted
 
 
-def _redact_cookie_header(value: str, names: Names) -> str:
+def _in_field(lower_name: str, text: str, names: SecretNames) -> Iterator[Finding]:
+    """Secrets in a header field other than one of cookies"""
+    if lower_name in URL_HEADERS:
+        yield from in_url(text, names)
+    elif names.may_be_in(text):
+        if lower_name == 'refresh' and (url := REFRESH_URL.search(text)):
+            yield from moved(in_url(url[1], names), url.start(1))
+        elif lower_name == 'link':
+            for target in LINK_TARGET.finditer(text):
+                group = 1 if target[2] is None else 2
+                yield from moved(in_url(target[group], names), target.start(group))
+        elif text.lstrip()[:1] in ('{', '['):
+            yield from in_json(text, names)
+        elif text[:1] == '/':
+            yield from in_url(text, names)
+        else:
+            for url in URL_IN_TEXT.finditer(text):
+                yield from moved(in_url(url[0], names), url.start())
+
+
+def _redact_cookie_header(value: str, names: SecretNames) -> str:
     return ';'.join(_redact_set_cookie(piece, names) for piece in value.split(';'))
 
 
-def _redact_set_cookie(value: str, names: Names) -> str:
+def _redact_set_cookie(value: str, names: SecretNames) -> str:
     """Redact one `Set-Cookie` value, or several joined with commas"""
 
     def redact(match: re.Match[str]) -> str:
-        secret = match[2].lower() in names
+        secret = match[2] in names
         return match[1] + match[2] + match[3] + REDACTED if secret else match[0]
 
     return COOKIE_PAIR.sub(redact, value)
 
 
-def _redact_cookies(cookies: RequestsCookieJar, names: Names, header: str) -> RequestsCookieJar:
+def _redact_cookies(cookies: RequestsCookieJar, names: SecretNames, header: str) -> RequestsCookieJar:
     def is_secret(name: str) -> bool:
-        return header in names or name.lower() in names
+        return header in names or name in names
 
     if not any(is_secret(cookie.name) for cookie in cookies):
         return cookies
@@ -182,72 +188,110 @@ def _redact_cookies(cookies: RequestsCookieJar, names: Names, header: str) -> Re
     return redacted
 
 
-def _redact_body(body: bytes, headers: Mapping[str, Any], names: Names) -> bytes:
+def _redact_body(body: bytes, headers: Mapping[str, Any], names: SecretNames, depth: int = 0) -> bytes:
     media = media_type(headers).strip()
-    if is_json(media):
-        return _redact_json_bytes(body, names)
-    if is_form(media):
-        return redact_pairs(body.decode('utf-8', 'surrogateescape'), _tester(names)).encode('utf-8', 'surrogateescape')
-    if is_multipart(media) and (document := split_multipart(body, content_type(headers))):
+    if media.startswith('multipart/'):
+        document = _split_multipart(body, content_type(headers)) if depth < MAX_MULTIPART_DEPTH else None
+        if document is None:
+            return body
         delimiter, parts = document
-        return delimiter.join(_redact_part(part, names) for part in parts)
-    return body
+        return delimiter.join(_redact_part(part, names, depth + 1) for part in parts)
+    if media in HTTP_MESSAGES:
+        return _redact_message(body, names, depth + 1)
+    if not (_is_known(media) or MAYBE_KNOWN.match(body)):
+        return body
+    encoding, errors = _encoding(body)
+    text = body.decode(encoding, errors)
+    redacted = replaced(text, _in_body(text, media, names))
+    return body if redacted == text else redacted.encode(encoding, errors)
 
 
-def _redact_part(part: bytes, names: Names) -> bytes:
-    """Redact a part of a multipart document by its name, or what it holds by its own type"""
-    redacted = redact_part(part, _tester(names))
-    head, blank_line, content = redacted.partition(b'\r\n\r\n')
-    part_type = PART_TYPE.search(head)
-    if part_type is None:
-        return redacted
-    headers = {'Content-Type': part_type[1].decode('latin-1')}
-    # One within another is left as it is
-    return redacted if is_multipart(media_type(headers)) else head + blank_line + _redact_body(content, headers, names)
+def _is_known(media: str) -> bool:
+    return 'json' in media or 'xml' in media or is_form(media)
 
 
-def _redact_json_bytes(body: bytes, names: Names) -> bytes:
-    encoding: str = detect_encoding(body)
+def _in_body(text: str, media: str, names: SecretNames) -> Iterable[Finding]:
+    """Secrets in a body by its media type, and by what it certainly is where that is something else"""
+    if 'xml' in media:
+        return in_xml(text, names)
+    if 'json' in media and not FORM.fullmatch(text):
+        return in_json(text, names)
+    if is_form(media) and not _is_json(text):
+        return in_pairs(text, names)
+    if not names.may_be_in(text):
+        return ()
+    if _is_json(text):
+        return in_json(text, names)
+    if FORM.fullmatch(text):
+        return in_pairs(text, names)
+    return in_url(text, names) if URL_START.match(text) and not SPACE.search(text) else ()
+
+
+def _is_json(text: str) -> bool:
+    """Whether a text, or its first line, is a JSON object or array"""
+    text = text.lstrip('\ufeff\x1e \t\r\n')
+    if text[:1] not in ('{', '['):
+        return False
+    return _is_valid_json(text) or _is_valid_json(text.partition('\n')[0])
+
+
+def _is_valid_json(text: str) -> bool:
     try:
-        text = body.decode(encoding, 'surrogatepass')
-    except UnicodeDecodeError:
-        encoding = 'latin-1'
-        text = body.decode(encoding)
-    redacted = _redact_json(text, names)
-    return body if redacted == text else redacted.encode(encoding, 'surrogatepass')
-
-
-def _redact_json(text: str, names: Names) -> str:
-    """Replace the values of secret members at any depth, leaving the rest of the text as it is written"""
-    if '\\' not in text and not any(name in text.lower() for name in names):
-        return text
-    pieces: list[str] = []
-    copied = position = 0
-    while match := JSON_STRING.search(text, position):
-        position = match.end()
-        if match[2] is not None and _decode_json_string(match[1]).lower() in names:
-            pieces += [text[copied:position], f'"{REDACTED}"']
-            copied = position = _end_of_json_value(text, position)
-    return ''.join([*pieces, text[copied:]])
-
-
-def _decode_json_string(text: str) -> str:
-    try:
-        return str(json.loads(text, strict=False))
+        json.loads(text)
+    except RecursionError:
+        return True
     except ValueError:
-        return text
+        return False
+    return True
 
 
-def _end_of_json_value(text: str, start: int) -> int:
-    depth = 0
-    for token in JSON_TOKEN.finditer(text, start):
-        depth += {'[': 1, '{': 1, ']': -1, '}': -1}.get(token[0], 0)
-        if depth < 0 or (depth == 0 and token[0] == ','):
-            return start + len(text[start : token.start()].rstrip())
-        if depth == 0:
-            return token.end()
-    return len(text)
+def _encoding(body: bytes) -> tuple[str, str]:
+    """An encoding in which a body can be decoded, and encoded again to the same bytes, with its byte order mark"""
+    encoding = detect_encoding(body).removesuffix('-sig')
+    if encoding in ('utf-16', 'utf-32'):
+        is_big_endian = body.startswith((BOM_UTF16_BE, BOM_UTF32_BE))
+        encoding += '-be' if is_big_endian else '-le'
+    if encoding == 'utf-8':
+        return encoding, 'surrogateescape'
+    try:
+        body.decode(encoding, 'surrogatepass')
+    except UnicodeDecodeError:
+        return 'latin-1', 'strict'
+    return encoding, 'surrogatepass'
 
 
-def _tester(names: Names) -> IsSecret:
-    return lambda name: name.lower() in names
+def _split_multipart(body: bytes, type_and_parameters: str) -> tuple[bytes, list[bytes]] | None:
+    """Split a multipart document, also if its boundary is not or wrongly given, as clients do that set the type only"""
+    document = split_multipart(body, type_and_parameters)
+    if document is None and (match := FIRST_BOUNDARY.search(body)):
+        document = split_multipart(body, f'; boundary="{match[1].decode("utf-8", "replace")}"')
+    return document
+
+
+def _redact_part(part: bytes, names: SecretNames, depth: int) -> bytes:
+    """Redact a part of a multipart document by its name, its header fields, and what it holds by its own type"""
+    head, blank_line, content = split_part(redact_part(part, names.__contains__))
+    text = head.decode('utf-8', 'surrogateescape')
+    headers: dict[str, str] = {}
+    findings: list[Finding] = []
+    for line in HEADER_LINE.finditer(text):
+        name = line[1].lower()
+        headers.setdefault(name.title(), line[3])
+        redacted = _redact_field(name, line[3], names)
+        if redacted != line[3]:
+            findings.append((line.start(3), line.end(3), redacted))
+    head = replaced(text, findings).encode('utf-8', 'surrogateescape')
+    body = content.removesuffix(b'\n').removesuffix(b'\r')
+    return head + blank_line + _redact_body(body, headers, names, depth) + content[len(body) :]
+
+
+def _redact_message(message: bytes, names: SecretNames, depth: int) -> bytes:
+    """Redact an HTTP message, or one that has no start line"""
+    line, line_feed, rest = message.partition(b'\n')
+    text = line.decode('utf-8', 'surrogateescape')
+    target = REQUEST_TARGET.match(text)
+    if target is None and not text.startswith('HTTP/'):
+        return _redact_part(message, names, depth)
+    if target is not None:
+        line = replaced(text, moved(in_url(target[1], names), target.start(1))).encode('utf-8', 'surrogateescape')
+    return line + _redact_part(line_feed + rest, names, depth)

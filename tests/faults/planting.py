@@ -89,6 +89,18 @@ class Planter:
         self.get(f'/query/fragment#access_token={self.secret("fragment")}')
         host = f'{self.origin.host}:{self.origin.port}'
         self.get('', url=f'http://user:{self.secret("password in the URL")}@{host}/password')
+        for i, name in enumerate(('api_key[]', 'api_key[0]', 'user[api_key]')):
+            self.get(f'/query/brackets/{i}', params=self.pair('query', name, 'other[]'))
+        kept = self.keep('query with semicolons')
+        self.get(f'/query/semicolons?a=1;api_key={self.secret("query with semicolons")};b={kept}')
+        self.get(f'/path;api_key={self.secret("path")};other={self.keep("path")}/end')
+        url = f'http://user:{self.secret("password in a parameter")}@h/?api_key={self.secret("URL in a parameter")}'
+        self.get('/query/url', params={'to': url})
+        self.get('/query/raw-url?to=http://h/?api_key=' + self.secret('URL in a parameter, as it is'))
+        variables = {
+            'input': {'api_key': self.secret('JSON in a parameter'), 'other': self.keep('JSON in a parameter')}
+        }
+        self.get('/query/json', params={'query': '{a}', 'variables': json.dumps(variables)})
 
     def _bodies(self) -> None:
         self.post('/form', data=self.pair('form', 'api_key', 'other'))
@@ -105,6 +117,57 @@ class Planter:
         form = f'a=1&access_token={self.secret("form in multipart")}'
         self.post('/multipart/form', files={'document': (None, form, 'application/x-www-form-urlencoded')})
 
+        self._documents()
+        self._multipart()
+
+    def _documents(self) -> None:
+        def document() -> str:
+            number = len(self.secrets)
+            return json.dumps({'a': {'api_key': self.secret(f'JSON {number}')}, 'b': self.keep(f'JSON {number}')})
+
+        for media in (
+            'text/json',
+            'TEXT/Json; charset=utf-8',
+            'application/problem+json',
+            'text/plain',
+            'a/vnd.b+json',
+        ):
+            self.post('/json/type', data=document(), headers={'Content-Type': media})
+        self.post('/json/no-type', data=document())
+        self.post('/json/seq', data=f'\x1e{document()}\n' * 2, headers={'Content-Type': 'application/json-seq'})
+        self.post('/json/graphql', json={'query': '{a}', 'variables': {'api_key': self.secret('variable of GraphQL')}})
+        self.post('/json/url', json={'to': f'http://h/?api_key={self.secret("URL in JSON")}'})
+        self.post('/form/json', data={'payload': document()})
+        self.post('/form/no-type', data=f'a=1&api_key={self.secret("form without a type")}')
+        form = f'a=1;api_key={self.secret("form with semicolons")};b={self.keep("form with semicolons")}'
+        self.post('/form/semicolons', data=form, headers={'Content-Type': 'application/x-www-form-urlencoded'})
+        self.post('/form/brackets', data=self.pair('form', 'user[api_key][]', 'other[]'))
+        xml = f'<a api_key="{self.secret("XML attribute")}"><n:api_key>{self.secret("XML")}</n:api_key>'
+        self.post('/xml', data=f'{xml}<b>{self.keep("XML")}</b></a>', headers={'Content-Type': 'application/soap+xml'})
+
+    def _multipart(self) -> None:
+        for i, media in enumerate(
+            ('form-data; boundary=XX', 'mixed; boundary="XX"', 'related;boundary=XX', 'form-data')
+        ):
+            place = f'multipart {i}'
+            field = f'--YY\nContent-Disposition: form-data; name=api_key\n\n{self.secret(f"{place}, nested")}\n--YY--\n'
+            parts = [
+                f'Content-Disposition: form-data; name="user[api_key]"\n\n{self.secret(place)}\n',
+                f'Content-Disposition: form-data; name="other"\n\n{self.keep(place)}\n',
+                f'Content-Type: text/json\n\n{json.dumps({"api_key": self.secret(f"{place}, JSON")})}\n',
+                f'\nto=http://h/?api_key={self.secret(f"{place}, form")}\n',
+                f'Content-Type: multipart/mixed; boundary=YY\n\n{field}\n',
+                (
+                    f'Content-Type: application/http\n\nGET /?api_key={self.secret(f"{place}, request")} HTTP/1.1\n'
+                    f'Authorization: {self.secret(f"{place}, header")}\n\n'
+                ),
+            ]
+            body = '--XX\n' + '--XX\n'.join(parts) + '--XX--\n'
+            headers = {'Content-Type': f'multipart/{media}'}
+            self.post('/multipart/lines', data=body.encode(), headers=headers)
+            if i == 0:
+                self.post('/multipart/crlf', data=body.replace('\n', '\r\n').encode(), headers=headers)
+
     def _cookies(self) -> None:
         self.get('/cookies/jar', cookies=dict(self.pair('cookie', 'session_id', 'other')))
         cookies = '; '.join('='.join(pair) for pair in self.pair('cookie header', 'Session_ID', 'other'))
@@ -117,6 +180,12 @@ class Planter:
     def _responses(self) -> None:
         fields = self.pair('response header', 'x-auth-TOKEN', 'X-Other')
         fields += [('Content-Location', f'/other?api_key={self.secret("Content-Location")}')]
+        fields += [('Link', f'</?api_key={self.secret("Link")}>; rel=next, </{self.keep("Link")}>; rel=prev')]
+        fields += [('Refresh', f'5; url=/?a={self.keep("Refresh")}&api_key={self.secret("Refresh")}')]
+        fields += [
+            ('X-Report', f'to=https://u:{self.secret("password in a header")}@h/?api_key={self.secret("URL")}; a')
+        ]
+        fields += [('X-Arguments', json.dumps({'api_key': self.secret('JSON in a header')}))]
         self.origin.add('/response', answer(200, b'page', fields))
         self.get('/response')
         twice = [('X-API-Key', self.secret('response header, given twice')) for _ in range(2)]

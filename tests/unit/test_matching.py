@@ -118,11 +118,37 @@ def test_the_rest_of_a_url(one: str, other: str, same: bool) -> None:
         ('/x?other=', '/x?other=REDACTED', False),
         ('/x?api_key=', '/x?api_key=REDACTED', False),
         ('/x', '/x?api_key=REDACTED', False),
+        ('/x?a=1;api_key=1', '/x?a=1;api_key=REDACTED', True),
+        ('/x?a=1;api_key=1;b=2', '/x?a=1;api_key=REDACTED;b=3', False),
+        ('/x?a=1;api_key=', '/x?a=1;api_key=REDACTED', False),
+        ('/x?b=2&user[api_key]=1', '/x?user[api_key]=REDACTED&b=2', True),
+        ('/x?api_key[]=1&api_key%5B%5D=2', '/x?api_key[]=REDACTED&api_key%5B%5D=REDACTED', True),
+        ('/x?user[name]=1', '/x?user[name]=2', False),
+        ('/a;api_key=1/x', '/a;api_key=REDACTED/x', True),
+        ('/a;api_key=1/x', '/a;api_key=REDACTED/y', False),
+        ('/a;b=1/x', '/a;b=2/x', False),
+        ('/x?u=http://h/?api_key=1', '/x?u=http://h/?api_key=REDACTED', True),
+        ('/x?u=%2Fa%3Fapi_key%3D1', '/x?u=%2Fa%3Fapi_key%3DREDACTED', True),
         ('/x?api_key=1&api_key=2', '/x?api_key=REDACTED', False),
     ],
 )
 def test_ignored_and_redacted_values(url: str, stored: str, same: bool) -> None:
     assert same_target(SITE + url, SITE + stored, IGNORED) is same
+
+
+@pytest.mark.parametrize(
+    ('url', 'stored'),
+    [
+        ('/x?b=1&a=1;api_key=1', '/x?b=1&a=1;api_key=REDACTED'),
+        ('/a;api_key=1/x', '/a;api_key=REDACTED/x'),
+        ('/x?user[api_key]=1', '/x?user[api_key]=REDACTED'),
+        ('/x?u=%2F%3Fapi_key%3D1', '/x?u=%2F%3Fapi_key%3DREDACTED'),
+    ],
+)
+@pytest.mark.parametrize('options', [{}, {'exact_query': True}, {'written_by_1x': True}])
+def test_a_url_matches_what_is_stored_of_it(url: str, stored: str, options: dict[str, bool]) -> None:
+    assert redact_url(SITE + url, IGNORED) == SITE + stored
+    assert same_target(SITE + url, SITE + stored, IGNORED, **options)
 
 
 def test_redacted_passwords() -> None:

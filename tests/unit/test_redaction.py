@@ -68,6 +68,25 @@ class TestUrls:
             ('http://user@h/a:b@c', 'http://user@h/a:b@c'),
             ('http://user:@h/', 'http://user:@h/'),
             ('/path?api_key=x', '/path?api_key=REDACTED'),
+            ('/?a=1;api_key=x', '/?a=1;api_key=REDACTED'),
+            ('/?a=1;api_key=x;b=2;c', '/?a=1;api_key=REDACTED;b=2;c'),
+            ('/?a=1; api_key=x;y&b=2', '/?a=1; api_key=REDACTED&b=2'),
+            ('/?api_key=x;b=2&c=3', '/?api_key=REDACTED&c=3'),
+            ('/?a=1;api_key=;b=2', '/?a=1;api_key=;b=2'),
+            ('/?api_key[]=x&api_key[0]=y&sid%5Ba%5D=z', '/?api_key[]=REDACTED&api_key[0]=REDACTED&sid%5Ba%5D=REDACTED'),
+            ('/?user[API_KEY]=x&u[a][sid][]=y&u[b]=1', '/?user[API_KEY]=REDACTED&u[a][sid][]=REDACTED&u[b]=1'),
+            ('/?my_api_key=x&api_key2=y&sid.a=z', '/?my_api_key=x&api_key2=y&sid.a=z'),
+            ('/a;api_key=x/b;c=1;sid=y?d=2', '/a;api_key=REDACTED/b;c=1;sid=REDACTED?d=2'),
+            ('/a;api_key=/b;c', '/a;api_key=/b;c'),
+            ('/a&api_key=x/y&b=1', '/a&api_key=REDACTED&b=1'),
+            ('/#/route?api_key=x&b=1', '/#/route?api_key=REDACTED&b=1'),
+            ('/#/api_key=x&b=1', '/#/api_key=REDACTED&b=1'),
+            ('/?u=http://h/?api_key=x&b=1', '/?u=http://h/?api_key=REDACTED&b=1'),
+            ('/?u=http://me:x@h/', '/?u=http://me:REDACTED@h/'),
+            ('/?u=%2Fp%3Fa%3D1%26sid%3Dx%26b%3D2&c=3', '/?u=%2Fp%3Fa%3D1%26sid%3DREDACTED%26b%3D2&c=3'),
+            ('/?u=%252Fp%253Fsid%253Dx', '/?u=%252Fp%253Fsid%253DREDACTED'),
+            ('/?v=%7B%22a%22:+1,+%22sid%22:+%22x%22%7D', '/?v=%7B%22a%22:+1,+%22sid%22:+%22REDACTED%22%7D'),
+            ('/?v={"sid":["x"],"a":1}', '/?v={"sid":"REDACTED","a":1}'),
             ('?api_key=x', '?api_key=REDACTED'),
             ('mailto:a:b@c', 'mailto:a:b@c'),
             ('', ''),
@@ -81,6 +100,9 @@ class TestUrls:
         assert redact_url(redact_url(url, IGNORED), IGNORED) == redact_url(url, IGNORED)
         assert redact_url(url, ()) == redact_url(url, None) == url
 
+    def test_names_that_are_not_ascii(self) -> None:
+        assert redact_url('/?u=a%26%C3%A9%3Dx', ['É']) == '/?u=a%26%C3%A9%3DREDACTED'
+
     def test_in_all_places(self) -> None:
         response = stored(
             url=URL,
@@ -89,7 +111,7 @@ class TestUrls:
             headers=CaseInsensitiveDict({'Location': URL, 'Content-Location': '/?sid=x', 'Link': f'<{URL}>'}),
         )
         assert [response.url, response.request.url, response._next.url] == [REDACTED_URL] * 3
-        assert list(response.headers.values()) == [REDACTED_URL, '/?sid=REDACTED', f'<{URL}>']
+        assert list(response.headers.values()) == [REDACTED_URL, '/?sid=REDACTED', f'<{REDACTED_URL}>']
         assert response.raw.geturl() == REDACTED_URL
 
 
@@ -105,6 +127,29 @@ class TestHeaders:
         response = stored(headers=CaseInsensitiveDict(fields), request=cached_request(headers=fields))
         assert list(response.headers.items()) == expected
         assert list(response.request.headers.items()) == expected
+
+    @pytest.mark.parametrize(
+        ('name', 'value', 'redacted'),
+        [
+            ('Link', '</?sid=a,b;c>; rel="next", <//u:p@h/>', '</?sid=REDACTED>; rel="next", <//u:REDACTED@h/>'),
+            ('Link', '</>; rel=up; anchor="/?sid=x"', '</>; rel=up; anchor="/?sid=REDACTED"'),
+            ('Refresh', '5; url=/a?sid=x;y', '5; url=/a?sid=REDACTED'),
+            ('Refresh', "0;URL='/a?b=1&sid=x'", "0;URL='/a?b=1&sid=REDACTED'"),
+            ('Referer', b'http://h/?sid=x', 'http://h/?sid=REDACTED'),
+            ('SourceMap', 'a.map?sid=x', 'a.map?sid=REDACTED'),
+            ('X-Original-URL', '/a?sid=x', '/a?sid=REDACTED'),
+            ('Reporting-Endpoints', 'a="https://h/?sid=x", b="/c"', 'a="https://h/?sid=REDACTED", b="/c"'),
+            ('Content-Security-Policy', 'report-uri https://h/?sid=x; a', 'report-uri https://h/?sid=REDACTED; a'),
+            ('X-Args', '{"sid": "x", "a": 1}', '{"sid": "REDACTED", "a": 1}'),
+            ('Accept', 'text/html;sid=0.9', 'text/html;sid=0.9'),
+            ('Content-Type', 'text/plain; sid=1', 'text/plain; sid=1'),
+            ('From', 'sid@example.com', 'sid@example.com'),
+            ('X-Bytes', b'a=1', b'a=1'),
+            ('X-Number', 5, 5),
+        ],
+    )
+    def test_urls_and_json_in_values(self, name: str, value: Any, redacted: Any) -> None:
+        assert redact_headers({name: value}, IGNORED) == {name: redacted}
 
     def test_repeated_fields(self) -> None:
         response = CachedResponse(headers=CaseInsensitiveDict({'Set-Cookie': 'sid=1; Path=/, b=2', 'A': '1'}))
@@ -166,6 +211,10 @@ class TestBodies:
             ('b=2&api_key=x&&a=+1', 'b=2&api_key=REDACTED&&a=+1'),
             ('API%5FKEY=x&flag', 'API%5FKEY=REDACTED&flag'),
             (b'a=\xff&api_key=\xff', b'a=\xff&api_key=REDACTED'),
+            ('a=1;api_key=x', 'a=1;api_key=REDACTED'),
+            ('api_key[]=x&user[sid]=y', 'api_key[]=REDACTED&user[sid]=REDACTED'),
+            ('payload=%7B%22sid%22%3A1%7D', 'payload=%7B%22sid%22%3A%22REDACTED%22%7D'),
+            ('{"sid": "x&y", "a": 1}', '{"sid": "REDACTED", "a": 1}'),
             ('', ''),
         ],
     )
@@ -184,6 +233,14 @@ class TestBodies:
             ('{"a": "\\"api_key\\": 1"}', '{"a": "\\"api_key\\": 1"}'),
             ('{"api_key": 1}\n{"api_key": 2}', '{"api_key": "REDACTED"}\n{"api_key": "REDACTED"}'),
             ('{"api_key": "unterminated', '{"api_key": "REDACTED"'),
+            ('{"a": "http://h/?sid=x&b=\\u0026", "c": 1}', '{"a": "http://h/?sid=REDACTED&b=\\u0026", "c": 1}'),
+            ('["https:\\/\\/u:p@h\\/"]', '["https:\\/\\/u:REDACTED@h\\/"]'),
+            ('["{\\"sid\\": 1}", "to use ?sid=x"]', '["{\\"sid\\": \\"REDACTED\\"}", "to use ?sid=x"]'),
+            ('\x1e{"sid": 1}\n\x1e{"a": 1}\n', '\x1e{"sid": "REDACTED"}\n\x1e{"a": 1}\n'),
+            (
+                '{"variables": {"in": {"sid": "x"}}, "query": "{a}"}',
+                '{"variables": {"in": {"sid": "REDACTED"}}, "query": "{a}"}',
+            ),
             ('{"api_key": unquoted , "a": 1}', '{"api_key": "REDACTED" , "a": 1}'),
             ('{"api_key": 12 }', '{"api_key": "REDACTED" }'),
             ('{"\\x": 1, "sid": ""}', '{"\\x": 1, "sid": "REDACTED"}'),
@@ -198,6 +255,64 @@ class TestBodies:
                 have = stored_body(body.encode(encoding), 'Application/Vnd.x+JSON; q=1')
                 assert have == redacted.encode(encoding)
 
+    @pytest.mark.parametrize(
+        'content_type',
+        [
+            'text/json',
+            'TEXT/JSON; charset=UTF-8',
+            'text/x-json',
+            'application/problem+json',
+            'Application/Vnd.API+Json;a="b"',
+            'image/x+json ; q=1',
+            'application/x-ndjson',
+            'application/jsonl',
+            'application/json-seq',
+            'application/graphql+json',
+            'text/plain;charset=UTF-8',
+            'application/octet-stream',
+            FORM,
+            '',
+        ],
+    )
+    @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+    def test_json_by_any_name(self, content_type: str, encoding: str) -> None:
+        body = '{"a": [{"Api_Key": "x"}], "b": "=&"}\n{"sid": 1}'
+        redacted = '{"a": [{"Api_Key": "REDACTED"}], "b": "=&"}\n{"sid": "REDACTED"}'
+        assert stored_body(body.encode(encoding), content_type) == redacted.encode(encoding)
+
+    @pytest.mark.parametrize('encoding', ['utf-16-le', 'utf-16-be', 'utf-32-le', 'utf-32-be'])
+    def test_json_with_a_byte_order_mark(self, encoding: str) -> None:
+        for mark in ('', '\ufeff'):
+            body = stored_body(f'{mark}{{"sid": "x"}}'.encode(encoding), JSON)
+            assert body == f'{mark}{{"sid": "REDACTED"}}'.encode(encoding)
+
+    @pytest.mark.parametrize('content_type', ['', 'text/plain', 'application/json', 'application/octet-stream'])
+    def test_forms_by_any_name(self, content_type: str) -> None:
+        assert stored_body('a=1&api_key=x%20y', content_type) == b'a=1&api_key=REDACTED'
+
+    @pytest.mark.parametrize('content_type', ['', 'text/plain'])
+    def test_a_url_by_itself(self, content_type: str) -> None:
+        assert stored_body('http://h/?a=1&sid=x', content_type) == b'http://h/?a=1&sid=REDACTED'
+
+    @pytest.mark.parametrize(
+        ('body', 'redacted'),
+        [
+            ('<a><sid>x</sid> <b>1</b></a>', '<a><sid>REDACTED</sid> <b>1</b></a>'),
+            ('<n:SID\n t="1">x<sid>y</sid><n:SID/><n:SID>z</n:SID></n:SID>', '<n:SID\n t="1">REDACTED</n:SID>'),
+            ('<sid><![CDATA[</sid>x]]></sid>', '<sid>REDACTED</sid>'),
+            ("<a sid=\"x\" b='1' n:sid = 'y>'/>", "<a sid=\"REDACTED\" b='1' n:sid = 'REDACTED'/>"),
+            (
+                '<!-- <sid>x</sid> --><sid/><sid></sid><sid2>x</sid2>',
+                '<!-- <sid>x</sid> --><sid/><sid></sid><sid2>x</sid2>',
+            ),
+            ('<?xml version="1.0"?><sid>x', '<?xml version="1.0"?><sid>REDACTED'),
+            ('<a>sid</a><b>"sid": 1 sid=x</b>', '<a>sid</a><b>"sid": 1 sid=x</b>'),
+        ],
+    )
+    def test_xml(self, body: str, redacted: str) -> None:
+        for content_type in ('text/xml; charset=utf-8', 'Application/SOAP+XML', 'application/xml'):
+            assert stored_body(body, content_type) == redacted.encode()
+
     def test_json_in_a_wrong_encoding(self) -> None:
         assert stored_body(b'{"a": "\xe9", "api_key": "\xe9"}') == b'{"a": "\xe9", "api_key": "REDACTED"}'
 
@@ -207,6 +322,45 @@ class TestBodies:
         assert isinstance(request.body, bytes)
         body = stored_body(request.body, request.headers['Content-Type'])
         assert body == request.body.replace(b'x\r\ny', b'REDACTED').replace(b'\x00', b'REDACTED')
+
+    @pytest.mark.parametrize('newline', ['\n', '\r\n'])
+    @pytest.mark.parametrize(
+        'content_type',
+        [
+            MULTIPART,
+            'multipart/mixed; boundary="XX"',
+            'MULTIPART/Related;boundary=XX; start=a',
+            'multipart/form-data',
+            'multipart/form-data; boundary=other',
+        ],
+    )
+    def test_documents_of_parts(self, content_type: str, newline: str) -> None:
+        def document(secret: str, member: str) -> bytes:
+            inner = (
+                f'--inner\nContent-Disposition: form-data; name="sid"\n\n{secret}\nof lines\n'
+                if secret == 'x'
+                else f'--inner\nContent-Disposition: form-data; name="sid"\n\n{secret}\n'
+            )
+            text = (
+                f'preamble\n--XX\nContent-Disposition: form-data;\n name="user[api_key]"\n\n{secret}\n'
+                f'--XX\nContent-Disposition: form-data; filename="; name=x"; name = "sid"\n\n{secret}\n'
+                f'--XX\nContent-Disposition: form-data; name="a"\n\nkept sid\n'
+                f'--XX\nContent-Type: text/json\n\n{{"sid": {member}}}\n'
+                f'--XX\nContent-Disposition: form-data; name="operations"\n\n{{"sid": {member}}}\n'
+                f'--XX\n\na=1&sid={secret}\n'
+                f'--XX\nContent-Type: multipart/mixed; boundary=inner\n\n{inner}--inner--\n'
+                f'--XX\nContent-Type: application/http\nX-API-Key: {secret}\n\n'
+                f'POST /a?sid={secret} HTTP/1.1\nAuthorization: {secret}\nContent-Type: text/json\n\n'
+                f'{{"sid": {member}}}\n'
+                '--XX--\nepilogue'
+            )
+            return text.replace('\n', newline).encode()
+
+        assert stored_body(document('x', '"x"'), content_type) == document('REDACTED', '"REDACTED"')
+
+    def test_parts_within_parts_without_end(self) -> None:
+        body = '\n'.join(f'--{i}\nContent-Type: multipart/mixed; boundary={i + 1}\n' for i in range(2000))
+        assert stored_body(body, 'multipart/mixed; boundary=0') == body.encode()
 
     @pytest.mark.parametrize(
         'disposition',
@@ -302,3 +456,44 @@ def test_json_values_are_replaced_and_no_others(document: dict[str, Any]) -> Non
     expected = {k: 'REDACTED' if k.lower() in secrets else v for k, v in document.items()}
     assert json.loads(stored_body(json.dumps(document))) == expected
     assert json.loads(stored_body(json.dumps({'deep': [document]}))) == {'deep': [expected]}
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                'sid',
+                '=',
+                ';',
+                '&',
+                '?',
+                '#',
+                '/',
+                '[',
+                ']',
+                '"',
+                '{',
+                '}',
+                '%3D',
+                '%26',
+                '%22',
+                ':',
+                '@',
+                ',',
+                '\\',
+                '<',
+                '>',
+                ' ',
+                'x',
+                '\n',
+            ]
+        ),
+        max_size=12,
+    )
+)
+def test_any_body_is_taken(pieces: list[str]) -> None:
+    """Under any type, and what is redacted is not redacted any further"""
+    body = ''.join(pieces)
+    for content_type in (FORM, JSON, 'text/xml', 'text/plain', 'multipart/mixed; boundary=x', 'application/http'):
+        once = stored_body(body, content_type)
+        assert stored_body(once, content_type) == once
