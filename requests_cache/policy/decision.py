@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from ..models.response import CachedResponse
 from .directives import NO_DIRECTIVES, CacheDirectives
+from .expiration import ExpirationTime
 from .freshness import Lifetime, is_fresh_enough, is_stale_allowed, lifetime_from_response, lifetime_from_user
 from .request import RequestPolicy
 from .validation import conditions, has_validator
@@ -42,7 +43,7 @@ def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datet
     expired = expires is not None and now >= expires
     allowances = _allowances(policy, stored)
     if policy.only_if_cached:
-        usable = _is_usable(policy, expires, now) or is_stale_allowed(expires, now, allowances.if_error)
+        usable = _is_usable_without_origin(policy, expires, now, allowances.if_error)
         return Use('only-if-cached') if usable else GatewayTimeout('stale')
     if expired and allowances.while_revalidate and is_stale_allowed(expires, now, allowances.while_revalidate):
         return UseAndRefresh('stale-while-revalidate', conditions(stored))
@@ -65,8 +66,8 @@ def _renew(reason: str, stored: CachedResponse) -> ReadDecision:
 
 
 class _Allowances(NamedTuple):
-    if_error: Any
-    while_revalidate: Any
+    if_error: bool | ExpirationTime
+    while_revalidate: bool | ExpirationTime
     no_cache: bool = False
 
 
@@ -89,6 +90,13 @@ def _is_usable(policy: RequestPolicy, expires: datetime | None, now: datetime) -
     if policy.directives is NO_DIRECTIVES:
         return is_fresh_enough(expires, now)
     return is_fresh_enough(expires, now, policy.directives.get_expire_offset().total_seconds())
+
+
+def _is_usable_without_origin(
+    policy: RequestPolicy, expires: datetime | None, now: datetime, allowance: bool | ExpirationTime
+) -> bool:
+    """Whether a response may be used if a new one cannot be had: as the request wants it, or else by the allowance"""
+    return _is_usable(policy, expires, now) or (bool(allowance) and is_stale_allowed(expires, now, allowance))
 
 
 def decide_store(
@@ -158,9 +166,7 @@ def decide_on_error(
         return False
     if_error = _allowances(policy, stored).if_error
     if status_code is None:
-        # What has not expired was only to be renewed, and needs no allowance
-        usable = _is_usable(policy, stored.expires, now)
-        return usable if if_error is False else is_stale_allowed(stored.expires, now, if_error)
+        return _is_usable_without_origin(policy, stored.expires, now, if_error)
     if status_code < 400 or status_code in policy.settings.allowable_codes:
         return False
     if policy.settings.stale_if_error is False and if_error == policy.directives.stale_if_error:

@@ -19,6 +19,8 @@ NO_CACHE_HEADER = 'X-ACTUAL-NO-CACHE'
 # Numbers of seconds beyond this are taken as this (RFC 9111, section 1.2.2)
 MAX_SECONDS = 2**31
 _MAX_DIGITS = 20
+# `max-stale` without a number; longer than from the first to the last moment that a datetime can hold
+ANY_STALENESS_SECONDS = 10**12
 
 # A directive: a token, and perhaps a value that is a token or a quoted string (RFC 9111, section 5.2)
 _DIRECTIVE = lazy_pattern(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
@@ -56,16 +58,24 @@ def digits_to_seconds(text: str) -> int | None:
 
 
 def parse_seconds(value: str | None) -> int | None:
-    """A number of seconds; a missing value counts as 1, what is no integer as None, and what is below zero as 0"""
+    """A number of seconds, which may be negative; a missing value counts as 1, and what is no integer as None"""
     if value is None:
         return 1
     seconds = digits_to_seconds(value.strip())
     if seconds is not None:
         return seconds
     try:
-        return min(max(int(value), 0), MAX_SECONDS)
+        return min(max(int(value), -MAX_SECONDS), MAX_SECONDS)
     except ValueError:
         return None
+
+
+def _numeric_value(name: str, value: str | None) -> int | None:
+    """The seconds of a numeric directive; only `max-age` can be negative, which means stale for so long already"""
+    if name == 'max_stale' and value is None:
+        return ANY_STALENESS_SECONDS
+    seconds = parse_seconds(value)
+    return seconds if seconds is None or name == 'max_age' else max(seconds, 0)
 
 
 @frozen(repr=False)
@@ -96,7 +106,7 @@ class CacheDirectives(RichMixin):
         for directive, value in parse_cache_control(headers.get('Cache-Control')):
             name = directive.replace('-', '_')
             if name in _NUMERIC:
-                fields[name] = parse_seconds(value)
+                fields[name] = _numeric_value(name, value)
             elif name in _FLAGS:
                 fields[name] = True
         return cls(

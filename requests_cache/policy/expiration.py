@@ -87,8 +87,7 @@ def _to_delta(value: float | timedelta) -> timedelta:
             f'Invalid expiration: {value!r}; give seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE'
         )
     try:
-        # Less than a second is "at once", as in 1.x
-        return timedelta(seconds=value if int(value) else 0)
+        return timedelta(seconds=value)
     except (OverflowError, ValueError):
         raise ValueError(f'Expiration out of range: {value!r}; it must be a finite number of seconds') from None
 

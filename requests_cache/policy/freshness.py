@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from .directives import CacheDirectives, digits_to_seconds
-from .expiration import ExpirationTime, add_tzinfo, get_expiration_datetime, to_utc
+from .expiration import EXPIRE_IMMEDIATELY, ExpirationTime, add_tzinfo, get_expiration_datetime, to_utc
 
 
 class Lifetime(NamedTuple):
@@ -16,7 +16,7 @@ class Lifetime(NamedTuple):
 
     Args:
         expires: Time (UTC) from which it is stale; None for never
-        needs_validator: Store it only if it has a validator, as it is stale at once
+        needs_validator: Store it only if it has a validator, as it is to be validated at every use
     """
 
     expires: datetime | None = None
@@ -25,14 +25,13 @@ class Lifetime(NamedTuple):
 
 def lifetime_from_user(expire_after: ExpirationTime, now: datetime) -> Lifetime:
     """The lifetime that an expiration given by the user stands for"""
-    return Lifetime(get_expiration_datetime(expire_after, start_time=now), needs_validator=is_immediate(expire_after))
+    expires = get_expiration_datetime(expire_after, start_time=now)
+    return Lifetime(expires, needs_validator=expire_after == EXPIRE_IMMEDIATELY)
 
 
 def is_immediate(expire_after: ExpirationTime) -> bool:
-    """Whether an expiration means "at once" """
-    if isinstance(expire_after, timedelta):
-        return not expire_after
-    return isinstance(expire_after, (int, float)) and int(expire_after) == 0
+    """Whether an expiration means "at once": no time at all, neither before nor after now"""
+    return isinstance(expire_after, (int, float, timedelta)) and not expire_after
 
 
 def lifetime_from_response(directives: CacheDirectives, headers: Mapping[str, Any], now: datetime) -> Lifetime | None:
@@ -41,7 +40,7 @@ def lifetime_from_response(directives: CacheDirectives, headers: Mapping[str, An
         return Lifetime()
     if directives.max_age is not None:
         remaining_seconds = directives.max_age - age_seconds(headers)
-        return Lifetime(now + timedelta(seconds=remaining_seconds), needs_validator=remaining_seconds <= 0)
+        return Lifetime(now + timedelta(seconds=remaining_seconds), needs_validator=directives.max_age == 0)
     if directives.expires is not None:
         return Lifetime(parse_expires(directives.expires, now))
     return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
-from .expiration import DO_NOT_CACHE, ExpirationTime, get_url_expiration
+from .expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, get_url_expiration
 from .freshness import is_immediate
 from .settings import CacheSettings
 
@@ -120,22 +121,25 @@ def _expiration(
     url_expiration: Any,
 ) -> ExpirationTime:
     if options.expire_after is None and directives is not NO_DIRECTIVES and directives.max_age is not None:
-        return directives.max_age
-    return by_user(url, settings, options, url_expiration)
+        # A negative number from a header is a time in the past, never one of the user's constants
+        return directives.max_age if directives.max_age >= 0 else timedelta(seconds=directives.max_age)
+    by_user = expiration_of_request(url, settings, options, url_expiration)
+    return by_user if by_user is not None else settings.expire_after
 
 
-def by_user(url: str | None, settings: CacheSettings, options: RequestOptions, url_expiration: Any) -> ExpirationTime:
-    """The expiration that the user has given: with the call, for the URL, or for the session"""
+def expiration_of_request(
+    url: str | None, settings: CacheSettings, options: RequestOptions, url_expiration: Any = get_url_expiration
+) -> ExpirationTime:
+    """The expiration that the user has given with the call or for the URL; None if there is only that of the session"""
     if options.expire_after is not None:
-        return options.expire_after
-    by_url: ExpirationTime = url_expiration(url, settings.urls_expire_after) if settings.urls_expire_after else None
-    return by_url if by_url is not None else settings.expire_after
+        return EXPIRE_IMMEDIATELY if is_immediate(options.expire_after) else options.expire_after
+    return url_expiration(url, settings.urls_expire_after) if settings.urls_expire_after else None
 
 
 def _asks_for_new(options: RequestOptions, directives: CacheDirectives) -> bool:
     if options.expire_after is not None:
         return is_immediate(options.expire_after)
-    return directives.max_age == 0
+    return directives.max_age is not None and directives.max_age <= 0
 
 
 def _allowance(directive: int | None, setting: bool | ExpirationTime) -> bool | ExpirationTime:

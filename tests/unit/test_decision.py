@@ -107,7 +107,9 @@ class TestRequestPolicy:
             ({'options': {'refresh': True}}, True),
             ({'headers': {'Cache-Control': 'must-revalidate'}}, True),
             ({'headers': {'Cache-Control': 'max-age=0'}}, True),
+            ({'headers': {'Cache-Control': 'max-age=-1'}}, True),
             ({'headers': {'Cache-Control': 'max-age=1'}}, False),
+            ({'options': {'expire_after': 0.5}}, False),
             ({'options': {'expire_after': 0}}, True),
             ({'options': {'expire_after': 5}, 'headers': {'Cache-Control': 'max-age=0'}}, False),
         ],
@@ -138,6 +140,12 @@ class TestRead:
         assert read(stored(-5), only_if_cached=True, stale_if_error=10) == Use('only-if-cached')
         assert read(stored(-15), only_if_cached=True, stale_if_error=10) == GatewayTimeout('stale')
 
+    def test_only_if_cached_is_as_fresh_as_the_request_wants(self):
+        directive = {'headers': {'Cache-Control': 'only-if-cached, min-fresh=60'}}
+        assert read(stored(10), **directive) == GatewayTimeout('stale')
+        assert read(stored(10), stale_if_error=0, **directive) == GatewayTimeout('stale')
+        assert read(stored(70), **directive) == read(stored(), **directive) == Use('only-if-cached')
+
     def test_max_stale_and_min_fresh(self):
         assert read(stored(-5), headers={'Cache-Control': 'max-stale=10'}) == Use('stale')
         assert read(stored(-15), headers={'Cache-Control': 'max-stale=10'}) == Fetch('stale')
@@ -145,6 +153,11 @@ class TestRead:
         assert read(stored(5), headers={'Cache-Control': 'min-fresh=10'}) == Fetch('stale')
         assert read(stored(15), headers={'Cache-Control': 'min-fresh=10'}) == Use('fresh')
         assert read(stored(), headers={'Cache-Control': 'min-fresh=10'}) == Use('fresh')
+
+    @pytest.mark.parametrize('age', [2, 60, 10**9, 63_000_000_000])
+    def test_max_stale_without_a_number_is_any_staleness(self, age):
+        assert read(stored(-age), headers={'Cache-Control': 'max-stale'}) == Use('stale')
+        assert read(stored(-age), headers={'Cache-Control': 'only-if-cached, max-stale'}) == Use('only-if-cached')
 
     def test_refresh(self):
         refresh = {'options': {'refresh': True}}
@@ -196,10 +209,47 @@ class TestStore:
         assert store(method='POST') == DoNotStore('method')
         assert store(expire_after=DO_NOT_CACHE) == DoNotStore('do not cache')
 
-    @pytest.mark.parametrize('value', [EXPIRE_IMMEDIATELY, 0.5, timedelta(0)])
+    @pytest.mark.parametrize('value', [EXPIRE_IMMEDIATELY, 0.0, False])
     def test_what_expires_at_once_needs_a_validator(self, value):
-        assert store(expire_after=value) == DoNotStore('expires at once')
-        assert store({'Last-Modified': 'x'}, expire_after=value) == in_seconds(0)
+        for kwargs in (
+            {'expire_after': value},
+            {'urls_expire_after': {'*': value}},
+            {'options': {'expire_after': value}},
+            {'options': {'expire_after': timedelta(0)}},
+            {'headers': {'Cache-Control': 'max-age=0'}},
+        ):
+            assert decide_store(policy(**kwargs), 200, {}, NOW) == DoNotStore('expires at once')
+            assert decide_store(policy(**kwargs), 200, {'Last-Modified': 'x'}, NOW) == in_seconds(0)
+
+    @pytest.mark.parametrize(
+        ('value', 'seconds'),
+        [
+            (0.5, 0.5),
+            (-0.5, -0.5),
+            (-2, -2),
+            (-2.5, -2.5),
+            (timedelta(seconds=-2), -2),
+            (timedelta(seconds=-1), -1),
+            (timedelta(seconds=0.5), 0.5),
+            (NOW - timedelta(seconds=10), -10),
+            ('Thu, 01 Jan 2026 11:59:50 GMT', -10),
+        ],
+    )
+    def test_fractions_last_that_long_and_the_past_is_stored_as_expired(self, value, seconds):
+        assert store(expire_after=value) == in_seconds(seconds)
+        assert store(urls_expire_after={'*': value}) == in_seconds(seconds)
+        assert store(options={'expire_after': value}) == in_seconds(seconds)
+
+    def test_no_time_at_all_is_stored_as_expired_if_it_is_a_timedelta_in_the_settings(self):
+        """As in 1.3; with a call it means the same as 0"""
+        assert store(expire_after=timedelta(0)) == store(urls_expire_after={'*': timedelta(0)}) == in_seconds(0)
+
+    @pytest.mark.parametrize('seconds', [-1, -2])
+    def test_negative_numbers_in_header_fields_are_times_in_the_past(self, seconds):
+        """-1 too, which means "never" in settings only"""
+        fields = {'Cache-Control': f'max-age={seconds}'}
+        assert store(fields, cache_control=True) == in_seconds(seconds)
+        assert decide_store(policy(fields), 200, {}, NOW) == in_seconds(seconds)
 
     @pytest.mark.parametrize(
         ('headers', 'decision'),
@@ -207,7 +257,8 @@ class TestStore:
             ({'Cache-Control': 'max-age=60'}, in_seconds(60)),
             ({'Cache-Control': 'max-age=60', 'Age': '10'}, in_seconds(50)),
             ({'Cache-Control': 'max-age=60', 'Age': '70', **ETAG}, in_seconds(-10)),
-            ({'Cache-Control': 'max-age=60', 'Age': '60'}, DoNotStore('expires at once')),
+            ({'Cache-Control': 'max-age=60', 'Age': '60'}, in_seconds(0)),
+            ({'Cache-Control': 'max-age=60', 'Age': '70'}, in_seconds(-10)),
             ({'Cache-Control': 'max-age="60"'}, in_seconds(60)),
             ({'Cache-Control': 'max-age=60', 'Expires': 'Thu, 01 Jan 2026 12:00:10 GMT'}, in_seconds(60)),
             ({'Expires': 'Thu, 01 Jan 2026 12:00:10 GMT'}, in_seconds(10)),
@@ -286,6 +337,7 @@ class TestFreshness:
     def test_helpers(self):
         assert is_fresh_enough(None, NOW)
         assert not is_immediate('0')
+        assert not is_immediate(-0.5)
         assert lifetime_from_response(CacheDirectives(), {}, NOW) is None
 
 

@@ -55,14 +55,14 @@ def test_parsing_never_raises(text):
         (None, 1),
         ('5', 5),
         (' 5 ', 5),
-        ('-5', 0),
+        ('-5', -5),
         ('1.5', None),
         ('', None),
         ('x', None),
         ('9' * 30, 2**31),
         ('9' * 5000, 2**31),
         ('0' * 5000 + '5', 5),
-        ('-' + '9' * 30, 0),
+        ('-' + '9' * 30, -(2**31)),
     ],
 )
 def test_seconds(value, seconds):
@@ -84,6 +84,18 @@ def test_from_headers():
     assert repr(CacheDirectives(max_age=5)) == 'CacheDirectives(max_age=5)'
     assert not CacheDirectives.from_headers({}).has_validator
     assert CacheDirectives.from_headers({'Last-Modified': 'x'}).has_validator
+
+
+def test_only_max_age_can_be_negative():
+    value = ', '.join(f'{name}=-5' for name in ('max-age', 'max-stale', 'min-fresh', 'stale-if-error'))
+    assert CacheDirectives.from_headers({'Cache-Control': value}) == CacheDirectives(
+        max_age=-5, max_stale=0, min_fresh=0, stale_if_error=0
+    )
+
+
+def test_a_missing_number():
+    directives = CacheDirectives.from_headers({'Cache-Control': 'max-stale, min-fresh, max-age'})
+    assert (directives.max_stale, directives.min_fresh, directives.max_age) == (10**12, 1, 1)
 
 
 def test_expire_offset():

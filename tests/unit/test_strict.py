@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from requests_cache import DO_NOT_CACHE, CachedResponse, CacheSettings
+from requests_cache import DO_NOT_CACHE, NEVER_EXPIRE, CachedResponse, CacheSettings
 from requests_cache.engine.default_mode import DEFAULT
 from requests_cache.engine.modes import mode_of
 from requests_cache.engine.standard_mode import STANDARD
@@ -86,7 +86,7 @@ class TestDirectives:
     def test_numbers(self):
         directives = response_directives({'Cache-Control': 'max-age=5, max-age=7, s-maxage=x, stale-if-error'})
         assert (directives.max_age, directives.s_maxage, directives.stale_if_error) == (5, INVALID, INVALID)
-        assert policy({'Cache-Control': 'max-stale'}).strict.max_stale == 2**31
+        assert policy({'Cache-Control': 'max-stale'}).strict.max_stale == 10**12
         assert response_directives({'Cache-Control': 'max-age=99999999999'}).max_age == 2**31
         assert response_directives({'Cache-Control': 'max-age="5"'}).max_age == 5
         assert response_directives({'Cache-Control': 'max-age=-5'}).max_age == INVALID
@@ -280,6 +280,29 @@ class TestFreshness:
         assert read(stored(age=15), expire_after=10) == Fetch('stale')
         assert read(stored(age=5), options={'expire_after': datetime.max.replace(tzinfo=timezone.utc)}) == Use('fresh')
         assert read(stored(age=5), urls_expire_after={'*': 10}) == Use('fresh')
+
+    def test_never_is_what_the_user_says_by_url_or_by_call(self):
+        """As an expiration of the session it is the default, and nothing that anybody has said"""
+        for kwargs in ({'urls_expire_after': {'*': NEVER_EXPIRE}}, {'options': {'expire_after': NEVER_EXPIRE}}):
+            assert store(**kwargs) == Store(NOW + timedelta(seconds=FOREVER_SECONDS))
+            assert read(stored(age=10**6), expire_after=5, **kwargs) == Use('fresh')
+            assert store('max-age=60', **kwargs) == in_seconds(60)
+        assert isinstance(store(expire_after=NEVER_EXPIRE), DoNotStore)
+        assert isinstance(read(stored(age=5), expire_after=NEVER_EXPIRE), Fetch)
+
+    @pytest.mark.parametrize('option', [NEVER_EXPIRE, 60])
+    def test_what_a_call_says_goes_for_what_it_stores(self, option):
+        response = stored(age=50)
+        response.expires = store(options={'expire_after': option}).expires - timedelta(seconds=50)
+        assert read(response) == Use('fresh')
+        assert read(response, expire_after=40) == Fetch('stale')
+        response.headers['Cache-Control'] = 'max-age=40'
+        assert read(response) == Fetch('stale')
+
+    def test_what_expires_at_once_needs_a_validator(self):
+        assert isinstance(store(expire_after=0), DoNotStore)
+        assert store(headers=ETAG, expire_after=0) == Store(NOW)
+        assert store(expire_after=-2) == Store(NOW - timedelta(seconds=2))
 
     def test_renewal(self):
         until = renewed_until(policy(), {'Cache-Control': 'max-age=60', 'Age': '10'}, {}, NOW)

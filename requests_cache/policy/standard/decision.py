@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...models.response import CachedResponse
-from ..expiration import ExpirationTime, shifted
+from ..expiration import EXPIRE_IMMEDIATELY, ExpirationTime, shifted
 from ..freshness import is_stale_allowed
 from ..request import RequestPolicy
 from ..settings import DEFAULT_STATUS_CODES
@@ -119,8 +119,8 @@ def decide_store(
     if reason:
         return DoNotStore(reason)
     lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after)
-    validator = bool(headers.get('ETag') or headers.get('Last-Modified'))
-    if lifetime is None and not validator:
+    never_fresh = lifetime is None or (lifetime == 0 and policy.expire_after == EXPIRE_IMMEDIATELY)
+    if never_fresh and not (headers.get('ETag') or headers.get('Last-Modified')):
         return DoNotStore('no freshness and no validator')
     remaining = min(lifetime or 0, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
     return Store(shifted(now, timedelta(seconds=remaining)))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
 
-from ..directives import MAX_SECONDS, digits_to_seconds, parse_cache_control
+from ..directives import ANY_STALENESS_SECONDS, digits_to_seconds, parse_cache_control
 
 INVALID = -1
 MAX_REMEMBERED_LENGTH = 500
@@ -92,7 +92,7 @@ def response_directives(headers: Mapping[str, Any]) -> StrictDirectives:
 
 def _seconds(name: str, value: str | None) -> int:
     if value is None:
-        return MAX_SECONDS if name == 'max_stale' else INVALID
+        return ANY_STALENESS_SECONDS if name == 'max_stale' else INVALID
     seconds = digits_to_seconds(value)
     return seconds if seconds is not None else INVALID
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..directives import NO_DIRECTIVES, lower_names
-from ..expiration import DO_NOT_CACHE, get_url_expiration
-from ..request import NO_OPTIONS, RequestOptions, RequestPolicy, by_user, first_reason
+from ..expiration import DO_NOT_CACHE, NEVER_EXPIRE, ExpirationTime
+from ..request import NO_OPTIONS, RequestOptions, RequestPolicy, expiration_of_request, first_reason
 from ..settings import DEFAULT_METHODS, CacheSettings
 from .directives import request_directives
 from .preconditions import FOR_THE_ORIGIN, has_conditions
@@ -27,7 +27,7 @@ def strict_request_policy(
     directives = request_directives(headers, names)
     methods: Any = settings.allowable_methods
     method_allowed = method in DEFAULT_METHODS and method in methods
-    expire_after = by_user(url, settings, options, get_url_expiration)
+    expire_after = _expiration(url, settings, options)
     skip = None
     if disabled or settings.disabled or not method_allowed or expire_after == DO_NOT_CACHE:
         skip = first_reason(
@@ -54,3 +54,12 @@ def strict_request_policy(
         is_conditional=has_conditions(headers, names),
         ranges=ranges,
     )
+
+
+def _expiration(url: str | None, settings: CacheSettings, options: RequestOptions) -> ExpirationTime:
+    """The lifetime that the user has asked for, where the origin gives none; None if the user has asked for nothing"""
+    by_user = expiration_of_request(url, settings, options)
+    if by_user is not None:
+        return by_user
+    # "Never" is the default of the session, and so nothing that a user has said
+    return settings.expire_after if settings.expire_after != NEVER_EXPIRE else None

@@ -12,6 +12,7 @@ from ..settings import CacheSettings
 from .directives import NOTHING, StrictDirectives, response_directives
 from .freshness import (
     Received,
+    corrected_initial_age_seconds,
     current_age_seconds,
     explicit_lifetime_seconds,
     heuristic_lifetime_seconds,
@@ -67,17 +68,27 @@ def freshness(policy: RequestPolicy, response: CachedResponse, now: datetime) ->
     directives = facts.directives
     forbidden = directives.must_revalidate or directives.no_cache
     forbidden = forbidden or (shared and (directives.proxy_revalidate or directives.s_maxage is not None))
-    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after)
+    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after, response.expires)
     return Freshness(lifetime or 0, current_age_seconds(facts, now), directives, not forbidden)
 
 
-def lifetime_seconds(facts: Received, settings: CacheSettings, expire_after: ExpirationTime) -> int | None:
-    """How long a response is fresh: as the origin says, else as the user says, else by heuristics (section 4.2.1)"""
+def lifetime_seconds(
+    facts: Received, settings: CacheSettings, expire_after: ExpirationTime, expires: datetime | None = None
+) -> int | None:
+    """How long a response is fresh: as the origin says, else as the user says, else by heuristics (section 4.2.1)
+
+    Args:
+        facts: The response
+        settings: Settings of the session
+        expire_after: What the user says with this request; None for nothing
+        expires: When it becomes stale by what was decided when it was stored, perhaps with an option of that call
+    """
     explicit = explicit_lifetime_seconds(facts, settings.shared_cache)
     if explicit is not None:
         return explicit
-    # The default, "never expires", is not what a user has said
-    if expire_after is not None and expire_after != -1:
+    if expire_after is not None:
         expires = get_expiration_datetime(expire_after, start_time=facts.response_time)
         return int((expires - facts.response_time).total_seconds()) if expires is not None else FOREVER_SECONDS
+    if expires is not None:
+        return round((expires - facts.response_time).total_seconds()) + corrected_initial_age_seconds(facts)
     return heuristic_lifetime_seconds(facts, settings.heuristic_fraction)

@@ -1,0 +1,83 @@
+"""How long responses last, and which requests they answer, as users of a session notice it"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import time_machine
+from support.origin import answer
+
+from requests_cache import NEVER_EXPIRE
+
+START = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
+PAST = [0.001, -0.5, timedelta(seconds=-2), timedelta(seconds=-1), START - timedelta(seconds=10)]
+
+
+class TestExpirations:
+    @pytest.mark.parametrize('by', ['session', 'url', 'call'])
+    @pytest.mark.parametrize('value', PAST, ids=str)
+    def test_what_has_expired_is_there_when_the_origin_fails(self, new_session, origin, value, by):
+        settings = {'session': {'expire_after': value}, 'url': {'urls_expire_after': {'*': value}}}.get(by, {})
+        options = {'expire_after': value} if by == 'call' else {}
+        session = new_session(stale_if_error=True, backend='memory', **settings)
+        with time_machine.travel(START, tick=False) as clock:
+            origin.add('/page', body=b'first')
+            assert session.get(origin.url('/page'), **options).from_cache is False
+            clock.shift(1)
+            origin.add('/page', body=b'second')
+            assert session.get(origin.url('/page'), **options).text == 'second'
+            origin.add('/page', status=500)
+            response = session.get(origin.url('/page'), **options)
+            assert (response.status_code, response.from_cache, response.text) == (200, True, 'second')
+
+    def test_a_fraction_of_a_second_lasts_that_long(self, new_session, origin):
+        origin.add('/page')
+        session = new_session(expire_after=0.5, backend='memory')
+        with time_machine.travel(START, tick=False) as clock:
+            session.get(origin.url('/page'))
+            clock.shift(0.4)
+            assert session.get(origin.url('/page')).from_cache is True
+            clock.shift(0.2)
+            assert session.get(origin.url('/page')).from_cache is False
+
+    @pytest.mark.parametrize('by', ['url', 'call'])
+    def test_never_by_the_standard(self, new_session, origin, by):
+        origin.add('/page')
+        settings = {'urls_expire_after': {'*': NEVER_EXPIRE}} if by == 'url' else {}
+        session = new_session(cache_control='strict', backend='memory', **settings)
+        with time_machine.travel(START, tick=False) as clock:
+            session.get(origin.url('/page'), **({'expire_after': NEVER_EXPIRE} if by == 'call' else {}))
+            clock.shift(timedelta(days=365))
+            assert session.get(origin.url('/page')).from_cache is True
+
+    def test_requests_say_how_stale_or_fresh_a_response_is_to_be(self, new_session, origin):
+        origin.add('/page')
+        session = new_session(expire_after=70, backend='memory')
+
+        def get(directives):
+            return session.get(origin.url('/page'), headers={'Cache-Control': directives})
+
+        with time_machine.travel(START, tick=False) as clock:
+            session.get(origin.url('/page'))
+            assert get('only-if-cached, min-fresh=60').status_code == 200
+            clock.shift(60)
+            assert get('only-if-cached, min-fresh=60').status_code == 504
+            assert get('only-if-cached').status_code == 200
+            clock.shift(timedelta(days=100))
+            assert get('only-if-cached').status_code == 504
+            assert get('max-stale').from_cache is True
+            assert origin.hits() == 1
+
+
+@pytest.fixture
+def varying(origin):
+    """An origin that answers with the header fields of the request that it varies by"""
+
+    def handler(request):
+        names = request.path.partition('?')[2].split(',')
+        text = ' '.join(str(request.headers.get(name)) for name in names)
+        return answer(200, text, [('Vary', ', '.join(names))])
+
+    origin.default = handler
+    return origin
