@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from attrs import define, field
 from requests import PreparedRequest, Response
 
 from ..models.base import RichMixin
+from ..models.request import CachedRequest
 from ..models.response import CachedResponse
 from .decision import decide_read, decide_store, response_lifetime
 from .directives import NO_DIRECTIVES, CacheDirectives
@@ -22,7 +24,7 @@ from .request import METHOD_OVERRIDE_HEADERS as _METHOD_OVERRIDE_HEADERS
 from .request import RequestPolicy, request_policy
 from .settings import CacheSettings, KeyCallback
 from .validation import updated_headers
-from .vary import match_variant
+from .vary import SameKey, match_variant
 from .verdicts import Fetch, GatewayTimeout, Store, UseAndRefresh, Validate
 
 METHOD_OVERRIDE_HEADERS = list(_METHOD_OVERRIDE_HEADERS)
@@ -114,7 +116,11 @@ class CacheActions(RichMixin):
         """Take in what is stored for the request"""
         stored = cached_response
         if stored is not None and self._request is not None:
-            variant = match_variant(self._request.headers, stored, self._settings.ignored_parameters)
+            same_key = None
+            if create_key is not None and self._settings.key_fn is not None:
+                same_key = _comparer(self._request, partial(create_key, **key_kwargs))
+            ignored = self._settings.ignored_parameters
+            variant = match_variant(self._request.headers, stored, ignored, same_key=same_key)
             if not variant.matches:
                 stored = None
                 if variant.secondary_names and create_key is not None:
@@ -154,3 +160,12 @@ class CacheActions(RichMixin):
         if self._policy is None:
             raise ValueError('CacheActions knows of no request; make it with CacheActions.from_request()')
         return self._policy
+
+
+def _comparer(request: PreparedRequest, create_key: Callable[..., str]) -> SameKey:
+    """Compares a request with stored ones by the user's key function"""
+
+    def same_key(stored_request: CachedRequest, names: list[str]) -> bool:
+        return create_key(stored_request, match_headers=names) == create_key(request, match_headers=names)
+
+    return same_key

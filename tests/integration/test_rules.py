@@ -76,8 +76,38 @@ def varying(origin):
 
     def handler(request):
         names = request.path.partition('?')[2].split(',')
-        text = ' '.join(str(request.headers.get(name)) for name in names)
+        text = ' '.join(str(request.header(name)) for name in names)
         return answer(200, text, [('Vary', ', '.join(names))])
 
     origin.default = handler
     return origin
+
+
+def get(session, origin, vary, **headers):
+    names = {name.replace('_', '-'): value for name, value in headers.items()}
+    return session.get(origin.url(f'/?{vary}'), headers=names)
+
+
+class TestCodings:
+    """A cache that was recorded where a coding can be decoded hits where it cannot, as bodies are given out decoded"""
+
+    def test_they_do_not_count(self, any_session, varying):
+        vary = 'Accept-Encoding'
+        assert get(any_session, varying, vary, Accept_Encoding='gzip, zstd').from_cache is False
+        assert get(any_session, varying, vary, Accept_Encoding='gzip').text == 'gzip, zstd'
+        assert get(any_session, varying, vary, Accept_Encoding='identity').from_cache is True
+        assert varying.hits() == 1
+
+    def test_other_fields_count_beside_them(self, any_session, varying):
+        vary = 'Accept-Encoding,Accept'
+        for coding in ('zstd', 'gzip'):
+            assert get(any_session, varying, vary, Accept='a', Accept_Encoding=coding).text == 'zstd a'
+            assert get(any_session, varying, vary, Accept='b', Accept_Encoding=coding).text == 'zstd b'
+        assert varying.hits() == 2
+
+    def test_they_count_by_the_standard(self, new_session, varying):
+        session = new_session(cache_control='strict', expire_after=60, backend='memory')
+        vary = 'Accept-Encoding'
+        assert get(session, varying, vary, Accept_Encoding='gzip, zstd').from_cache is False
+        assert get(session, varying, vary, Accept_Encoding='ZSTD;q=1,gzip').from_cache is True
+        assert get(session, varying, vary, Accept_Encoding='gzip').from_cache is False

@@ -83,6 +83,19 @@ def test_other_variant():
     assert made.vary_cache_key is None
 
 
+@pytest.mark.parametrize(('accept', 'found'), [('a', True), ('A', True), ('b', False)])
+def test_variants_by_the_users_key_function(accept, found):
+    def create_key(request, match_headers):
+        return ','.join(f'{name}={request.headers[name].lower()}' for name in match_headers)
+
+    cached = stored(Vary='Accept')
+    cached.request = CachedRequest(headers=CaseInsensitiveDict(Accept='a'))
+    made = actions(CacheSettings(key_fn=create_key), Accept=accept)
+    made.update_from_cached_response(cached, create_key=create_key)
+    assert made.send_request is not found
+    assert made.vary_cache_key == (None if found else f'accept={accept}')
+
+
 def test_new_response():
     made = actions(CacheSettings(cache_control=True))
     made.update_from_response(response(**{'Cache-Control': 'max-age=60'}))

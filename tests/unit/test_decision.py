@@ -21,7 +21,7 @@ from requests_cache.policy.freshness import (
 )
 from requests_cache.policy.request import RequestOptions, request_policy
 from requests_cache.policy.validation import conditions, has_validator, updated_fields, updated_headers
-from requests_cache.policy.vary import match_variant
+from requests_cache.policy.vary import MATCH, Variant, match_variant
 from requests_cache.policy.verdicts import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
@@ -345,9 +345,9 @@ class TestVary:
     def request(self, **headers):
         return CachedRequest(method='GET', url=URL, headers=CaseInsensitiveDict(headers))
 
-    def match(self, vary, now, before, ignored=(), **kwargs):
+    def match(self, vary, now, before, ignored=(), by_the_standard=False, same_key=None, **kwargs):
         response = stored(headers={'Vary': vary} if vary else {}, request=self.request(**before), **kwargs)
-        return match_variant(CaseInsensitiveDict(now), response, ignored)
+        return match_variant(CaseInsensitiveDict(now), response, ignored, by_the_standard, same_key)
 
     def test_no_vary(self):
         assert self.match(None, {'Accept': 'a'}, {'Accept': 'b'}).matches
@@ -361,6 +361,21 @@ class TestVary:
         assert (different.matches, different.secondary_names) == (False, ('accept', 'x'))
         assert not self.match('Accept', {}, {'Accept': 'b'}).matches
         assert not self.match('Accept', {'Accept': 'b'}, {}).matches
+
+    @pytest.mark.parametrize('now', [{}, {'Accept-Encoding': 'gzip'}, {'Accept-Encoding': 'gzip, zstd;q=0'}])
+    def test_codings_do_not_count(self, now):
+        before = {'Accept-Encoding': 'gzip, deflate, br, zstd'}
+        assert self.match('Accept-Encoding', now, before).matches
+        assert self.match('accept-encoding,Accept', {**now, 'Accept': 'a'}, {**before, 'Accept': 'a'}).matches
+        variant = self.match('Accept, Accept-Encoding', {**now, 'Accept': 'b'}, {**before, 'Accept': 'a'})
+        assert variant == Variant(False, ('accept',), earlier_names=('accept', 'accept-encoding'))
+        assert not self.match('Accept-Encoding, *', before, before).matches
+
+    def test_codings_count_by_the_standard(self):
+        before = {'Accept-Encoding': 'gzip, zstd'}
+        assert self.match('Accept-Encoding', {'Accept-Encoding': 'ZSTD;q=1,gzip'}, before, by_the_standard=True).matches
+        variant = self.match('Accept-Encoding', {'Accept-Encoding': 'gzip'}, before, by_the_standard=True)
+        assert variant == Variant(False, ('accept-encoding',))
 
     @pytest.mark.parametrize('vary', ['*', 'Accept, *', ' * '])
     def test_star_never_matches(self, vary):
@@ -382,6 +397,37 @@ class TestVary:
         for name, value in (('Cookie', 'id=REDACTED; a=1'), ('Referer', 'http://a/?api_key=REDACTED')):
             assert not self.match(name, {name: value}, {name: value}).matches
         assert self.match('Accept', {'Accept': 'a', 'Cookie': 'id=1'}, {'Accept': 'a', 'Cookie': 'id=REDACTED'}).matches
+
+    @pytest.mark.parametrize('by_the_standard', [False, True])
+    def test_the_users_key_function_decides(self, by_the_standard):
+        asked = []
+
+        def same_key(request, names):
+            asked.append((request.headers['Accept'], names))
+            return request.headers['Accept'] == 'same'
+
+        options = {'by_the_standard': by_the_standard, 'same_key': same_key}
+        now = {'Accept': 'b', 'Accept-Encoding': 'gzip', 'Cookie': 'a=1'}
+        before = {'Accept': 'same', 'Accept-Encoding': 'zstd'}
+        assert self.match('Cookie, Accept, Accept-Encoding', now, before, **options) == MATCH
+        other = self.match('Accept, Accept-Encoding', now, {'Accept': 'other'}, **options)
+        assert other == Variant(False, ('accept', 'accept-encoding'))
+        assert self.match(None, now, before, **options) == MATCH
+        assert asked == [('same', ['accept', 'accept-encoding', 'cookie']), ('other', ['accept', 'accept-encoding'])]
+
+    def test_what_no_key_function_can_tell(self):
+        def same_key(request, names):
+            raise AssertionError('not to be asked')
+
+        assert self.match('Accept, *', {}, {}, same_key=same_key) == Variant(False)
+        now = {'Authorization': 'x'}
+        before = {'Authorization': 'REDACTED'}
+        assert self.match('Authorization', now, before, ['authorization'], same_key=same_key) == Variant(False)
+
+    def test_the_key_function_is_asked_about_the_first_of_several_requests(self):
+        hop = stored(headers={'Vary': 'Accept'}, request=self.request(Accept='first'))
+        response = stored(request=self.request(Accept='last'), history=[hop])
+        assert match_variant({}, response, (), same_key=lambda r, names: r.headers['Accept'] == 'first').matches
 
     def test_redirects_count(self):
         hop = stored(headers={'Vary': 'Accept'}, request=self.request(Accept='a'))
