@@ -13,7 +13,7 @@ from functools import lru_cache
 from hashlib import blake2b, sha256
 from os import urandom
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlparse, urlunparse
+from urllib.parse import parse_qsl, urlencode
 
 from requests import PreparedRequest, Request, Session
 from requests.structures import CaseInsensitiveDict
@@ -40,7 +40,7 @@ from .keys.bodies import (
     to_text,
 )
 from .keys.redaction import redact_response
-from .keys.urls import canonicalize_url
+from .keys.urls import canonicalize_url, replace_query
 from .models.request import AnyPreparedRequest, AnyRequest
 
 __all__ = [
@@ -108,7 +108,7 @@ def create_key(
     body = read_body(request.body)
     url = normalize_url(request.url or '', ignored)
     head = [_text(request.method).upper(), url, 'True' if request_kwargs.get('verify', True) else '']
-    matched = _matched_headers(request.headers, ignored, match_headers) if match_headers else []
+    matched = matched_headers(request.headers, ignored, match_headers) if match_headers else []
     serializer_text = _serializer_text(serializer)
     if not body:
         return _hash(to_bytes(''.join([*head, *matched, serializer_text])))
@@ -140,12 +140,7 @@ def normalize_url(url: str, ignored_parameters: ParamList) -> str:
 def _normalize_url(url: str, ignored: tuple[str, ...]) -> str:
     if match := PLAIN_URL.fullmatch(url):
         return _normalize_plain_url(match, ignored)
-    try:
-        parts = urlparse(url)
-        url = urlunparse(parts._replace(query=normalize_params(parts.query, ignored)))
-    except ValueError:
-        pass  # not a URL that could be requested
-    return canonicalize_url(url)
+    return canonicalize_url(replace_query(url, lambda query: normalize_params(query, ignored)))
 
 
 def _normalize_plain_url(match: re.Match[str], ignored: tuple[str, ...]) -> str:
@@ -237,9 +232,10 @@ def _prepare(request: Request) -> PreparedRequest:
             stream.seek(position)
 
 
-def _matched_headers(
+def matched_headers(
     headers: Mapping[str, Any] | None, ignored: tuple[str, ...], match_headers: Iterable[str] | bool
 ) -> list[str]:
+    """The headers that count, as keys put them one after another: `name=value`, by name"""
     norm = normalize_headers(headers or {}, ignored)
     _fix_boundary(norm)
     names: Iterable[str] = norm if isinstance(match_headers, bool) else match_headers

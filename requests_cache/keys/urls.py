@@ -1,14 +1,18 @@
-"""One spelling for equivalent URLs, equal to what `url_normalize()` of url-normalize 3.0.0 gives.
+"""Taking URLs apart, and giving equivalent ones the same spelling
 
-Cache keys depend on every character of the result, so this is kept apart from whichever release of that package may be
-installed. Splitting and joining are left to `urllib.parse`. Where 3.0.0 raises, the URL (or its host) is left as it is.
+`canonicalize_url()` gives what `url_normalize()` of url-normalize 3.0.0 gives. Cache keys depend on every character of
+the result, so this is kept apart from whichever release of that package may be installed. It splits URLs as that does,
+by `urllib.parse`, which drops some characters and refuses some URLs; then the URL (or its host) is left as it is.
+`split_url()` takes any text apart without losing a character.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import NamedTuple
 from unicodedata import normalize
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlparse, urlsplit, urlunparse, urlunsplit
 
 from .._utils import lazy_pattern
 
@@ -32,6 +36,78 @@ SCHEME_SEARCH_LENGTH = 7
 PATH_SAFE = "!#$&'()*+,/:;=@[]"
 QUERY_SAFE = "!$'()*+,/:;?@[]"
 FRAGMENT_SAFE = '='
+
+# RFC 3986, appendix B, with user information apart from host and port
+_PARTS = lazy_pattern(r'(?:([^:/?#]+):)?(?://(?:([^/?#]*)@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
+
+
+class UrlParts(NamedTuple):
+    """The parts of a URL as they are written, without the delimiters; None is absent
+
+    Args:
+        scheme: Without the colon
+        userinfo: User and password, before the last `@` of the authority
+        location: Host and port
+        path: Everything up to the query; it can be empty, but not absent
+        query: Without the question mark
+        fragment: Without the hash sign
+    """
+
+    scheme: str | None
+    userinfo: str | None
+    location: str | None
+    path: str
+    query: str | None
+    fragment: str | None
+
+    def join(self) -> str:
+        """The URL again"""
+        return ''.join(
+            (
+                '' if self.scheme is None else f'{self.scheme}:',
+                '' if self.location is None else '//',
+                '' if self.userinfo is None else f'{self.userinfo}@',
+                self.location or '',
+                self.path,
+                '' if self.query is None else f'?{self.query}',
+                '' if self.fragment is None else f'#{self.fragment}',
+            )
+        )
+
+
+def split_url(url: str) -> UrlParts:
+    """Split any text as a URL; nothing is lost, checked or unified"""
+    match = _PARTS.fullmatch(url)
+    return UrlParts(*match.groups()) if match else UrlParts(None, None, None, url, None, None)
+
+
+def replace_query(url: str, replace: Callable[[str], str]) -> str:
+    """A URL with its query replaced by what a function makes of it; the URL itself if it is none that can be split"""
+    try:
+        parts = urlparse(url)
+        return urlunparse(parts._replace(query=replace(parts.query)))
+    except ValueError:
+        return url
+
+
+def remove_dot_segments(path: str, merge_slashes: bool = False) -> str:
+    """Resolve `.` and `..` in an absolute path (RFC 3986, section 5.2.4)
+
+    Args:
+        path: An absolute path. The first segment of any other is kept like the empty one before the first slash.
+        merge_slashes: Drop empty segments, which are segments like others by RFC 3986; only a final slash stays
+    """
+    segments = path.split('/')
+    kept: list[str] = []
+    for segment in segments:
+        if segment == '..':
+            if len(kept) > 1:
+                kept.pop()
+        elif segment != '.' and (segment or not kept or not merge_slashes):
+            kept.append(segment)
+    if segments[-1] in ('.', '..') or (merge_slashes and not segments[-1]):
+        kept.append('')
+    return '/'.join(kept)
 
 
 def canonicalize_url(url: str) -> str:
@@ -106,22 +182,7 @@ def _idna_encode(host: str) -> str:
 
 def _canonical_path(path: str, scheme: str) -> str:
     path = _requote(path, PATH_SAFE)
-    return _resolve_dot_segments(path) if scheme in HIERARCHICAL_SCHEMES else path
-
-
-def _resolve_dot_segments(path: str) -> str:
-    """Resolve `.` and `..` and merge slashes; unlike RFC 3986, section 5.2.4, `..` never removes a leading segment"""
-    segments = path.split('/')
-    resolved: list[str] = []
-    for segment in segments:
-        if segment == '..':
-            if len(resolved) > 1:
-                resolved.pop()
-        elif segment != '.' and (segment or not resolved):
-            resolved.append(segment)
-    if segments[-1] in ('', '.', '..'):
-        resolved.append('')
-    return '/'.join(resolved)
+    return remove_dot_segments(path, merge_slashes=True) if scheme in HIERARCHICAL_SCHEMES else path
 
 
 def _canonical_query(query: str) -> str:
