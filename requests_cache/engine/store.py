@@ -136,7 +136,7 @@ class Store:
         if url is None or stored_url is None or self.keys_are_the_users:
             return True
         ignored = self._settings.ignored_parameters
-        return same_target(url, stored_url, ignored, not stored._http_version, self._exact_query)
+        return same_target(url, stored_url, ignored, stored._is_of_1x, self._exact_query)
 
     def part_keys(self, key: str) -> list[str]:
         """Keys of the parts that are stored of a response, by its key"""

@@ -115,6 +115,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are
     # repeated
     _http_version = 0
+    # It was first stored by 1.x, which normalises URLs, and perhaps rewritten since
+    _is_of_1x = False
     _header_fields: HeaderFields | None = None
     # By the standard: a name that the variants of one resource share
     _generation = ''
@@ -250,10 +252,13 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()
-        return {k: v for k, v in self.__dict__.items() if k not in _OF_ONE_OBJECT}
+        state = {k: v for k, v in self.__dict__.items() if k not in _OF_ONE_OBJECT}
+        return state if self._is_of_1x else {**state, '_http_version': self._http_version}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update({k: v for k, v in state.items() if k != '_content_consumed'})
+        if '_http_version' not in state:
+            self.__dict__['_is_of_1x'] = True
 
     def __str__(self) -> str:
         created, expires = format_datetime(self.created_at), format_datetime(self.expires)

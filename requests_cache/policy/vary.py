@@ -76,7 +76,7 @@ def match_variant(
         return MATCH if same_key(stored_request, sorted_names) else Variant(False, tuple(sorted_names))
     if 'cookie' in names and _cookies(headers) != _cookies(stored_request.headers):
         return MISMATCH
-    stored_values = [stored_request.headers.get(name) for name in names]
+    stored_values = [stored_request.header(name) for name in names]
     # Mostly they are the same to the letter, which is seen much faster
     if stored_values == [headers.get(name) for name in names] or _is_same(
         headers, stored_request.headers, names - {'cookie'}, by_the_standard

@@ -4,7 +4,8 @@ What a record holds, and in which order, is what 1.3.x writes, so that either ve
 that only this version knows stand beside the old ones, where 1.3.x passes over them:
 
     checksum            CRC-32 of the body as stored in `_content`
-    http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1)
+    http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1), 0 if it is not known; absent
+                        only from what 1.x stored first, with a normalised URL
     header_fields       [name, value] of each header field in order, if a name is repeated
     cookie_attributes   all attributes of the response's cookies
     generation          name that the variants of one resource share, by the standard
@@ -88,10 +89,11 @@ def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
         'header_fields': [list(f) for f in response._header_fields or ()],
         'headers': dict(response.headers),
         'generation': response._generation,
-        'http_version': response._http_version,
         'request': _request_record(response.request, form),
     }
     record.update({name: value for name, value in optional.items() if value})
+    if not response._is_of_1x:
+        record['http_version'] = response._http_version
     record.update({n: v for n in ('encoding', 'reason', 'url') if (v := getattr(response, n)) is not None})
     return record
 
@@ -168,6 +170,8 @@ def _build(record: Any) -> CachedResponse:
     )
     if 'http_version' in record:
         response.__dict__['_http_version'] = _to_int(record['http_version'])
+    else:
+        response.__dict__['_is_of_1x'] = True
     if record.get('generation'):
         response.__dict__['_generation'] = _checked('generation', record['generation'], str)
     if record.get('header_fields'):
@@ -192,6 +196,8 @@ def _build_intact(record: IntactRecord) -> CachedResponse:
         _http_version=record.get('http_version', 0),
         _generation=record.get('generation', ''),
     )
+    if 'http_version' not in record:
+        response.__dict__['_is_of_1x'] = True
     if 'header_fields' in record:
         response.__dict__['_header_fields'] = tuple((name, value) for name, value in record['header_fields'])
     return response

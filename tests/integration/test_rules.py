@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from io import BytesIO
 
 import pytest
 import time_machine
+from requests import Response
+from requests.adapters import BaseAdapter
 from support.origin import answer
+from urllib3 import HTTPResponse
 
 from requests_cache import NEVER_EXPIRE
 
@@ -111,3 +115,32 @@ class TestCodings:
         assert get(session, varying, vary, Accept_Encoding='gzip, zstd').from_cache is False
         assert get(session, varying, vary, Accept_Encoding='ZSTD;q=1,gzip').from_cache is True
         assert get(session, varying, vary, Accept_Encoding='gzip').from_cache is False
+
+
+class WithoutVersion(BaseAdapter):
+    """Answers with the URL that was asked for, and without an HTTP version, as adapters for tests do"""
+
+    def send(self, request, **kwargs):
+        response = Response()
+        response.status_code, response.url, response.request = 200, request.url, request
+        response._content = request.url.encode()
+        response.raw = HTTPResponse(BytesIO(), preload_content=False)
+        return response
+
+    def close(self):
+        pass
+
+
+class TestAdapters:
+    @pytest.mark.parametrize(
+        'options',
+        [{'backend': 'sqlite'}, {'backend': 'filesystem', 'serializer': 'json'}, {'backend': 'memory'}],
+        ids=str,
+    )
+    def test_urls_of_a_response_without_an_http_version_are_compared(self, new_session, options):
+        session = new_session(**options)
+        session.mount('http://', WithoutVersion())
+        for url in ('http://host/a//b', 'http://host/a/b', 'http://host/?a=', 'http://host/'):
+            assert session.get(url).text == url
+            hit = session.get(url)
+            assert (hit.from_cache, hit.text, hit.raw.version) == (True, url, 0)

@@ -56,6 +56,13 @@ class TestRequest:
         request = CachedRequest.from_request(requests.PreparedRequest())
         assert (request.method, request.body, dict(request.headers)) == (None, b'', {})
 
+    def test_single_header_fields(self):
+        request = CachedRequest._from_record({'headers': {'Accept': 'a', 'X-Other': 'b'}})
+        assert [request.header(name) for name in ('accept', 'x-other', 'x')] == ['a', 'b', None]
+        assert 'headers' not in request.__dict__
+        assert request.headers == {'accept': 'a', 'x-other': 'b'}
+        assert [request.header(name) for name in ('accept', 'x')] == ['a', None]
+
 
 class TestResponse:
     def test_from_response(self):

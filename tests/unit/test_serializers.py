@@ -104,6 +104,18 @@ class TestRoundTrips:
         assert other.raw.headers.getlist('set-cookie') == ['a=1', 'b=2']
         assert other.raw.version == 11
 
+    @pytest.mark.parametrize('name', EVERY_SERIALIZER)
+    def test_entries_are_told_from_those_of_1x(self, name):
+        """Also where an adapter gives no HTTP version, and where one of 1.x has been written again"""
+        pipeline = serializer(name)
+        ours = pipeline.loads(pipeline.dumps(response(history=[response()])))
+        assert (ours._is_of_1x, ours.history[0]._is_of_1x, ours.raw.version) == (False, False, 0)
+        of_1x = response()
+        of_1x._is_of_1x = True
+        for _ in range(2):
+            of_1x = pipeline.loads(pipeline.dumps(of_1x))
+            assert of_1x._is_of_1x is True
+
     @given(
         content=st.binary(),
         headers=st.dictionaries(st.text('abcXYZ-', min_size=1), st.text(st.characters(codec='latin-1'))),
@@ -138,7 +150,7 @@ class TestRoundTrips:
         record = dict_serializer.dumps(response())
         assert list(record) == [
             '_content', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason', 'request',
-            'status_code', 'url', 'checksum',
+            'status_code', 'url', 'checksum', 'http_version',
         ]  # fmt: skip
         assert record['created_at'] == '2026-01-02T03:04:05.678000+00:00'
         assert (record['elapsed'], record['_content'], record['request']['body']) == (1.5, b'body', b'\x00\xff')
