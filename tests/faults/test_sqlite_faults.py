@@ -303,6 +303,24 @@ class TestNoRoom:
             assert_is_whole(session, file)
             session.close()
 
+    @pytest.mark.parametrize('room', [128 * 1024, 512 * 1024])
+    @pytest.mark.parametrize('filled_by_others', [False, True])
+    def test_clearing_makes_room(
+        self, filled_by_others: bool, room: int, options: Any, file: Path, new_session: SessionFactory, site: Origin
+    ) -> None:
+        for i in range(30):
+            site.add(f'/{i}', body=os.urandom(20_000))
+        with small_disk(file.parent, room), new_session(**options) as session:
+            for i in range(30):
+                session.get(site.url(f'/{i}'))
+            if filled_by_others:
+                with suppress(OSError), open(file.parent / 'other', 'wb', buffering=0) as other:
+                    while True:
+                        other.write(b'x' * 512)
+            session.cache.clear()
+            assert [session.get(site.url('/1')).from_cache for _ in range(2)] == [False, True]
+            assert_is_whole(session, file)
+
 
 def assert_is_whole(session: CachedSession, file: Path) -> None:
     session.close()

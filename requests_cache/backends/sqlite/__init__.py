@@ -22,6 +22,7 @@ from ..paths import StrOrPath
 from ..rekey import copy_entries
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
+from .errors import is_full
 from .storage import CopyTarget, TableStorage
 from .table import Table
 
@@ -216,7 +217,7 @@ class SQLiteCache(BaseCache):
         else:
             super()._prune_redirects()
 
-    def _vacuum(self, removed: int = 0) -> None:
+    def _vacuum(self, removed: int) -> None:
         try:
             self.responses.vacuum_if_worthwhile(removed)
         except BackendError as e:  # what was asked for is done; this can wait for the next time
@@ -275,7 +276,17 @@ class SQLiteCache(BaseCache):
             logger.exception('Could not clear the cache; making a new database')
             self._make_anew(e)
         else:
-            self._vacuum()
+            self._give_back_space()
+
+    def _give_back_space(self) -> None:
+        """After everything was deleted: what is not needed may be all that a full disk has"""
+        try:
+            self.responses.vacuum_if_worthwhile(0)
+        except BackendError as e:
+            logger.info('Unused space was not given back: %s', e)
+            if is_full(e.__cause__):
+                with suppress(BackendError):  # not removed, as it holds more than the cache
+                    self._make_anew(e)
 
     def _make_anew(self, reason: Exception) -> None:
         self.close()

@@ -11,6 +11,7 @@ __all__ = [
     'Error',
     'OperationalError',
     'backend_error',
+    'is_full',
     'is_locked',
     'is_locked_at_once',
     'is_stale',
@@ -52,6 +53,11 @@ def is_unwritable(error: BaseException) -> bool:
     """Whether a file, or one beside it, cannot be written to"""
     text = str(error).lower()
     return isinstance(error, OperationalError) and ('readonly database' in text or 'unable to open' in text)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether there is no room on the disk"""
+    return isinstance(error, Error) and 'disk is full' in str(error)
 
 
 def is_stale(error: BaseException) -> bool:

@@ -21,6 +21,7 @@ from .table import (
     overwriting,
     to_column,
     unpack,
+    vacuum,
 )
 
 COPY_CHUNK_SIZE = 200
@@ -274,7 +275,7 @@ class TableStorage(BaseStorage[str, Any]):
     def vacuum(self) -> None:
         """Give unused space of the database back to the system; not possible within a transaction"""
         if not self._active_transaction:
-            self._database.read(lambda connection: connection.execute('VACUUM'))
+            self._database.read(vacuum)
 
     def vacuum_if_worthwhile(self, removed: int) -> None:
         """The same, unless the file is large and little of it is unused now that so many entries were removed"""

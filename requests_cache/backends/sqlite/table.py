@@ -259,6 +259,20 @@ def delete_expired(connection: Connection, table: Table, now_seconds: int, overw
         return connection.execute(table.delete_expired, (now_seconds,)).rowcount
 
 
+def vacuum(connection: Connection) -> None:
+    """Give unused space back to the system, that of the write-ahead log included; not possible within a transaction"""
+    # Before as well, as the new pages go to the log, and the disk may be full
+    _truncate_log(connection)
+    connection.execute('VACUUM')
+    _truncate_log(connection)
+
+
+def _truncate_log(connection: Connection) -> None:
+    """Write the write-ahead log, if there is one, to the database, and cut it off, unless others are using it"""
+    with _set(connection, 'busy_timeout', 0):
+        connection.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()
+
+
 def is_worth_vacuuming(connection: Connection, table: Table, removed: int) -> bool:
     """Whether the table is empty, or the database small, or rewriting it would free at least a quarter of its file
 
