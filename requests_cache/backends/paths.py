@@ -1,7 +1,8 @@
-"""Where local caches live"""
+"""Where local caches live, and what keeps one from being used there"""
 
 from __future__ import annotations
 
+import errno
 import os
 from logging import getLogger
 from pathlib import Path
@@ -9,10 +10,13 @@ from tempfile import gettempdir
 
 StrOrPath = Path | str
 logger = getLogger(__name__)
+_DISK_FULL = {errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
 
 def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
     """The absolute path of a cache, whose parent directories are made
+
+    For a user without a home directory, as in some containers, the one for temporary files takes its place.
 
     Args:
         db_path: A path; `~` stands for the home directory
@@ -23,11 +27,9 @@ def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bo
         FileExistsError: One of the parent directories is a file
         PermissionError: The path lies among temporary files, and somebody else owns what is there
     """
-    path = Path(db_path).expanduser()
+    path = _expanded(Path(db_path))
     if use_cache_dir:
-        from platformdirs import user_cache_dir
-
-        path = Path(user_cache_dir()) / path
+        path = _user_cache_dir() / path
     elif use_temp and not path.is_absolute():
         root = Path(gettempdir())
         path = root / path
@@ -37,13 +39,39 @@ def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bo
     return path
 
 
+def _expanded(path: Path) -> Path:
+    """The path with the home directory in place of `~`"""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return Path(_instead_of_home(), *path.parts[1:])
+
+
+def _user_cache_dir() -> Path:
+    from platformdirs import user_cache_dir
+
+    try:
+        return _expanded(Path(user_cache_dir()))
+    except RuntimeError:
+        return _instead_of_home()
+
+
+def _instead_of_home() -> Path:
+    root = Path(gettempdir(), f'requests-cache-{_user_id()}')
+    logger.warning('This user has no home directory, so the cache is kept in %s; give a path, or set HOME', root)
+    # First made, then checked: nobody else can replace it from then on
+    _make_directory(root)
+    check_owner(root, root.parent)
+    return root
+
+
 def make_parents(path: Path) -> None:
     """Make the directories that a path lies in; those that are missing can be read by their owner only
 
     Raises:
         FileExistsError: One of them is a file
     """
-    if path.parent.is_dir():
+    if os.path.isdir(path.parent):  # the method of a path raises an error where one may not look
         return
     for parent in reversed(path.parents):
         _make_directory(parent)
@@ -53,7 +81,7 @@ def _make_directory(path: Path) -> None:
     try:
         os.mkdir(path, 0o700)
     except FileExistsError:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise FileExistsError(
                 f'Parent path exists and is not a directory: {path}. Either delete the file or choose a different path.'
             ) from None
@@ -79,3 +107,60 @@ def check_owner(path: Path, root: Path) -> None:
             continue
         if owner != os.geteuid():
             raise PermissionError(f'{part} belongs to another user (ID {owner}), so no cache is kept there')
+
+
+def explanation(path: Path, error: BaseException) -> str:
+    """Why a file cannot be used and what to do about it, to follow the text of an error; empty if that is unknown
+
+    Args:
+        path: The file
+        error: What was raised when it was used
+    """
+    if getattr(error, 'errno', None) in _DISK_FULL or 'disk is full' in str(error):
+        return ': there is no room on the disk; make some, or give another path'
+    try:
+        reason = _obstacle(path)
+        in_temp = Path(gettempdir()) in path.parents
+    except OSError:
+        return ''
+    return f': {reason}; {"" if in_temp else "set use_temp=True, or "}give another path' if reason else ''
+
+
+def _obstacle(path: Path) -> str | None:
+    """What keeps this process from reading, writing or making a file; functions that raise no errors look for it"""
+    folder = next(p for p in path.parents if os.path.exists(p))
+    if not os.path.isdir(folder):
+        return f'{folder} is not a directory'
+    if not _may(folder, os.X_OK):
+        return f'this user (ID {_user_id()}) has no access to the directory {folder}'
+    if folder != path.parent:
+        reason = _why_read_only(folder)
+        return f'the directory {path.parent} is missing, and cannot be made: {reason}' if reason else None
+    return (_obstacle_in_place(path) if os.path.lexists(path) else None) or _why_read_only(folder)
+
+
+def _obstacle_in_place(path: Path) -> str | None:
+    if os.path.isdir(path):
+        return 'it is a directory'
+    if not os.path.exists(path):
+        return 'it is a symbolic link to nothing'
+    if not os.path.isfile(path):
+        return 'it is not a regular file'
+    if not _may(path, os.R_OK):
+        return f'this user (ID {_user_id()}) may not read it'
+    return _why_read_only(path)
+
+
+def _why_read_only(path: Path) -> str | None:
+    if hasattr(os, 'statvfs') and os.statvfs(path).f_flag & os.ST_RDONLY:
+        return f'{path} is on a read-only file system'
+    kind = 'directory' if os.path.isdir(path) else 'file'
+    return None if _may(path, os.W_OK) else f'the {kind} {path} is read-only for this user (ID {_user_id()})'
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _user_id() -> int | str:
+    return os.geteuid() if hasattr(os, 'geteuid') else os.environ.get('USERNAME', 'unknown')

@@ -22,9 +22,10 @@ class FaultLog:
     def report(self, operation: str, error: Exception) -> None:
         """Report that an operation failed; the request goes on without it"""
         token = object()
-        text = f'{type(error).__name__}: {error}'
+        text = f'{type(error).__name__}: {" ".join(str(error).split())}'
         if self._open.setdefault(operation, {}).setdefault(_cause(error), token) is token:
-            logger.warning('Unable to %s the cache, requests go on without it: %s', operation, text, exc_info=error)
+            logger.warning('Unable to %s the cache, requests go on without it: %s', operation, text)
+            logger.debug('Unable to %s the cache', operation, exc_info=error)
         else:
             logger.debug('Unable to %s the cache: %s', operation, text)
 

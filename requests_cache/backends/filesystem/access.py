@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from ...exceptions import BackendError
+from ..paths import explanation
 from ..sqlite.connection import SUFFIXES
 from .names import temp_file
 
@@ -27,7 +28,12 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as e:
-        raise BackendError(f'Could not {action} {path}: {e}') from e
+        raise storage_error(action, path, e) from e
+
+
+def storage_error(action: str, path: Path, error: OSError) -> BackendError:
+    """The exception of this package that stands for one of the operating system, and says why and what to do"""
+    return BackendError(f'Could not {action} {path}: {error.strerror or error}{explanation(path, error)}')
 
 
 def make_directory(path: Path) -> None:

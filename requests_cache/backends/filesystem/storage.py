@@ -25,6 +25,7 @@ from .access import (
     read_file,
     remove_file,
     replace_file,
+    storage_error,
     storage_errors,
 )
 from .names import (
@@ -87,7 +88,8 @@ class FileDict(BaseStorage[str, Any]):
         try:
             make_directory(self.cache_dir)
         except OSError as e:
-            logger.warning('The cache directory cannot be made: %s', e)
+            # Its use will show, and say so if it matters
+            logger.debug('The cache directory cannot be made: %s', e)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._locks_reads:
@@ -122,7 +124,7 @@ class FileDict(BaseStorage[str, Any]):
         except FileNotFoundError:
             raise KeyError(key) from None
         except OSError as e:
-            raise BackendError(f'Could not read {path}: {e}') from e
+            raise storage_error('read', path, e) from e
         return self.deserialize(key, self._content(data))
 
     def _content(self, data: bytes) -> str | bytes:

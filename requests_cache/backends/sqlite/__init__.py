@@ -273,7 +273,8 @@ class SQLiteCache(BaseCache):
         except BackendUnavailableError:
             raise
         except Exception as e:
-            logger.exception('Could not clear the cache; making a new database')
+            logger.warning('Could not clear the cache, so its database is made anew: %s', e)
+            logger.debug('Could not clear the cache', exc_info=e)
             self._make_anew(e)
         else:
             self._give_back_space()

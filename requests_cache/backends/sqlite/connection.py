@@ -201,7 +201,8 @@ class Connector:
             raise self._in_use()
 
     def _in_use(self) -> BackendUnavailableError:
-        error = BackendUnavailableError(f'SQLite database {self.path}: in use by another thread')
+        wait = f'longer than {self._lock_seconds:g} s; set a longer busy_timeout'
+        error = BackendUnavailableError(f'SQLite database {self.path}: another thread has used it for {wait}')
         error.__cause__ = TimeoutError()
         return error
 
@@ -316,7 +317,7 @@ def create_file(path: Path, temp_root: Path | None = None) -> None:
     """
     # Closing a file takes away all locks that the process has on it, so nobody may have opened it as a database by then
     with _creating:
-        if not path.exists():
+        if not os.path.exists(path):
             make_parents(path)
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))

@@ -85,7 +85,7 @@ class Database(Connector):
             else:
                 prepare(self.connection, self.tables)
             return 0
-        raise backend_error(error, self.path) from error
+        raise backend_error(error, self.path, self.timeout_seconds) from error
 
     def _attempt(self, action: Callable[[Connection], T], attempts: _Attempts, keep_lock: bool = False) -> T:
         """Call a function until it does not fail or there is no hope that it will not"""
@@ -168,7 +168,7 @@ class Database(Connector):
                 pause = self._pause_before_writing_again(e, attempts)
                 self._end(connection, commit=False)
                 if pause is None:
-                    raise backend_error(e, self.path) from e
+                    raise backend_error(e, self.path, self.timeout_seconds) from e
                 sleep(pause)
             except BaseException:
                 self._end(connection, commit=False)
@@ -231,7 +231,7 @@ class Database(Connector):
         except Error as e:
             self._roll_back_or_close(connection)
             if commit:
-                raise backend_error(e, self.path) from e
+                raise backend_error(e, self.path, self.timeout_seconds) from e
         finally:
             self.lock.release()
 

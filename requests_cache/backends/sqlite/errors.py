@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from ...exceptions import BackendError, BackendUnavailableError
+from ..paths import explanation
 
 __all__ = [
     'DRIVER_ERRORS',
@@ -31,12 +33,30 @@ _STALE = (
 )  # fmt: skip
 
 
-def backend_error(error: BaseException, path: Any) -> BackendError:
-    """The exception of this package that stands for one of the driver"""
+def backend_error(error: BaseException, path: Any, seconds: float | None = None) -> BackendError:
+    """The exception of this package that stands for one of the driver, and says why and what to do
+
+    Args:
+        error: What the driver raised
+        path: The database
+        seconds: How long it waits for locks
+    """
     text = str(error).lower()
     unavailable = isinstance(error, OSError) or any(part in text for part in _UNAVAILABLE)
     kind = BackendUnavailableError if unavailable else BackendError
-    return kind(f'SQLite database {path}: {error}')
+    return kind(f'SQLite database {path}: {error}{_why(error, path, seconds)}')
+
+
+def _why(error: BaseException, path: Any, seconds: float | None) -> str:
+    text = str(error).lower()
+    if 'locked' in text:
+        waited = '' if seconds is None else f' for longer than the busy_timeout of {seconds:g} s'
+        return f': another connection uses it{waited}; set a longer one, or wal=True'
+    if 'not a database' in text:
+        return ': the file is of another kind, and was left as it is; give another path'
+    if 'malformed' in text:
+        return ': the file is damaged; clear() makes it anew'
+    return explanation(path, error) if isinstance(path, Path) else ''
 
 
 def is_locked(error: BaseException) -> bool:
