@@ -13,6 +13,7 @@ from typing import Any
 from attrs import define, field
 from requests import PreparedRequest, Response
 
+from .._utils import assert_never
 from ..models.base import RichMixin
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
@@ -25,7 +26,7 @@ from .request import RequestPolicy, request_policy
 from .settings import CacheSettings, KeyCallback
 from .validation import updated_headers
 from .vary import SameKey, match_variant
-from .verdicts import Fetch, GatewayTimeout, Store, UseAndRefresh, Validate
+from .verdicts import Fetch, GatewayTimeout, ReadDecision, Store, Use, UseAndRefresh, Validate
 
 METHOD_OVERRIDE_HEADERS = list(_METHOD_OVERRIDE_HEADERS)
 
@@ -126,13 +127,23 @@ class CacheActions(RichMixin):
                 if variant.secondary_names and create_key is not None:
                     match_headers = list(variant.secondary_names)
                     self.vary_cache_key = create_key(self._request, match_headers=match_headers, **key_kwargs)
-        decision = decide_read(self._require_policy(), stored, utcnow())
-        self.error_504 = isinstance(decision, GatewayTimeout)
-        self.send_request = isinstance(decision, Fetch) and stored is None
-        self.resend_request = isinstance(decision, Validate) or (isinstance(decision, Fetch) and stored is not None)
-        self.resend_async = isinstance(decision, UseAndRefresh)
-        if isinstance(decision, (Validate, UseAndRefresh)):
-            self._validation_headers = decision.conditions
+        self._take_in(decide_read(self._require_policy(), stored, utcnow()), stored is not None)
+
+    def _take_in(self, decision: ReadDecision, is_stored: bool) -> None:
+        self.error_504 = self.send_request = self.resend_request = self.resend_async = False
+        match decision:
+            case Use():
+                pass
+            case UseAndRefresh(_, conditions):
+                self.resend_async, self._validation_headers = True, conditions
+            case Validate(_, conditions):
+                self.resend_request, self._validation_headers = True, conditions
+            case Fetch():
+                self.resend_request, self.send_request = is_stored, not is_stored
+            case GatewayTimeout():
+                self.error_504 = True
+            case _:
+                assert_never(decision)
 
     def update_from_response(self, response: Response) -> None:
         """Take in the new response: whether to store it, and until when"""

@@ -21,7 +21,7 @@ from requests_cache.policy.freshness import (
 )
 from requests_cache.policy.request import RequestOptions, request_policy
 from requests_cache.policy.validation import conditions, has_validator, updated_fields, updated_headers
-from requests_cache.policy.vary import MATCH, Variant, match_variant
+from requests_cache.policy.vary import MATCH, Variant, has_same_fields, match_variant
 from requests_cache.policy.verdicts import DoNotStore, Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
@@ -437,8 +437,20 @@ class TestVary:
         plain = stored(request=self.request(), history=[stored(request=self.request())])
         assert match_variant({'Accept': 'b'}, plain, None).matches
 
+    @pytest.mark.parametrize(('now', 'same'), [({'Accept': 'B,a'}, True), ({'Accept': 'a'}, False), ({}, False)])
+    def test_fields_that_other_variants_vary_by(self, now, same):
+        response = stored(request=self.request(Accept='a, b', X='1'))
+        assert has_same_fields(CaseInsensitiveDict(now), response, ['accept', 'y']) is same
+
 
 class TestValidation:
+    def test_the_end_of_a_chain_of_redirects_has_no_conditions(self):
+        """Its validators are those of another URL; an authentication before it is no redirect"""
+        response = stored(headers=ETAG)
+        for status_code, fields in ((302, {}), (401, {'If-None-Match': '"1"'})):
+            response.history = [CachedResponse(status_code=status_code)]
+            assert conditions(response) == fields
+
     def test_conditions(self):
         response = stored(headers={'ETag': 'W/"x"', 'Last-Modified': 'then'})
         assert conditions(response) == {'If-None-Match': 'W/"x"', 'If-Modified-Since': 'then'}
