@@ -94,6 +94,13 @@ RULINGS: tuple[Ruling, ...] = (
         'SQLite lists stored responses with an error status; 1.3.3 takes them for unreadable, as they are false.',
         on(r'(.*\.)?entries|result', rules.error_statuses_listed, list),
     ),
+    Ruling(
+        'filter of 504',
+        'A filter does not judge the 504 of a request that may not be sent; in 1.3.3 it may fail at that, or delete '
+        'what is stored.',
+        rules.filter_left_alone,
+        parts_ways=True,
+    ),
     Ruling('variant first', 'A variant is chosen, then its freshness judged.', rules.variant_first, parts_ways=True),
     Ruling('F-1', 'A space after a comma in `Cache-Control` is no error.', faults.header_with_space, parts_ways=True),
     Ruling('F-2', '`expire_after` goes before a `max-age` of the caller.', faults.own_max_age, parts_ways=True),

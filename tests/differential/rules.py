@@ -112,6 +112,10 @@ def untouched_when_disabled(difference: Difference) -> bool:
     return bool(off and filtered and before == now)
 
 
+def filter_left_alone(difference: Difference) -> bool:
+    return settings(difference, 'filter_fn') is not None and result(difference, 'ours').get('status') == 504
+
+
 def lifetime_of_merged_headers(difference: Difference) -> bool:
     """The first difference after a 304 that is silent about freshness, on a page that is not."""
     silent = [entry for entry in wire(difference, 'ours') if entry['status'] == 304]
