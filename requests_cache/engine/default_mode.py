@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 
 from requests import Response
 
@@ -16,7 +15,7 @@ from ..policy.directives import CacheDirectives
 from ..policy.expiration import utcnow
 from ..policy.request import RequestPolicy, request_policy
 from ..policy.validation import Relation, is_about_stored, relation, updated_fields, updated_headers
-from ..policy.verdicts import DoNotStore, ReadDecision, Store, StoreDecision
+from ..policy.verdicts import DoNotStore, Store, StoreDecision
 from .exchange import Exchange, LookUp, Plan, Storing
 from .store import Put, version_of
 from .variants import find_variant
@@ -29,8 +28,9 @@ class DefaultMode:
     exact_query = False
     content_of_504: bytes | None = None
 
-    def request_policy(self, *args: Any) -> RequestPolicy:
-        return request_policy(*args)
+    request_policy = staticmethod(request_policy)
+    decide_read = staticmethod(decision.decide_read)
+    decide_on_error = staticmethod(decision.decide_on_error)
 
     def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
         if has_unkeyable_body(exchange.request):
@@ -40,9 +40,6 @@ class DefaultMode:
     def look_up(self, exchange: Exchange, key: str) -> LookUp:
         first = exchange.store.read(key, exchange.request)
         return find_variant(exchange, key, first) if first is not None else LookUp(key)
-
-    def decide_read(self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
-        return decision.decide_read(policy, stored, now)
 
     def show(
         self, exchange: Exchange, look_up: LookUp, stored: CachedResponse, age_seconds: int | None
@@ -69,11 +66,6 @@ class DefaultMode:
             return stored, None
         put = Put(plan.cache_key, stored, stored.expires, over=version)
         return stored, Storing([put], plan.cache_key, stored.expires)
-
-    def decide_on_error(
-        self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
-    ) -> bool:
-        return decision.decide_on_error(policy, stored, now, status_code)
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
         """Nothing: only the standard knows requests that change what is stored for others"""

@@ -25,14 +25,14 @@ from .exchange import Exchange, LookUp, Plan, Result, Storing
 logger = getLogger(__name__)
 NOT_STORED = Storing((), None, None)
 
-# What the code around a request does wrong
+# What a mistake in the program raises
 PROGRAMMING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
 def is_of_the_network(error: Exception) -> bool:
-    """Whether a request failed for a reason that another attempt could do without
+    """Whether a request failed because of the network or the origin, and not by a mistake in the program
 
-    Malformed URLs and header fields, which `requests` reports by errors that are ValueErrors as well, are none.
+    Malformed URLs and header fields, which `requests` reports by errors that are also ValueErrors, are mistakes.
     """
     if isinstance(error, RequestException):
         return not isinstance(error, ValueError)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
 from urllib.parse import urldefrag
 
 from requests import PreparedRequest, Response
@@ -22,7 +21,7 @@ from ..policy.standard.posting import answers_get
 from ..policy.standard.presentation import present, set_headers, storable_headers
 from ..policy.standard.request import strict_request_policy
 from ..policy.validation import Relation, relation
-from ..policy.verdicts import ReadDecision, StoreDecision, Use
+from ..policy.verdicts import StoreDecision, Use
 from .carrying import carrying
 from .default_mode import DefaultMode
 from .exchange import Exchange, LookUp, Plan, Storing
@@ -41,8 +40,9 @@ class StandardMode(DefaultMode):
     exact_query = True
     content_of_504: bytes | None = b''
 
-    def request_policy(self, *args: Any) -> RequestPolicy:
-        return strict_request_policy(*args)
+    request_policy = staticmethod(strict_request_policy)  # type: ignore[assignment]
+    decide_read = staticmethod(decision.decide_read)
+    decide_on_error = staticmethod(decision.decide_on_error)
 
     def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
         """The key without a fragment, which is no part of the target (RFC 9110, section 7.1)"""
@@ -80,9 +80,6 @@ class StandardMode(DefaultMode):
         get = exchange._replace(request=_twin(exchange, 'GET', exchange.request.url))
         return self._look_up_variant(get, exchange.store.key_of(get.request))
 
-    def decide_read(self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
-        return decision.decide_read(policy, stored, now)
-
     def show(
         self, exchange: Exchange, look_up: LookUp, stored: CachedResponse, age_seconds: int | None
     ) -> CachedResponse:
@@ -109,11 +106,6 @@ class StandardMode(DefaultMode):
         if policy.skip_write or key is None or before == (dict(stored.headers), stored.expires):
             return stored, None
         return stored, Storing([Put(key, stored, stored.expires, over=version)], key, stored.expires)
-
-    def decide_on_error(
-        self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
-    ) -> bool:
-        return decision.decide_on_error(policy, stored, now, status_code)
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
         """Delete what the request has made invalid (section 4.4), and let HEAD speak for GET (section 4.3.5)"""
