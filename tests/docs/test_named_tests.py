@@ -77,3 +77,23 @@ def test_they_exist(page: str, count: int) -> None:
     tests = named(page)
     assert [f'{file.name}::{name}' for file, name in tests if name and not exists(name, names_in(file))] == []
     assert len(tests) >= count
+
+
+def defined() -> set[str]:
+    """`module.name` for all that the package defines"""
+    names = set()
+    for path in (TESTS.parent / 'requests_cache').rglob('*.py'):
+        module = path.parent.name if path.name == '__init__.py' else path.stem
+        for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+            if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+                names.add(f'{module}.{node.name}')
+            elif isinstance(node, ast.Assign):
+                names.update(f'{module}.{target.id}' for target in node.targets if isinstance(target, ast.Name))
+    return names
+
+
+def test_functions_that_the_page_about_the_standard_names_exist() -> None:
+    text = (DOCS / 'http-standard.md').read_text('utf-8')
+    named = {n for table in TABLE.findall(text) for n in re.findall(r'`(?:[a-z_]+\.)*([a-z_]+\.[A-Za-z_]+)`', table)}
+    assert len(named) > 30
+    assert sorted(n for n in named - defined() if not n.endswith('.py')) == []
