@@ -16,10 +16,12 @@ from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
 from ..backends.rekey import stored_part_keys
 from ..exceptions import BackendUnavailableError
-from ..keys.matching import same_target
+from ..keys.matching import same_headers, same_target
 from ..models.redirects import first_request
+from ..models.request import AnyPreparedRequest
 from ..models.response import CachedResponse
 from ..policy.settings import CacheSettings
+from ..policy.vary import SameKey
 from .fault_log import FaultLog
 
 
@@ -89,7 +91,7 @@ class Store:
         # It could not be reached for reading; to write would be to wait once more
         self._is_away = False
 
-    def key_of(self, request: PreparedRequest, match_headers: Iterable[str] | bool | None = None) -> str:
+    def key_of(self, request: AnyPreparedRequest, match_headers: Iterable[str] | bool | None = None) -> str:
         """The key of a request; errors are those of a key function of the user's own
 
         Args:
@@ -128,15 +130,24 @@ class Store:
         return None
 
     def answers(self, request: PreparedRequest, stored: CachedResponse) -> bool:
-        """Whether a stored response is one for the URL of a request"""
-        url = request.url
-        if url == stored.url:
+        """Whether a stored response is one for the URL of a request, and for its header fields that make up keys"""
+        settings, url = self._settings, request.url
+        if url == stored.url and not settings.match_headers:
             return True
-        stored_url = first_request(stored).url
-        if url is None or stored_url is None or self.keys_are_the_users:
+        if self.keys_are_the_users:
             return True
-        ignored = self._settings.ignored_parameters
-        return same_target(url, stored_url, ignored, stored._is_of_1x, self._exact_query)
+        original = first_request(stored)
+        if not same_headers(request.headers, original.headers, settings.match_headers, settings.ignored_parameters):
+            return False
+        if url is None or original.url is None:
+            return True
+        return same_target(url, original.url, settings.ignored_parameters, stored._is_of_1x, self._exact_query)
+
+    def same_key(self, request: PreparedRequest) -> SameKey | None:
+        """Compares a request with stored ones by the user's own keys; None if there are none"""
+        if not self.keys_are_the_users:
+            return None
+        return lambda stored, names: self.key_of(stored, names) == self.key_of(request, names)
 
     def part_keys(self, key: str) -> list[str]:
         """Keys of the parts that are stored of a response, by its key"""

@@ -40,11 +40,16 @@ def find_variant(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
     if not variant.secondary_names:
         return LookUp(key, is_other_variant=True)
     generation = first._generation.partition(' ')[0]
-    key = key_of_variant(exchange, variant.secondary_names, key, generation)
-    other = exchange.read(key)
-    if other is not None and match(exchange, other).matches:
-        return LookUp(key, other)
-    return LookUp(key, is_other_variant=True)
+    keys = [
+        key_of_variant(exchange, names, key, generation)
+        for names in (variant.secondary_names, variant.earlier_names)
+        if names
+    ]
+    for key_of_other in keys:
+        other = exchange.read(key_of_other)
+        if other is not None and match(exchange, other).matches:
+            return LookUp(key_of_other, other)
+    return LookUp(keys[0], is_other_variant=True)
 
 
 def find_among_all(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
@@ -76,7 +81,8 @@ def find_among_all(exchange: Exchange, key: str, first: CachedResponse) -> LookU
 def match(exchange: Exchange, stored: CachedResponse) -> Variant:
     """Compare a request with the one that a stored response answered"""
     ignored, is_exact = exchange.settings.ignored_parameters, exchange.mode.exact_query
-    return match_variant(exchange.request.headers, stored, ignored, is_exact)
+    same_key = exchange.store.same_key(exchange.request)
+    return match_variant(exchange.request.headers, stored, ignored, is_exact, same_key)
 
 
 def _suits(exchange: Exchange, stored: CachedResponse, all_names: Names) -> bool:
