@@ -24,6 +24,9 @@ from ..policy.settings import CacheSettings
 from ..policy.vary import SameKey
 from .fault_log import FaultLog
 
+# What a user's replacement, on the class too, differs from
+_OUR_CREATE_KEY = BaseCache.create_key
+
 
 class Version(NamedTuple):
     """What tells a stored response from one that is stored in its place later"""
@@ -106,7 +109,7 @@ class Store:
         """Whether keys are made by a function of the user's, which then alone says what is the same"""
         if self._settings.key_fn is not None:
             return True
-        return getattr(self._cache.create_key, '__func__', None) is not BaseCache.create_key
+        return getattr(self._cache.create_key, '__func__', None) is not _OUR_CREATE_KEY
 
     def read(self, key: str, request: PreparedRequest | None = None) -> CachedResponse | None:
         """The response that is stored under a key

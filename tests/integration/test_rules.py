@@ -12,7 +12,7 @@ from requests.adapters import BaseAdapter
 from support.origin import answer
 from urllib3 import HTTPResponse
 
-from requests_cache import NEVER_EXPIRE
+from requests_cache import NEVER_EXPIRE, create_key
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 PAST = [0.001, -0.5, timedelta(seconds=-2), timedelta(seconds=-1), START - timedelta(seconds=10)]
@@ -144,3 +144,56 @@ class TestAdapters:
             assert session.get(url).text == url
             hit = session.get(url)
             assert (hit.from_cache, hit.text, hit.raw.version) == (True, url, 0)
+
+
+class TestKeysOfTheUsersOwn:
+    """They decide alone what is the same, and are asked about what `Vary` names as in 1.3"""
+
+    @staticmethod
+    def without_codings(request, **kwargs):
+        request = request.copy()
+        request.headers.pop('Accept-Encoding', None)
+        return create_key(request, match_headers=kwargs.get('match_headers'))
+
+    @pytest.mark.parametrize('mode', [False, 'strict'])
+    def test_a_key_function_decides_over_vary(self, new_session, varying, mode):
+        session = new_session(key_fn=self.without_codings, cache_control=mode, expire_after=60, backend='memory')
+        vary = 'Accept,Accept-Encoding'
+        for coding in ('zstd', 'gzip'):
+            assert get(session, varying, vary, Accept='a', Accept_Encoding=coding).text == 'a zstd'
+            assert get(session, varying, vary, Accept='b', Accept_Encoding=coding).text == 'b zstd'
+        assert varying.hits() == 2
+
+    @pytest.mark.parametrize('place', ['instance', 'class'])
+    def test_a_replaced_method_decides_over_urls_and_vary(self, new_session, varying, place, monkeypatch):
+        session = new_session(backend='memory')
+        replaced = session.cache if place == 'instance' else type(session.cache)
+        monkeypatch.setattr(replaced, 'create_key', lambda *args, **kwargs: 'key')
+        assert get(session, varying, 'Accept', Accept='a').from_cache is False
+        assert session.get(varying.url('/other'), headers={'Accept': 'b'}).text == 'a'
+
+
+class TestOtherPlaces:
+    def test_variants_that_1x_stored_with_their_coding(self, new_session, varying):
+        session = new_session(backend='memory')
+        vary = 'Accept,Accept-Encoding'
+        for accept in 'ab':
+            stored = get(session, varying, vary, Accept=accept, Accept_Encoding='gzip')
+        entry = session.cache.responses.pop(stored.cache_key)
+        old_key = session.cache.create_key(entry.request, match_headers=['accept', 'accept-encoding'])
+        session.cache.responses[old_key] = entry
+        hit = get(session, varying, vary, Accept='b', Accept_Encoding='gzip')
+        assert (hit.from_cache, hit.cache_key, hit.text) == (True, old_key, 'b gzip')
+
+    @pytest.mark.parametrize('match_headers', [['X-A', 'X-B'], True])
+    def test_headers_that_keys_do_not_tell_apart(self, any_session, varying, match_headers):
+        any_session.settings.match_headers = match_headers
+        both, one = {'X_A': '1', 'X_B': '2'}, {'X_A': '1x-b=2'}
+        for headers, text in ((both, '1 2'), (one, '1x-b=2 None')):
+            assert get(any_session, varying, 'X-A,X-B', **headers).text == text
+        varying.default = lambda request: answer(200, str(request.header('X-A')))
+        any_session.cache.clear()
+        for headers in (both, one):
+            for from_cache in (False, True):
+                response = get(any_session, varying, '', **headers)
+                assert (response.text, response.from_cache) == (headers['X_A'], from_cache)
