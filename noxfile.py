@@ -46,7 +46,8 @@ def tests(session: nox.Session) -> None:
     """All tests, with branch coverage"""
     session.install('.[test]')
     env = {'COVERAGE_FILE': str(Path(session.create_tmp(), 'coverage').resolve()), 'PYTHONDEVMODE': '1'}
-    session.run('pytest', '--cov', '--cov-report=term', *session.posargs, env=env)
+    parallel = ['-n', 'auto', '--dist', 'worksteal', '--cov', '--cov-report=term']
+    session.run('pytest', *parallel, *session.posargs, env=env)
 
 
 @nox.session

@@ -22,6 +22,24 @@ PROXIES = ('http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy')
 FOREIGN = ('AWS_', 'REDIS_', 'MONGO')
 
 
+# Options with which somebody, or a debugger, looks on: the tests run in the process that was started
+LOOKED_AT = ('usepdb', 'trace', 'collectonly', 'setuponly', 'setupplan', 'setupshow', 'stepwise', 'cov_source')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """A process for each core, unless `-n` says otherwise, single tests are asked for, or somebody looks on
+
+    Were it in `addopts`, then `-p no:xdist` would fail. For pytest-cov this is too late: it needs `-n` with `--cov`.
+    """
+    option = config.option
+    given = getattr(option, 'numprocesses', 0) is not None or option.dist != 'no' or option.tx
+    in_worker = hasattr(config, 'workerinput') or 'PYTEST_XDIST_WORKER' in os.environ
+    looked_at = option.capture == 'no' or any(getattr(option, name, None) for name in LOOKED_AT)
+    if not (given or in_worker or looked_at or any('::' in argument for argument in config.args)):
+        option.numprocesses, option.dist = 'auto', 'worksteal'
+
+
 def pytest_report_header() -> str:
     """Say which package is being tested: the installed one, or a checkout"""
     spec = importlib.util.find_spec('requests_cache')

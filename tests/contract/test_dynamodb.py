@@ -17,11 +17,7 @@ from requests_cache.backends.dynamodb import storage as dynamodb_storage
 from requests_cache.backends.dynamodb.items import REDIRECT
 from requests_cache.backends.dynamodb.redirects import DynamoDbRedirects
 
-
-@pytest.fixture(scope='module')
-def server() -> Iterator[DynamoDbServer]:
-    with DynamoDbServer() as running:
-        yield running
+pytest_plugins = ['support.dynamodb_fixtures']
 
 
 @pytest.fixture(scope='module')
@@ -78,9 +74,8 @@ class DynamoDbContract(StorageContract):
 
 class TestDynamoDb(DynamoDbContract):
     @pytest.fixture
-    def options(self, server: DynamoDbServer) -> Iterator[dict[str, Any]]:
-        yield server.options
-        server.reset()
+    def options(self, server: DynamoDbServer) -> dict[str, Any]:
+        return server.options
 
 
 class TestDynamoDbInProcess(DynamoDbContract):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.backend_fixtures import BACKEND_PLUGINS
 from support.origin import Origin, answer
 from support.redis_server import wait_until
 
@@ -20,7 +21,7 @@ from faults.local_caches import BACKENDS, BODY, LOCAL, PERSISTENT
 from faults.scripted import Scripted
 from requests_cache import CachedSession
 
-pytest_plugins = ['support.backend_fixtures', 'support.redis_fixtures', 'support.mongodb_fixtures']
+pytest_plugins = BACKEND_PLUGINS
 
 SESSIONS = 300
 # A client of these takes long to make

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from contract.values import CLOSE_KEYS, STRANGE_KEYS
+from support.backend_fixtures import BACKEND_PLUGINS
 from support.origin import Origin, answer
 
 from faults.local_caches import BACKENDS
 from requests_cache import CachedSession
 
-pytest_plugins = ['support.backend_fixtures', 'support.redis_fixtures', 'support.mongodb_fixtures']
+pytest_plugins = BACKEND_PLUGINS
 
 KEYS = list(dict.fromkeys([*STRANGE_KEYS, *(key for pair in CLOSE_KEYS for key in pair)]))
 

@@ -21,7 +21,7 @@ from faults.planting import IGNORED, METHODS, Planter, flat, found_in
 from requests_cache import CachedSession, SerializerPipeline, Stage
 from requests_cache.serializers import SERIALIZERS
 
-pytest_plugins = ['support.redis_fixtures', 'support.mongodb_fixtures']
+pytest_plugins = ['support.dynamodb_fixtures', 'support.mongodb_fixtures', 'support.redis_fixtures']
 
 COMPRESSED = SerializerPipeline(
     [*SERIALIZERS['json'].stages, Stage(dumps=lambda text: gzip.compress(text.encode()), loads=gzip.decompress)],
@@ -99,12 +99,6 @@ class Dynamo(Store):
             yield from flat(table.scan()['Items'])
 
 
-@pytest.fixture(scope='module')
-def dynamodb_server() -> Iterator[DynamoDbServer]:
-    with DynamoDbServer() as server:
-        yield server
-
-
 def store_of(backend: str, request: pytest.FixtureRequest) -> Store:
     if backend == 'redis':
         return Redis(request.getfixturevalue('redis_server'))
@@ -112,9 +106,7 @@ def store_of(backend: str, request: pytest.FixtureRequest) -> Store:
         fixtures = (request.getfixturevalue(name) for name in ('mongodb_server', 'mongodb_name'))
         return Mongo(*fixtures, backend)
     if backend == 'dynamodb':
-        server = request.getfixturevalue('dynamodb_server')
-        server.reset()
-        return Dynamo(server)
+        return Dynamo(request.getfixturevalue('server'))
     options = {'backend': backend.partition('-')[0], **LOCAL_OPTIONS.get(backend, {})}
     return Files(request.getfixturevalue('tmp_path'), **options)
 

@@ -1,12 +1,10 @@
 """Keywords of sessions on each backend there is, with servers where they need one
 
-Load with `pytest_plugins = ['support.backend_fixtures', 'support.redis_fixtures', 'support.mongodb_fixtures']`, and
-parametrize tests with a `name`.
+Load with `pytest_plugins = BACKEND_PLUGINS`, and parametrize tests with a `name`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,7 @@ from support.dynamodb_server import DynamoDbServer
 from support.mongodb_server import MongoServer
 from support.redis_server import RedisServer
 
-
-@pytest.fixture(scope='module')
-def dynamodb_server() -> Iterator[DynamoDbServer]:
-    with DynamoDbServer() as server:
-        yield server
+BACKEND_PLUGINS = [f'support.{name}_fixtures' for name in ('backend', 'dynamodb', 'mongodb', 'redis')]
 
 
 @pytest.fixture
@@ -33,8 +27,7 @@ def backend_options(name: str, request: pytest.FixtureRequest, cache_path: Path)
         redis: RedisServer = request.getfixturevalue('redis_server')
         return {'backend': name, 'port': redis.port}
     if name == 'dynamodb':
-        dynamodb: DynamoDbServer = request.getfixturevalue('dynamodb_server')
-        dynamodb.reset()
+        dynamodb: DynamoDbServer = request.getfixturevalue('server')
         return {'backend': name, **{k: v for k, v in dynamodb.options.items() if k != 'config'}}
     mongodb: MongoServer = request.getfixturevalue('mongodb_server')
     return {'cache_name': request.getfixturevalue('mongodb_name'), 'backend': name, 'port': mongodb.port}

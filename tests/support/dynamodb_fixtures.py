@@ -15,16 +15,16 @@ from requests_cache import CachedSession, DynamoDbCache
 from support.dynamodb_server import DynamoDbServer
 
 
-@pytest.fixture(scope='module')
-def started() -> Iterator[DynamoDbServer]:
+@pytest.fixture(scope='session')
+def running_dynamodb() -> Iterator[DynamoDbServer]:
     with DynamoDbServer() as server:
         yield server
 
 
 @pytest.fixture
-def server(started: DynamoDbServer) -> DynamoDbServer:
-    started.reset()
-    return started
+def server(running_dynamodb: DynamoDbServer) -> DynamoDbServer:
+    running_dynamodb.reset()
+    return running_dynamodb
 
 
 @pytest.fixture

@@ -19,12 +19,14 @@ from contract.values import make_response
 from requests_cache import BaseCache, FileCache, SQLiteCache
 from requests_cache.backends.filesystem import lru as filesystem_lru
 from requests_cache.backends.filesystem import lru_index
-from requests_cache.backends.sqlite import access as sqlite_access
 from requests_cache.backends.sqlite import connection as sqlite_connection
+from requests_cache.backends.sqlite import database as sqlite_database
 from requests_cache.backends.sqlite import storage as sqlite_storage
 from requests_cache.exceptions import BackendUnavailableError
 
-MODULES = {module.__file__ for module in (filesystem_lru, lru_index, sqlite_access, sqlite_connection, sqlite_storage)}
+MODULES = {
+    module.__file__ for module in (filesystem_lru, lru_index, sqlite_connection, sqlite_database, sqlite_storage)
+}
 CACHES: dict[str, Callable[[Path], BaseCache]] = {
     'sqlite': lambda path: SQLiteCache(path, busy_timeout=0.1, fast_save=True),
     'sqlite-wal': lambda path: SQLiteCache(path, wal=True, busy_timeout=0.1, fast_save=True),
