@@ -61,12 +61,20 @@ class Interruption:
     def _trace(self, frame: FrameType, event: str, arg: object) -> Any:
         if frame.f_code.co_filename not in MODULES:
             return None
-        # Signals are not handled there
-        if event == 'line' and getline(frame.f_code.co_filename, frame.f_lineno).strip() != 'try:':
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-        return self._trace
+        entered = set()
+
+        def trace_lines(frame: FrameType, event: str, arg: object) -> Any:
+            if event == 'line':
+                line = getline(frame.f_code.co_filename, frame.f_lineno).strip()
+                # Signals are not handled there, nor at the end of a block, which is reported as another `with`
+                if line != 'try:' and not (line.startswith('with ') and frame.f_lineno in entered):
+                    self.left -= 1
+                    if self.left == 0:
+                        raise KeyboardInterrupt
+                entered.add(frame.f_lineno)
+            return trace_lines
+
+        return trace_lines
 
 
 def interrupted(action: Callable[[], Any]) -> Iterator[int]:
