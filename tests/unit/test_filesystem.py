@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from requests_cache.backends.base import BaseCache
 from requests_cache.backends.filesystem import FileCache, FileDict, get_cache_path
 from requests_cache.backends.filesystem import storage as file_storage
-from requests_cache.backends.filesystem.names import extension_for, file_name, is_entry, key_of
+from requests_cache.backends.filesystem.names import extension_for, file_name, folds_case, is_entry, key_of
 from requests_cache.backends.sqlite import SQLiteDict
 from requests_cache.exceptions import BackendError
 from requests_cache.serializers.pipeline import SerializerPipeline, Stage
@@ -169,6 +169,62 @@ class TestNames:
     @given(st.lists(st.text(st.characters(exclude_categories=())), min_size=2, max_size=2, unique=True))
     def test_different_keys_have_different_names(self, keys: list[str]) -> None:
         assert file_name(keys[0], '.json') != file_name(keys[1], '.json')
+
+    @given(st.lists(st.text('aAbB%~/2fF.', min_size=1), min_size=2, max_size=2, unique=True))
+    def test_names_that_differ_in_more_than_case(self, keys: list[str]) -> None:
+        assert file_name(keys[0], '.json', True).lower() != file_name(keys[1], '.json', True).lower()
+        assert [key_of(file_name(key, '.json', True), '.json') for key in keys] == keys
+
+    @pytest.mark.parametrize('folds_case', [False, True], ids=['case-counts', 'case-is-folded'])
+    @pytest.mark.parametrize('bound', [{}, {'max_cache_bytes': 100_000}], ids=['unbounded', 'lru'])
+    def test_keys_with_capitals(self, bound: Any, folds_case: bool, cache_path: Path) -> None:
+        """Entries are found where another kind of system, or an earlier version, put them"""
+
+        def make(folds_case: bool) -> FileDict:
+            responses = FileCache(cache_path, **bound).responses
+            responses.__dict__['_folds_case'] = folds_case
+            return responses
+
+        before, storage = make(not folds_case), make(folds_case)
+        before['Abc'] = make_response(1)
+        assert 'Abc' in storage
+        assert facts(storage['Abc']) == facts(make_response(1))
+        assert list(storage) == ['Abc']
+        storage['abc'] = make_response(2)
+        assert facts(storage['Abc']) == facts(make_response(1))
+        storage['Abc'] = make_response(3)
+        assert facts(before['Abc']) == facts(make_response(3))
+        assert sorted(storage) == ['Abc', 'abc']
+        before['ABC'] = make_response(4)
+        del storage['ABC']
+        assert sorted(storage) == ['Abc', 'abc']
+        before['ABC'] = make_response(4)
+        storage.clear()
+        assert list(before) == []
+        before.close()
+        storage.close()
+
+    def test_where_case_is_folded(self, storage: FileDict, cache_path: Path) -> None:
+        (cache_path / 'abc.json').write_bytes(b'')
+        if not (cache_path / 'ABC.JSON').exists():
+            assert not storage._folds_case
+            (cache_path / 'ABC.JSON').write_bytes(b'')
+            assert not folds_case(cache_path)
+            (cache_path / 'ABC.JSON').unlink()
+            (cache_path / 'ABC.JSON').hardlink_to(cache_path / 'abc.json')
+        assert folds_case(cache_path)
+
+    def test_a_foreign_file_where_case_is_folded(
+        self, storage: FileDict, cache_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        storage.__dict__['_folds_case'] = True
+        storage['abc'] = make_response(1)
+        if not (cache_path / 'Abc.json').exists():  # as it would be there
+            (cache_path / 'Abc.json').symlink_to('abc.json')
+            monkeypatch.setattr('os.listdir', lambda path: ['abc.json'])
+        assert 'Abc' not in storage
+        with pytest.raises(KeyError):
+            storage['Abc']
 
     @pytest.mark.parametrize(
         'name', ['.json', '.a.json', 'a.txt', 'json', '~a.json', '~%ff.json', '~a%2fb.json', 'a\u00e9.json']

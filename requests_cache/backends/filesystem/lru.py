@@ -144,6 +144,7 @@ class LRUFileDict(FileDict):
             self._keep_key(key, path)
             write_and_move(path.parent, data, lambda temp: self._move(temp, path, str(key), size))
             self._keep_key(key, path)
+            self._remove_other(key)
 
     def _move(self, temp: Path, path: Path, key: str, size: int) -> None:
         index_path = str(self.lru_index.db_path)
@@ -239,7 +240,10 @@ class LRUFileDict(FileDict):
 
     def _measure(self, key: str) -> int | None:
         try:
-            return self._get_size_on_disk(self._key2path(key).stat().st_size)
+            path = self._key2path(key)
+            if not path.exists():
+                path = self._other_path(key) or path
+            return self._get_size_on_disk(path.stat().st_size)
         except OSError:
             return None
 

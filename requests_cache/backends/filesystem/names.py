@@ -4,6 +4,7 @@ A key that is a safe file name is its own name, as in 1.x. Any other key gets a 
 plain name does:
 
     ~a%2Fb          a short key, percent-encoded
+    ~%41bc          a key with capitals, where names that differ in case only are one file (Windows, macOS)
     ~~<SHA-256>     a key too long for a file name; the key is in a file beside it, `.requests-cache-<SHA-256>.json.key`
 
 No name of an entry begins with a dot, so neither these nor temporary files are ever taken for one.
@@ -29,18 +30,47 @@ _PLAIN = lazy_pattern(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' e
 _DEVICE = lazy_pattern(r'(?i)(con|conin\$|conout\$|prn|aux|nul|com\d|lpt\d) *(\.|$)')
 _DEFAULT_KEY = lazy_pattern(r'[0-9a-f]{16}|[0-9a-f]{64}')
 _LONG_NAME = lazy_pattern(r'~~[0-9a-f]{64}')
+_ESCAPE_OR_CAPITAL = lazy_pattern(r'%[0-9A-F]{2}|[A-Z]')
 _TEMP_FILE = lazy_pattern(r'\.requests-cache-[0-9a-f]{16}\.tmp')
 _KEY_FILE = lazy_pattern(r'\.requests-cache-([0-9a-f]{64}\..*)\.key')
 _OTHER_STORE = lazy_pattern(r'(redirects\.sqlite|lru\.db)(-[a-z]+)?')
 
 
-def file_name(key: str, extension: str) -> str:
-    """The name of the file for a key: different for different keys, and a safe name whatever the key holds"""
-    if _DEFAULT_KEY.fullmatch(key) or _is_plain(key, extension):
+def file_name(key: str, extension: str, folds_case: bool = False) -> str:
+    """The name of the file for a key: different for different keys, and a safe name whatever the key holds
+
+    Args:
+        key: The key
+        extension: Extension of the file, with its dot
+        folds_case: Whether names that differ in case only are to be avoided
+    """
+    if _DEFAULT_KEY.fullmatch(key):
+        return key + extension
+    folds_case = folds_case and has_capitals(key)
+    if not folds_case and _is_plain(key, extension):
         return key + extension
     data = key.encode('utf-8', 'surrogatepass')
-    name = '~' + quote(data, safe='').replace('~', '%7E') + extension
+    quoted = quote(data, safe='').replace('~', '%7E')
+    if folds_case:
+        quoted = _ESCAPE_OR_CAPITAL.sub(lambda m: m[0] if len(m[0]) > 1 else f'%{ord(m[0]):02X}', quoted)
+    name = f'~{quoted}{extension}'
     return name if len(name) <= MAX_NAME_LENGTH else f'~~{sha256(data).hexdigest()}{extension}'
+
+
+def has_capitals(key: str) -> bool:
+    """Whether a key may have two names: with its capitals, and with escapes in their place"""
+    return key != key.lower()
+
+
+def folds_case(directory: Path) -> bool:
+    """Whether names in a directory that differ in case only are one file, as far as can be seen from what there is"""
+    try:
+        with os.scandir(directory) as files:
+            inside = next((Path(file.path) for file in files if file.name.swapcase() != file.name), None)
+        known = inside or next((p for p in (directory, *directory.parents) if p.name.swapcase() != p.name), None)
+        return known is not None and os.path.samefile(known, known.with_name(known.name.swapcase()))
+    except OSError:
+        return False
 
 
 def _is_plain(key: str, extension: str) -> bool:
@@ -62,7 +92,9 @@ def key_of(name: str, extension: str) -> str | None:
             key = unquote_to_bytes(key[1:]).decode('utf-8', 'surrogatepass')
         except ValueError:
             return None
-    return key if file_name(key, extension) == name else None
+    if file_name(key, extension) == name or (has_capitals(key) and file_name(key, extension, True) == name):
+        return key
+    return None
 
 
 def is_long(name: str, extension: str) -> bool:

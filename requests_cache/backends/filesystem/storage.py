@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, KeysView
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from logging import getLogger
 from pathlib import Path
 from threading import RLock
@@ -32,6 +33,8 @@ from .names import (
     entry_of_key_file,
     extension_for,
     file_name,
+    folds_case,
+    has_capitals,
     is_certainly_ours,
     is_entry,
     is_long,
@@ -94,7 +97,7 @@ class FileDict(BaseStorage[str, Any]):
     def __getstate__(self) -> dict[str, Any]:
         if self._locks_reads:
             raise TypeError('A cache that was given a lock cannot be pickled, copied or sent to another process')
-        return {name: value for name, value in self.__dict__.items() if name != '_lock'}
+        return {name: value for name, value in self.__dict__.items() if name not in ('_lock', '_folds_case')}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=RLock())
@@ -109,7 +112,29 @@ class FileDict(BaseStorage[str, Any]):
         return self.lock if self._locks_reads else _NO_LOCK
 
     def _key2path(self, key: str) -> Path:
-        return Path(self.cache_dir, file_name(str(key), self.extension))
+        key = str(key)
+        return Path(self.cache_dir, file_name(key, self.extension, has_capitals(key) and self._folds_case))
+
+    @cached_property
+    def _folds_case(self) -> bool:
+        return folds_case(self.cache_dir)
+
+    def _other_path(self, key: str) -> Path | None:
+        """Where the entry of a key is if it was written on a system that treats capitals in another way"""
+        key = str(key)
+        if not has_capitals(key):
+            return None
+        path = Path(self.cache_dir, file_name(key, self.extension, not self._folds_case))
+        # Where case does not count, the file of another key would be found under the name with capitals
+        if path == self._key2path(key) or (self._folds_case and path.name not in self._listed()):
+            return None
+        return path
+
+    def _listed(self) -> list[str]:
+        try:
+            return os.listdir(self.cache_dir)
+        except FileNotFoundError:
+            return []
 
     def _path2key(self, path: Path) -> str | None:
         if is_long(path.name, self.extension):
@@ -120,12 +145,21 @@ class FileDict(BaseStorage[str, Any]):
         path = self._key2path(key)
         try:
             with self._reading():
-                data = read_file(path)
+                data = self._read(key, path)
         except FileNotFoundError:
             raise KeyError(key) from None
         except OSError as e:
             raise storage_error('read', path, e) from e
         return self.deserialize(key, self._content(data))
+
+    def _read(self, key: str, path: Path) -> bytes:
+        try:
+            return read_file(path)
+        except FileNotFoundError:
+            other = self._other_path(key)
+            if other is None:
+                raise
+            return read_file(other)
 
     def _content(self, data: bytes) -> str | bytes:
         """What a file holds, as the serializer takes it"""
@@ -148,7 +182,8 @@ class FileDict(BaseStorage[str, Any]):
             try:
                 return stat.S_ISREG(os.stat(path).st_mode)
             except FileNotFoundError:
-                return False
+                other = self._other_path(key)  # type: ignore[arg-type]
+                return other is not None and other.is_file()
 
     def __iter__(self) -> Iterator[str]:
         for path in self.paths():
@@ -264,6 +299,7 @@ class FileDict(BaseStorage[str, Any]):
             replace_file(path, data, self.lock)
             # Whoever deleted an older entry may have deleted its key after we looked
             self._keep_key(key, path)
+            self._remove_other(key)
 
     def _remove(self, key: str) -> bool:
         with self.lock:
@@ -272,9 +308,17 @@ class FileDict(BaseStorage[str, Any]):
     def _remove_files(self, key: str) -> bool:
         path = self._key2path(key)
         with storage_errors('delete', path):
-            removed = remove_file(path)
-            if removed and is_long(path.name, self.extension):
-                self._drop_key(path)
+            removed = self._remove_file(path)
+            return self._remove_other(key) or removed
+
+    def _remove_other(self, key: str) -> bool:
+        other = self._other_path(key)
+        return other is not None and self._remove_file(other)
+
+    def _remove_file(self, path: Path) -> bool:
+        removed = remove_file(path)
+        if removed and is_long(path.name, self.extension):
+            self._drop_key(path)
         return removed
 
     def _keep_key(self, key: str, path: Path) -> None:
