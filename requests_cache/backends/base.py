@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
@@ -22,8 +22,20 @@ from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..serializers.pipeline import SerializerType
 from .memory import DictStorage
-from .rekey import copy_entries, entry_keys, recreate_keys
-from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, VT, BaseStorage, bulk_delete_from
+from .rekey import copy_entries, recreate_keys
+from .related import find, keys_for_any_headers, others_of
+from .storage import (
+    CHUNK_SIZE,
+    DESERIALIZE_ERRORS,
+    KT,
+    VT,
+    BaseStorage,
+    bulk_delete_from,
+    existing_in,
+    scan,
+    scan_to_change,
+    tolerates_writes,
+)
 
 __all__ = [
     'DESERIALIZE_ERRORS',
@@ -198,7 +210,10 @@ class BaseCache:
             request = Request('GET', url)
         if key is None and request is not None:
             key = self.create_key(request, verify=verify)
-        return key is not None and (key in self.responses or key in self.redirects)
+        if key is None or key in self.responses:
+            return key is not None
+        target = _get(self.redirects, key)
+        return target is not None and target in self.responses
 
     def delete(
         self,
@@ -217,25 +232,32 @@ class BaseCache:
             expired: All that have expired
             invalid: All that cannot be read
             older_than: All that were received before a time, or longer ago than a number of seconds or timedelta
-            requests: Requests, prepared or not
-            urls: URLs, for GET requests
+            requests: What these requests, prepared or not, are answered with, and other variants of it
+            urls: The same for GET requests for these URLs; with `match_headers`, whatever the headers are
             verify: Whether the requests verify certificates, which is part of their keys
 
         Returns:
             The number of responses removed
         """
-        removed = self._delete_keys([*keys, *self._keys_of(requests, urls, verify)])
+        removed = self._delete_keys(list(keys))
+        if requests or urls:
+            removed += self._delete_requested(requests, urls, verify)
         if expired or invalid or older_than:
             removed += self._delete_where(expired, invalid, older_than)
-        self._prune_redirects()
+            self._prune_redirects()
         return removed
 
-    def _keys_of(
-        self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool
-    ) -> Iterator[str]:
-        wanted = [*(requests or ())]
-        wanted += [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
-        return (key for request in wanted for key in entry_keys(self, request, verify=verify))
+    def _delete_requested(self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool) -> int:
+        for_urls = [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
+        found = [find(self, request, verify=verify) for request in (*(requests or ()), *for_urls)]
+        removed = self._delete_keys([key for each in found for key in each.keys])
+        redirects = {source: each.key for each in found for source in each.redirects}
+        if redirects:
+            self._delete_redirects(redirects)
+        removed += self._delete_each(others_of(self, found, verify=verify))
+        if for_urls and self._settings.match_headers:
+            removed += self._delete_each(keys_for_any_headers(self, for_urls, verify=verify))
+        return removed
 
     def _delete_keys(self, keys: list[str]) -> int:
         if len(keys) == 1:
@@ -249,15 +271,19 @@ class BaseCache:
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
         matching = self.filter(valid=False, expired=expired, invalid=invalid, older_than=older_than)
         keys: Iterable[str] = (str(r.cache_key) for r in matching)
-        if not getattr(self.responses, 'iteration_tolerates_writes', False):
-            keys = list(keys)
+        return self._delete_each(keys if tolerates_writes(self.responses) else list(keys))
+
+    def _delete_each(self, keys: Iterable[str]) -> int:
         return sum(bulk_delete_from(self.responses, chunk) for chunk in chunkify(keys, CHUNK_SIZE))
 
     def _prune_redirects(self) -> None:
-        """Delete redirects to entries that do not exist any more"""
-        stale = (source for source, target in list(self.redirects.items()) if target not in self.responses)
-        for chunk in chunkify(stale, CHUNK_SIZE):
-            bulk_delete_from(self.redirects, chunk)
+        """Delete redirects to entries that do not exist any more, by a pass over all redirects"""
+        for page in chunkify(scan_to_change(self.redirects), CHUNK_SIZE):
+            existing = existing_in(self.responses, {target for _, target in page if isinstance(target, str)})
+            self._delete_redirects({source: target for source, target in page if target not in existing})
+
+    def _delete_redirects(self, redirects: Mapping[str, str | None]) -> None:
+        bulk_delete_from(self.redirects, list(redirects))
 
     def filter(
         self, valid: bool = True, expired: bool = True, invalid: bool = False, older_than: ExpirationTime = None
@@ -282,18 +308,11 @@ class BaseCache:
 
     def _entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
         """All keys with their responses, None for those that cannot be read"""
-        storage = self.responses
-        for key, response in storage.scan() if isinstance(storage, BaseStorage) else storage.items():
-            if isinstance(response, CachedResponse):
-                response.cache_key = key
-                yield key, response
-            else:
-                yield key, None
+        return map(_as_entry, scan(self.responses))
 
     def _changeable_entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
         """The same, while the caller adds and removes entries"""
-        tolerant = getattr(self.responses, 'iteration_tolerates_writes', False)
-        return self._entries() if tolerant else iter(list(self._entries()))
+        return map(_as_entry, scan_to_change(self.responses))
 
     def urls(self, **kwargs: Any) -> list[str]:
         """URLs of all responses that `filter` finds, sorted, each once"""
@@ -306,6 +325,7 @@ class BaseCache:
     def recreate_keys(self) -> None:
         """Give each entry the key that its request has by the present settings and serializer"""
         recreate_keys(self)
+        self._prune_redirects()
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
         """Set a new expiration for all entries, counted from now; None for never"""
@@ -344,6 +364,14 @@ def _get(storage: MutableMapping[str, Any], key: str) -> Any:
         return storage[key]
     except (AttributeError, KeyError):
         return None
+
+
+def _as_entry(item: tuple[str, Any]) -> tuple[str, CachedResponse | None]:
+    key, response = item
+    if not isinstance(response, CachedResponse):
+        return key, None
+    response.cache_key = key
+    return key, response
 
 
 BackendSpecifier = str | BaseCache | type[BaseCache]

@@ -1,95 +1,205 @@
-"""Keys of stored entries: all that belong to a request, and those under another serializer or other settings"""
+"""Keys of stored entries: how they were made, and what they are by other settings or another serializer"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from logging import getLogger
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urldefrag
 
+from .._utils import chunkify
+from ..keys.bodies import REDACTED
+from ..keys.variants import is_variant_suffix, matched_names, split_part_key, suffix_by_the_standard, variant_key
 from ..models.redirects import first_request, redirect_keys
+from ..models.request import CachedRequest
 from ..models.response import CachedResponse
+from ..policy.vary import match_variant, varied_names
+from .storage import CHUNK_SIZE, existing_in, scan
 
-CreateKey = Callable[..., str]
+# Whole entries that are written together
+COPY_CHUNK_SIZE = 200
+_OTHER = 'OTHER'
 logger = getLogger(__name__)
 
 
-def entry_keys(cache: Any, request: Any, **kwargs: Any) -> list[str]:
-    """Keys of the response to a request, and of what is stored of one that is not complete"""
-    key: str = cache.create_key(request, **kwargs)
-    return [key, *stored_part_keys(cache, key)]
+class KeyOrigin(NamedTuple):
+    """How the key of an entry was made
 
-
-def stored_part_keys(cache: Any, key: str) -> list[str]:
-    """Keys of the parts that are stored of a response, and of their index; none if there are none"""
-    from ..policy.standard.parts import index_key, part_keys
-
-    try:
-        index = cache.responses[index_key(key)]
-    except KeyError:
-        return []
-    return part_keys(key, index) if isinstance(index, CachedResponse) else []
-
-
-def _vary_names(response: CachedResponse) -> list[str]:
-    return sorted(name.strip().lower() for name in response.headers.get('Vary', '').split(',') if name.strip())
-
-
-def _variations(response: CachedResponse) -> Iterator[dict[str, Any]]:
-    """Arguments of `create_key` that an entry's key may have been made with"""
-    names = _vary_names(response)
-    for verify in (True, False):
-        yield {'verify': verify}
-        if names:
-            yield {'verify': verify, 'match_headers': names}
-
-
-def translate_key(response: CachedResponse, key: str, old: CreateKey, new: CreateKey) -> str:
-    """The key of an entry by `new`, made the way its present key is made by `old`
-
-    A key that `old` does not explain is kept, as it was chosen by somebody else.
+    Args:
+        request: From which request
+        verify: Whether that verified certificates
+        names: Names of the header fields that tell the entry from other variants; empty if they do not count
+        suffix: What follows the key of the request
     """
-    request = first_request(response)
-    for arguments in _variations(response):
-        if old(request, **arguments) == key:
-            return new(request, **arguments)
+
+    request: CachedRequest
+    verify: bool
+    names: tuple[str, ...] = ()
+    suffix: str = ''
+
+    def key_in(self, cache: Any) -> str:
+        """The key that is made the same way in a cache with its settings and serializer"""
+        return _create_key(cache, self.request, self.names, verify=self.verify) + self.suffix
+
+
+def _create_key(cache: Any, request: CachedRequest, names: tuple[str, ...] = (), **kwargs: Any) -> str:
+    if names:
+        kwargs['match_headers'] = matched_names(names, cache._settings.match_headers)
+    key: str = cache.create_key(request, **kwargs)
     return key
 
 
+def requests_of(response: CachedResponse) -> list[CachedRequest]:
+    """The requests from one of which the key of an entry was made
+
+    That is the first one; for responses that were saved without a key, the last one. By the standard the fragment of
+    the URL does not count.
+    """
+    requests = [first_request(response)]
+    if response.history:
+        requests.append(response.request)
+    return requests + [_without_fragment(request) for request in requests if '#' in (request.url or '')]
+
+
+def _without_fragment(request: CachedRequest) -> CachedRequest:
+    target = request.copy()
+    target.url = urldefrag(request.url or '').url
+    return target
+
+
+def explain_key(cache: Any, key: str, response: CachedResponse) -> KeyOrigin | None:
+    """How the key of an entry was made by the settings of a cache; None if they do not explain it"""
+    key, part = split_part_key(key) if response.status_code == 206 else (key, '')
+    for request in requests_of(response):
+        for verify in (True, False):
+            plain = _create_key(cache, request, verify=verify)
+            if plain == key:
+                return KeyOrigin(request, verify, (), part)
+            for names in _sets_of_names(cache, plain, response):
+                made = _create_key(cache, request, names, verify=verify)
+                suffix = key.removeprefix(made)
+                if len(made) + len(suffix) == len(key) and is_variant_suffix(suffix, names):
+                    return KeyOrigin(request, verify, names, suffix + part)
+    return None
+
+
+def _sets_of_names(cache: Any, plain_key: str, response: CachedResponse) -> Iterator[tuple[str, ...]]:
+    """Names of the header fields that may tell a response from other variants
+
+    Those are the ones that it varies by, or, in the default modes, the ones that the first variant varies by. Of these,
+    `Accept-Encoding` may not count.
+    """
+    own = _ways_to_vary(response)
+    yield from own
+    first = _read(cache, plain_key)
+    if first is not None:
+        yield from (names for names in _ways_to_vary(first) if names not in own)
+
+
+def _ways_to_vary(response: CachedResponse) -> list[tuple[str, ...]]:
+    all_names = varied_names(response)
+    ways = dict.fromkeys((all_names, all_names - {'accept-encoding'}))
+    return [tuple(sorted(names)) for names in ways if names]
+
+
+def _read(cache: Any, key: str) -> CachedResponse | None:
+    response = cache.responses.get(key)
+    return response if isinstance(response, CachedResponse) else None
+
+
 def copy_entries(source: Any, target: Any) -> None:
-    """Copy all readable entries and redirects of one cache to another, so that they hit there"""
+    """Copy all readable entries and redirects of one cache to another, so that they hit there
+
+    A key that the settings of the source do not explain is kept, as it was chosen by somebody else.
+    """
     same_keys = str(getattr(source.responses, 'serializer', None)) == str(getattr(target.responses, 'serializer', None))
-    moved = set()
-    for key, response in source._entries():
+    for page in chunkify(_readable_entries(source), COPY_CHUNK_SIZE):
+        entries: dict[str, CachedResponse] = {}
+        redirects: dict[str, str] = {}
+        for key, response in page:
+            origin = None if same_keys else explain_key(source, key, response)
+            new_key = origin.key_in(target) if origin is not None else key
+            if origin is not None and new_key != key and response.history:
+                sources = redirect_keys(response, target.create_key, verify=origin.verify)
+                redirects.update(dict.fromkeys(sources, new_key))
+            entries[new_key] = response
+        target.responses.update(entries)
+        target._save_redirects(redirects)
+    for pairs in chunkify(scan(source.redirects), CHUNK_SIZE):
+        # Others lead to what was not copied, or is under another key now
+        existing = existing_in(target.responses, {leads_to for _, leads_to in pairs if isinstance(leads_to, str)})
+        target._save_redirects({key: leads_to for key, leads_to in pairs if leads_to in existing})
+
+
+def _readable_entries(cache: Any) -> Iterator[tuple[str, CachedResponse]]:
+    for key, response in cache._entries():
         if response is None:
             logger.warning('Not copied, as it cannot be read: %s', key)
-            continue
-        new_key = key if same_keys else translate_key(response, key, source.create_key, target.create_key)
-        if new_key != key and response.history:
-            moved.add(key)
-            target._save_redirects(dict.fromkeys(redirect_keys(response, target.create_key), new_key))
-        target.responses[new_key] = response
-    for origin, destination in source.redirects.items():
-        if destination not in moved:
-            target.redirects[origin] = destination
+        else:
+            yield key, response
 
 
 def recreate_keys(cache: Any) -> None:
-    """Move entries of a cache to the keys that their requests have by its present settings and serializer
+    """Move entries whose keys are not explained by the present settings and serializer of a cache
 
-    Parts of responses are deleted.
+    Of several entries that get the same key, the most recent one stays.
     """
-    from ..policy.standard.parts import is_part_key
-
     for key, response in cache._changeable_entries():
-        if response is None or key == cache.create_key(first_request(response), verify=False):
+        if response is None:
             continue
-        if is_part_key(key) and response.status_code == 206:
-            del cache.responses[key]  # by the key of its request it would be taken for the whole
+        origin = explain_key(cache, key, response)
+        new_key = _present_key(cache, key, response) if origin is None else _reachable_key(cache, key, origin)
+        if new_key == key:
             continue
-        new_key = cache.create_key(first_request(response))
-        if new_key != key and _vary_names(response) and new_key in cache.responses:
-            new_key = cache.create_key(first_request(response), match_headers=_vary_names(response))
-        if new_key != key:
+        there = _read(cache, new_key)
+        if there is None or there.created_at <= response.created_at:
             cache.responses[new_key] = response
-            del cache.responses[key]
             cache._save_redirects(dict.fromkeys(redirect_keys(response, cache.create_key), new_key))
+        del cache.responses[key]
+
+
+def _reachable_key(cache: Any, key: str, origin: KeyOrigin) -> str:
+    """The key of an entry whose key is right, unless it is a variant that no first one leads to"""
+    # By the standard, such variants are not valid any more
+    if not origin.names or origin.suffix:
+        return key
+    plain = _create_key(cache, origin.request, verify=origin.verify)
+    return key if plain in cache.responses else plain
+
+
+def _present_key(cache: Any, key: str, response: CachedResponse) -> str:
+    """The key that an entry would have been stored under by the present settings"""
+    request, names = first_request(response), tuple(sorted(varied_names(response)))
+    if response._generation:  # stored by the standard
+        request = _without_fragment(request)
+    plain = _create_key(cache, request)
+    if _create_key(cache, _with_other_secrets(request)) != plain:
+        return key  # it is made from what is not stored
+    base, part = split_part_key(key) if response.status_code == 206 else (key, '')
+    suffix = suffix_by_the_standard(base, names)
+    if suffix:
+        return _create_key(cache, request, names) + suffix + part
+    return plain + part if part else _key_beside(cache, plain, request)
+
+
+def _with_other_secrets(request: CachedRequest) -> CachedRequest:
+    """A request with something else in place of values that are not stored"""
+    other = request.copy()
+    other.url = (request.url or '').replace(REDACTED, _OTHER)
+    other.body = request.body.replace(REDACTED.encode(), _OTHER.encode())
+    for name, value in request.headers.items():
+        other.headers[name] = str(value).replace(REDACTED, _OTHER)
+    return other
+
+
+def _key_beside(cache: Any, key: str, request: CachedRequest) -> str:
+    """The key of a response in the default modes: that of its request, or another one beside another variant"""
+    first, settings = _read(cache, key), cache._settings
+    if first is None:
+        return key
+    names = match_variant(request.headers, first, settings.ignored_parameters).secondary_names
+    if not names:
+        return key
+    made = _create_key(cache, request, names)
+    generation = first._generation.partition(' ')[0]
+    return variant_key(made, names if made == key and settings.key_fn is None else (), generation)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, ValuesView
 from logging import getLogger
 from typing import Any, TypeVar
 
@@ -21,12 +21,33 @@ DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, Value
 CHUNK_SIZE = 999
 
 
+class _Items(ItemsView[KT, VT]):
+    """Keys and values of a storage, read a page at a time"""
+
+    _mapping: BaseStorage[KT, VT]
+
+    def __iter__(self) -> Iterator[tuple[KT, VT]]:
+        return self._mapping.scan()  # type: ignore[return-value]
+
+
+class _Values(ValuesView[VT]):
+    """Values of a storage, read a page at a time"""
+
+    _mapping: BaseStorage[Any, VT]
+
+    def __iter__(self) -> Iterator[VT]:
+        return (value for _, value in self._mapping.scan())  # type: ignore[misc]
+
+    def __contains__(self, value: object) -> bool:
+        return any(other is value or other == value for other in self)
+
+
 class BaseStorage(MutableMapping[KT, VT], ABC):
     """A mapping from keys to values that are serialized on their way in, and deserialized on their way out
 
     A storage derives from this class and defines the five methods of a mutable mapping, and, where it can do better
-    than one key at a time, `bulk_delete`, `clear` and `items`. A missing key is a KeyError; any other failure of the
-    store is raised as `requests_cache.exceptions.BackendError`.
+    than one key at a time, `bulk_delete`, `clear`, `existing` and `scan`. A missing key is a KeyError; any other
+    failure of the store is raised as `requests_cache.exceptions.BackendError`.
 
     Args:
         serializer: A name, pipeline, stage, any object with `dumps` and `loads`, or None to keep values as they are
@@ -52,8 +73,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return True
 
     def clear(self) -> None:
-        for keys in chunkify(list(self), CHUNK_SIZE):
+        for keys in chunkify(keys_to_change(self), CHUNK_SIZE):
             self.bulk_delete(keys)
+
+    def existing(self, keys: Iterable[KT]) -> set[KT]:
+        """Those of the keys that there are entries for"""
+        return {key for key in keys if key in self}
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
         """All keys with their values, None for those that cannot be read, without holding many of them at a time"""
@@ -62,6 +87,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
                 yield key, self[key]
             except KeyError:  # noqa: PERF203 - deleted in the meantime
                 continue
+
+    def items(self) -> ItemsView[KT, VT]:
+        return _Items(self)
+
+    def values(self) -> ValuesView[VT]:
+        return _Values(self)
 
     def close(self) -> None:
         """Close connections; a later use opens them again"""
@@ -115,6 +146,41 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def __str__(self) -> str:
         return str(list(self.keys()))
+
+
+# A storage may be any mutable mapping; these do for all what `BaseStorage` does better
+
+
+def tolerates_writes(storage: MutableMapping[Any, Any]) -> bool:
+    """Whether keys may be added and removed while any mapping is iterated over"""
+    return bool(getattr(storage, 'iteration_tolerates_writes', False))
+
+
+def scan(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All keys of any mapping with their values, None for those that cannot be read"""
+    return storage.scan() if isinstance(storage, BaseStorage) else iter(storage.items())
+
+
+def scan_to_change(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The same, while the caller adds and removes entries"""
+    if tolerates_writes(storage):
+        yield from scan(storage)
+        return
+    for key in list(storage):
+        try:
+            yield key, storage[key]
+        except KeyError:  # noqa: PERF203 - deleted in the meantime
+            continue
+
+
+def keys_to_change(storage: MutableMapping[KT, Any]) -> Iterable[KT]:
+    """All keys of any mapping, while the caller adds and removes entries"""
+    return storage if tolerates_writes(storage) else list(storage)
+
+
+def existing_in(storage: MutableMapping[str, Any], keys: Iterable[str]) -> set[str]:
+    """Those of the keys that any mapping has"""
+    return storage.existing(keys) if isinstance(storage, BaseStorage) else {key for key in keys if key in storage}
 
 
 def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:

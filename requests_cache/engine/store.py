@@ -14,7 +14,7 @@ from requests import PreparedRequest
 
 from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
-from ..backends.rekey import stored_part_keys
+from ..backends.related import stored_part_keys
 from ..exceptions import BackendUnavailableError
 from ..keys.matching import same_headers, same_target
 from ..models.redirects import first_request

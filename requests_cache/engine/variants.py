@@ -13,6 +13,7 @@ from os import urandom
 from typing import Any
 
 from .._utils import lazy_pattern
+from ..keys.variants import matched_names, variant_key
 from ..models.response import CachedResponse
 from ..policy.vary import Variant, has_same_fields, match_variant, varied_names
 from .exchange import Exchange, LookUp, Variants
@@ -108,15 +109,10 @@ def _sets(first: CachedResponse) -> frozenset[Names]:
 
 def key_of_variant(exchange: Exchange, names: Iterable[str], first_key: str, generation: str) -> str:
     """The key of a variant: that of the request with all the header fields that tell variants apart"""
-    names = sorted(names)
-    match_headers: Any = exchange.settings.match_headers
-    if match_headers is not True:
-        match_headers = sorted({*names, *(name.lower() for name in match_headers or ())})
-    key = exchange.mode.key(exchange, match_headers=match_headers)
-    if exchange.mode.exact_query or (key == first_key and exchange.settings.key_fn is None):
-        # Also for those that lack some of the fields
-        key = f'{key}-{"-".join(names)}'
-    return f'{key}-{generation}' if generation else str(key)
+    key = str(exchange.mode.key(exchange, match_headers=matched_names(names, exchange.settings.match_headers)))
+    # For those that lack some of the fields
+    with_names = exchange.mode.exact_query or (key == first_key and exchange.settings.key_fn is None)
+    return variant_key(key, names if with_names else (), generation)
 
 
 def place(exchange: Exchange, look_up: LookUp, cached: CachedResponse) -> tuple[str, list[Put]]:

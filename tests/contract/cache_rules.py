@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from requests import Request
 
+from contract.redirect_rules import save_chain
 from contract.values import CREATED, FUTURE, PAST, facts, make_response
 from requests_cache.backends.base import BaseCache
 from requests_cache.models.request import CachedRequest
@@ -33,15 +34,6 @@ class CacheRules:
         assert cache.contains(request=Request('GET', 'http://example.com/1'))
         assert not cache.contains(url='http://example.com/2')
         assert not cache.contains()
-
-    def test_redirects_lead_to_the_response(self, cache: Any) -> None:
-        save_chain(cache)
-        for path in ('/start', '/middle'):
-            response = cache.get_response(cache.create_key(Request('GET', f'http://example.com{path}')))
-            assert response.content == b'end'
-            assert [r.url for r in response.history][-1] == 'http://example.com/middle'
-            assert cache.contains(url=f'http://example.com{path}')
-        assert len(cache.responses) == 1
 
     def test_deleting_a_response_deletes_its_redirects(self, cache: Any) -> None:
         save_chain(cache)
@@ -225,15 +217,3 @@ class CacheRules:
 def fill(cache: Any, count: int, expires: datetime | None = None) -> None:
     for i in range(count):
         cache.save_response(make_response(i), str(i), expires)
-
-
-def save_chain(cache: Any, host: str = 'example.com') -> None:
-    """Save a response that was reached from /start through /middle"""
-
-    def hop(path: str, **fields: Any) -> Any:
-        url = f'http://{host}/{path}'
-        return make_response(url=url, request=CachedRequest(method='GET', url=url), **fields)
-
-    history = [hop('start', status_code=302), hop('middle', status_code=302)]
-    response = hop('end', content=b'end', history=history)
-    cache.save_response(response, cache.create_key(history[0].request))

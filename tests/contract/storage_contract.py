@@ -32,12 +32,14 @@ import pytest
 
 from contract.cache_rules import CacheRules
 from contract.mapping_rules import MappingRules
+from contract.redirect_rules import RedirectRules
 from contract.sharing_rules import SharingRules
+from contract.variant_rules import VariantRules
 
 __all__ = ['StorageContract']
 
 
-class StorageContract(MappingRules, SharingRules, CacheRules):
+class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules):
     """Derive from this class; the attributes below tell what cannot be asked of a backend"""
 
     # Two storages made by the factory see each other's entries

@@ -614,9 +614,20 @@ class TestStore:
         assert len(session.cache.responses) == 0
 
     def test_keys_made_anew(self, with_parts, origin):
-        """By the keys of their requests, parts would be taken for complete responses"""
+        """Parts keep their keys, or get others that go with the new key of the complete response"""
+        keys = sorted(with_parts.cache.responses)
         with_parts.cache.recreate_keys()
-        assert len(with_parts.cache.responses) == 0
+        assert sorted(with_parts.cache.responses) == keys
+        with_parts.settings.ignored_parameters = ['Accept', 'User-Agent']
+        with_parts.settings.match_headers = ['Accept-Language']
+        with_parts.headers['Accept-Language'] = 'en'
+        for key in list(with_parts.cache.responses):
+            part = with_parts.cache.responses[key]
+            part.request.headers['Accept-Language'] = 'en'
+            with_parts.cache.responses[key] = part
+        with_parts.cache.recreate_keys()
+        assert not set(with_parts.cache.responses) & set(keys)
+        assert get(with_parts, origin, '0-9').from_cache
 
     def test_head_about_another_representation(self, with_parts, origin):
         """Section 4.3.5"""

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import CachedResponse
+from requests_cache.keys.variants import is_part_key
 from requests_cache.policy.standard.parts import (
     Parts,
     combined_headers,
     gives_ranges,
     index_key,
     is_another,
-    is_part_key,
     is_same,
     part_from,
     part_key,

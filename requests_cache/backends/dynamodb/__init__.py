@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from logging import getLogger
 from typing import Any
@@ -282,13 +283,13 @@ class DynamoDbCache(BaseCache):
 
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
         removed = super()._delete_where(expired, invalid, older_than)
-        self.redirects.prune(self.responses)
         if invalid:
             self.responses.sweep()
         return removed
 
-    def _prune_redirects(self) -> None:
-        """Done together with the deletion of the entries that they lead to"""
+    def _delete_redirects(self, redirects: Mapping[str, str | None]) -> None:
+        super()._delete_redirects(redirects)
+        self.redirects.forget_targets({target for target in redirects.values() if target is not None})
 
     def clear(self) -> None:
         """Delete all entries of this namespace, and nothing else"""

@@ -89,13 +89,9 @@ class DynamoDbRedirects(DynamoDbStorage):
         items = map(from_attribute, self._access.batch_get(sources, 'key', 'target'))
         return [item['key'] for item in items if self._value_in('', item) == target]
 
-    def prune(self, entries: DynamoDbStorage) -> None:
-        """Delete all redirects to entries that do not exist, by a scan of the whole table"""
-        for chunk in chunkify(self.scan(), GET_BATCH):
-            targets = {target for _, target in chunk if target is not None}
-            gone = targets - entries.existing(targets)
-            self.bulk_delete(source for source, target in chunk if target is None or target in gone)
-            self._access.batch_delete(self._keys.stored(SOURCES, target) for target in gone)
+    def forget_targets(self, targets: Iterable[str]) -> None:
+        """Delete what keeps track of the redirects to entries that have been deleted"""
+        self._access.batch_delete(self._keys.stored(SOURCES, target) for target in targets)
 
     def clear(self) -> None:
         """Delete all redirects of this namespace, and nothing else"""

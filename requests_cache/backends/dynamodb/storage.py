@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, ValuesView
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..._utils import chunkify
@@ -13,16 +13,6 @@ from .table import DynamoDbTable, projection
 # Deletions that tell whether there was something to delete go one by one; this many are under way at a time
 DELETING_THREADS = 8
 KEYS_PER_PAGE = 1000
-
-
-class _Values(ValuesView[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping.scan())  # type: ignore[attr-defined]
-
-
-class _Items(ItemsView[str, Any]):
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._mapping.scan())  # type: ignore[attr-defined]
 
 
 class DynamoDbStorage(BaseStorage[str, Any]):
@@ -121,12 +111,6 @@ class DynamoDbStorage(BaseStorage[str, Any]):
                 except KeyError:  # deleted in the meantime
                     continue
                 yield key, value
-
-    def values(self) -> ValuesView[Any]:
-        return _Values(self)
-
-    def items(self) -> ItemsView[str, Any]:
-        return _Items(self)
 
     def existing(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys that there are entries for"""

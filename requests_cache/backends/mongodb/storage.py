@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import ItemsView, Iterable, Iterator, ValuesView
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ..._utils import chunkify
 from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime, get_expiration_datetime, utcnow
 from ..base import BaseCache
@@ -100,12 +99,6 @@ class MongoStorage(BaseStorage[str, Any]):
     def scan(self) -> Iterator[tuple[str, Any]]:
         return self._values_of(self._documents(size=SMALL_BATCH_SIZE))
 
-    def items(self) -> ItemsView[str, Any]:
-        return _StoredItems(self)
-
-    def values(self) -> ValuesView[Any]:
-        return _StoredValues(self)
-
     def existing(self, keys: Iterable[str]) -> set[str]:
         """Those of the keys for which there is an entry"""
         found: set[str] = set()
@@ -147,16 +140,6 @@ def _is_dated(value: Any, expired_at: datetime | None, created_before: datetime 
     return expired or (created_before is not None and value.created_at < created_before)
 
 
-class _StoredItems(ItemsView[str, Any]):
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return self._mapping.scan()  # type: ignore[attr-defined, no-any-return]
-
-
-class _StoredValues(ValuesView[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping.scan())  # type: ignore[attr-defined]
-
-
 class MongoBackend(BaseCache):
     """A cache with both storages in one database"""
 
@@ -171,11 +154,6 @@ class MongoBackend(BaseCache):
     def _save_redirects(self, redirects: dict[str, str]) -> None:
         if redirects:
             self.redirects.update(redirects)
-
-    def _prune_redirects(self) -> None:
-        for batch in chunkify(self.redirects.scan(), BATCH_SIZE):
-            existing = self.responses.existing({target for _, target in batch if target is not None})
-            self.redirects.bulk_delete(source for source, target in batch if target not in existing)
 
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
         if invalid or not isinstance(self.responses, MongoStorage):

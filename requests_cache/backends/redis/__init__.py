@@ -241,8 +241,3 @@ class RedisCache(BaseCache):
 
     def _save_redirects(self, redirects: dict[str, str]) -> None:
         self.redirects.update(redirects)
-
-    def _prune_redirects(self) -> None:
-        for page in chunkify(self.redirects.scan(), CHUNK_SIZE):
-            existing = self.responses.existing({target for _, target in page if target is not None})
-            self.redirects.bulk_delete(source for source, target in page if target not in existing)

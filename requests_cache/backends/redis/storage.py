@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, ValuesView
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -11,16 +11,6 @@ from ..storage import CHUNK_SIZE, BaseStorage
 from .commands import driver_errors, in_pages, is_wrong_type, scan_fields, unique, unless_wrong_type
 from .connection import RedisConnection
 from .names import decode, encode
-
-
-class _Values(ValuesView[Any]):
-    def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping.scan())  # type: ignore[attr-defined]
-
-
-class _Items(ItemsView[str, Any]):
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._mapping.scan())  # type: ignore[attr-defined]
 
 
 class RedisStorage(BaseStorage[str, Any]):
@@ -58,15 +48,6 @@ class RedisStorage(BaseStorage[str, Any]):
     def close(self) -> None:
         """Close the connections, unless the client was passed in; a later use opens them again"""
         self._connection.close()
-
-    def keys(self) -> KeysView[str]:
-        return KeysView(self)
-
-    def values(self) -> ValuesView[Any]:
-        return _Values(self)
-
-    def items(self) -> ItemsView[str, Any]:
-        return _Items(self)
 
 
 class HashStorage(RedisStorage):

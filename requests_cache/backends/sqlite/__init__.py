@@ -19,11 +19,10 @@ from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..paths import StrOrPath
-from ..rekey import copy_entries
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
 from .errors import is_full
-from .storage import CopyTarget, TableStorage
+from .storage import TableStorage
 from .table import Table
 
 try:
@@ -204,7 +203,7 @@ class SQLiteCache(BaseCache):
             removed = self._delete_keys(list(keys))
             if expired:
                 removed += self.responses.delete_expired(overwrite=not vacuum)
-            self._prune_redirects()
+                self._prune_redirects()
         if kwargs:
             removed += super().delete(**kwargs)
         if vacuum and removed and (expired or kwargs or len(keys) > 1):
@@ -245,11 +244,6 @@ class SQLiteCache(BaseCache):
     ) -> Iterator[CachedResponse]:
         """Responses in a given order; see `SQLiteDict.sorted`"""
         return self.responses.sorted(key, reversed, limit, expired)
-
-    def update(self, other: BaseCache) -> None:
-        target = CopyTarget(self.create_key, self.responses, self.redirects)
-        copy_entries(other, target)
-        target.flush()
 
     def recreate_keys(self) -> None:
         with self._transaction():

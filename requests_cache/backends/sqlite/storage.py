@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Sequence, ValuesView
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import time
@@ -23,8 +23,6 @@ from .table import (
     unpack,
     vacuum,
 )
-
-COPY_CHUNK_SIZE = 200
 
 
 class TableStorage(BaseStorage[str, Any]):
@@ -83,12 +81,6 @@ class TableStorage(BaseStorage[str, Any]):
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         return ((key, self.deserialize(key, value)) for rows in self._pages('key, value') for key, value in rows)
-
-    def items(self) -> ItemsView[str, Any]:
-        return _Items(self)
-
-    def values(self) -> ValuesView[Any]:
-        return _Values(self)
 
     def _pages(self, columns: str, where: str = '1') -> Iterator[list[Any]]:
         """Rows with their keys as text, in the order of keys; rows may be changed meanwhile"""
@@ -281,55 +273,3 @@ class TableStorage(BaseStorage[str, Any]):
         """The same, unless the file is large and little of it is unused now that so many entries were removed"""
         if self._database.read(lambda connection: is_worth_vacuuming(connection, self._table, removed)):
             self.vacuum()
-
-
-class _Items(ItemsView[str, Any]):
-    """Entries that are read by the page, and may be deleted meanwhile"""
-
-    _mapping: TableStorage
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return self._mapping.scan()
-
-
-class _Values(ValuesView[Any]):
-    _mapping: TableStorage
-
-    def __iter__(self) -> Iterator[Any]:
-        return (value for _, value in self._mapping.scan())
-
-
-class CopyTarget:
-    """What `copy_entries` needs of a cache, for few transactions; `flush` must be called at the end"""
-
-    def __init__(self, create_key: Callable[..., str], responses: TableStorage, redirects: TableStorage):
-        self.create_key = create_key
-        self.responses = _Pending(responses)
-        self.redirects = _Pending(redirects)
-
-    def _save_redirects(self, redirects: dict[str, str]) -> None:
-        for source, target in redirects.items():
-            self.redirects[source] = target
-
-    def flush(self) -> None:
-        self.responses.flush()
-        self.redirects.flush()
-
-
-class _Pending:
-    """Entries that are written when there are enough of them"""
-
-    def __init__(self, storage: TableStorage):
-        self.serializer = storage.serializer
-        self._storage = storage
-        self._entries: dict[str, Any] = {}
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._entries[key] = value
-        if len(self._entries) >= COPY_CHUNK_SIZE:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._entries:
-            self._storage.update(self._entries)
-            self._entries = {}

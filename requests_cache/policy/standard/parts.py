@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from requests.structures import CaseInsensitiveDict
 
-from ..._utils import lazy_pattern
 from ...models.response import CachedResponse
 from ..validation import entity_tags, updated_headers
 from .http_date import parse_http_date
@@ -24,8 +23,6 @@ from .ranges import ContentRange, Span, combine, is_whole, parse_content_range
 OF_THE_MESSAGE = frozenset(('content-length', 'content-range', 'transfer-encoding'))
 # The list of parts is written anew for each of them
 MAX_PARTS = 1000
-
-_PART_KEY = lazy_pattern(r'.+-(?:parts|part-[0-9a-f]*-[0-9]+-[0-9]+)')
 
 
 class Parts(NamedTuple):
@@ -80,11 +77,6 @@ def part_keys(key: str, index: CachedResponse) -> list[str]:
     parts = parts_of(index)
     spans = parts.spans if parts is not None else ()
     return [index_key(key), *(part_key(key, index._generation, span) for span in spans)]
-
-
-def is_part_key(key: str) -> bool:
-    """Whether a key looks like that of an index or a part"""
-    return _PART_KEY.fullmatch(key) is not None
 
 
 def part_from(headers: Mapping[str, Any]) -> ContentRange | None:

@@ -1,0 +1,203 @@
+"""Which entries belong to a request: the response, its variants, and the parts of either
+
+What is stored under the key of a request is found by this key, and its parts by their index. The keys of other variants
+hold the values of header fields, so that they can be found in a pass over the store only:
+
+* By the standard, all variants of a resource have the generation in their keys, and a pass over keys finds them. It is
+  not needed to make them invalid: without the first one, the others are not found any more.
+* In other modes, what tells that an entry is a variant is its request, so each entry is read. There is no such pass if
+  the first one does not vary, or is not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from requests import PreparedRequest, Request, Session
+
+from .._utils import is_bad_signature
+from ..keys.variants import is_of_generation
+from ..models.redirects import history_from, redirect_keys
+from ..models.request import AnyRequest, CachedRequest
+from ..models.response import CachedResponse
+from ..policy.vary import varied_names
+from .rekey import explain_key, requests_of
+from .storage import keys_to_change, scan_to_change
+
+# Names that do not make keys in the default modes
+_NOT_IN_KEYS = frozenset(('accept-encoding', 'cookie'))
+
+
+class Found(NamedTuple):
+    """What is stored for a request, and how much of it cannot be found by its key
+
+    Args:
+        key: The key of the response
+        keys: Keys of the response and of its parts, whether they are there or not
+        redirects: Keys of redirects that lead to it
+        generation: Name that its variants share, by the standard
+        may_vary: It may have variants that only their requests tell
+    """
+
+    key: str
+    keys: list[str]
+    redirects: list[str]
+    generation: str = ''
+    may_vary: bool = False
+
+
+def find(cache: Any, request: AnyRequest, **kwargs: Any) -> Found:
+    """Find what a request is answered with, also if it was redirected, by its key
+
+    Args:
+        cache: The cache
+        request: A request, prepared or not
+        kwargs: Arguments that it is sent with, such as `verify`
+    """
+    key: str = cache.create_key(request, **kwargs)
+    keys, redirects = [key], []
+    response = _read(cache.responses, key)
+    if response is None and (target := cache.redirects.get(key)) is not None:
+        redirects.append(key)
+        response = _read(cache.responses, target)
+        if response is not None and history_from(key, response, cache.create_key) is not None:
+            keys.append(target)
+        else:  # the redirect is out of date
+            response = None
+    if response is None:
+        return Found(key, [key, *stored_part_keys(cache, key)], redirects)
+    first_key = keys[-1]
+    sources = dict.fromkeys(redirect_keys(response, cache.create_key, **kwargs))
+    redirects += [source for source in sources if cache.redirects.get(source) == first_key]
+    keys = [k for key in keys for k in (key, *stored_part_keys(cache, key))]
+    generation = response._generation.partition(' ')[0]
+    return Found(first_key, keys, redirects, generation, not generation and _may_vary(cache, response))
+
+
+def _read(storage: Any, key: str) -> CachedResponse | None:
+    try:
+        response = storage[key]
+    except KeyError:
+        return None
+    except Exception as e:
+        if is_bad_signature(e):
+            return None
+        raise
+    return response if isinstance(response, CachedResponse) else None
+
+
+def stored_part_keys(cache: Any, key: str) -> list[str]:
+    """Keys of the parts that are stored of a response, and of their index; none if there are none"""
+    from ..policy.standard.parts import index_key, part_keys
+
+    index = _read(cache.responses, index_key(key))
+    return part_keys(key, index) if index is not None else []
+
+
+def _may_vary(cache: Any, first: CachedResponse) -> bool:
+    """Whether there can be variants beside the one under the key of the request, in the default modes"""
+    names = varied_names(first)
+    return '*' not in names and bool(names if cache._settings.key_fn is not None else names - _NOT_IN_KEYS)
+
+
+def variant_keys(cache: Any, first_key: str, **kwargs: Any) -> Iterator[str]:
+    """Keys of all variants and parts beside what is stored under the key of a request, in a pass over the store
+
+    Args:
+        cache: The cache
+        first_key: The key of the request
+        kwargs: Arguments that it was sent with, such as `verify`
+    """
+    first = _read(cache.responses, first_key)
+    if first is None:
+        return
+    generation = first._generation.partition(' ')[0]
+    found = Found(first_key, [], [], generation, not generation and _may_vary(cache, first))
+    yield from (key for key in others_of(cache, [found], **kwargs) if key != first_key)
+
+
+def others_of(cache: Any, found: Iterable[Found], **kwargs: Any) -> Iterator[str]:
+    """Keys of variants of responses, and of the parts of these, which are found in one pass over the store
+
+    The caller may delete them meanwhile.
+
+    Args:
+        cache: The cache
+        found: What was found of the responses, before it was deleted
+        kwargs: Arguments that the requests were sent with, such as `verify`
+    """
+    found = list(found)
+    generations = {each.generation for each in found if each.generation}
+    wanted = {each.key for each in found if each.may_vary}
+    if wanted:
+        for key, response in scan_to_change(cache.responses):
+            if is_of_generation(key, generations) or _is_variant_of(cache, key, response, wanted, kwargs):
+                yield key
+    elif generations:
+        yield from (key for key in keys_to_change(cache.responses) if is_of_generation(key, generations))
+
+
+def _is_variant_of(cache: Any, key: str, response: Any, wanted: set[str], kwargs: dict[str, Any]) -> bool:
+    if not isinstance(response, CachedResponse):
+        return False
+    if not any(cache.create_key(request, **kwargs) in wanted for request in requests_of(response)):
+        return False
+    # What is stored for requests that are sent in another way has another key
+    origin = explain_key(cache, key, response)
+    return bool(varied_names(response)) if origin is None else origin.verify == bool(kwargs.get('verify', True))
+
+
+def keys_for_any_headers(cache: Any, requests: Iterable[AnyRequest], **kwargs: Any) -> Iterator[str]:
+    """Keys of all that is stored for the methods and URLs of requests without a body, whatever their headers are
+
+    It takes a pass over the store, in which each entry is read; the caller may delete them meanwhile.
+
+    Args:
+        cache: The cache
+        requests: Requests, prepared or not
+        kwargs: Arguments that they are sent with; what was sent with others is found as well
+    """
+    wanted: list[tuple[Any, str]] = []
+    for each in requests:
+        request = prepared(each)
+        wanted.append((request.headers, cache.create_key(request, **kwargs)))
+    headers_and_keys = _by_headers(wanted)
+    for key, response in scan_to_change(cache.responses):
+        if isinstance(response, CachedResponse) and _is_for(cache.create_key, response, headers_and_keys, kwargs):
+            yield key
+
+
+def _by_headers(wanted: list[tuple[Any, str]]) -> list[tuple[Any, set[str]]]:
+    groups: list[tuple[Any, set[str]]] = []
+    for headers, key in wanted:
+        for known, keys in groups:
+            if known == headers:
+                keys.add(key)
+                break
+        else:
+            groups.append((headers, {key}))
+    return groups
+
+
+def _is_for(
+    create_key: Callable[..., str],
+    response: CachedResponse,
+    headers_and_keys: list[tuple[Any, set[str]]],
+    kwargs: dict[str, Any],
+) -> bool:
+    for stored in requests_of(response):
+        request = stored.copy()
+        for headers, keys in headers_and_keys:
+            request.headers = headers
+            if create_key(request, **kwargs) in keys:
+                return True
+    return False
+
+
+def prepared(request: AnyRequest) -> PreparedRequest | CachedRequest:
+    """A request as a new session would send it"""
+    if not isinstance(request, Request):
+        return request
+    with Session() as session:
+        return session.prepare_request(request)
