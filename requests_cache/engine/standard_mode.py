@@ -188,10 +188,10 @@ STANDARD = StandardMode()
 
 def _invalidations(exchange: Exchange, response: Response) -> list[Write]:
     """All variants go with the first one: the others are found by its generation only"""
-    request, store = exchange.request, exchange.store
+    request = exchange.request
     urls = invalidated_urls(request.method, request.url or '', response.status_code, response.headers)
-    keys = [store.key_of(_twin(exchange, method, url)) for url in urls for method in ('GET', 'HEAD')]
-    return [Delete([*keys, *(part for key in keys for part in store.part_keys(key))])] if keys else []
+    requests = [_twin(exchange, method, url) for url in urls for method in ('GET', 'HEAD')]
+    return [Delete(exchange.store.keys_for(requests))] if requests else []
 
 
 def _deletions_of_parts(exchange: Exchange, key: str) -> list[Write]:

@@ -14,7 +14,7 @@ from requests import PreparedRequest
 
 from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
-from ..backends.related import stored_part_keys
+from ..backends.related import keys_for_any_headers, stored_part_keys
 from ..exceptions import BackendUnavailableError
 from ..keys.matching import same_headers, same_target
 from ..models.redirects import first_request
@@ -159,6 +159,21 @@ class Store:
         except Exception as e:
             self._faults.report('read', e)
             return []
+
+    def keys_for(self, requests: Sequence[PreparedRequest]) -> list[str]:
+        """Keys of all that is stored for requests without a body, whatever header fields they are matched by
+
+        What is stored for other values of matched fields is found by a pass over the store.
+        """
+        keys = [self.key_of(request) for request in requests]
+        keys += [part for key in keys for part in self.part_keys(key)]
+        if not self._settings.match_headers:
+            return keys
+        try:
+            return [*keys, *keys_for_any_headers(self._cache, requests, **self._send_kwargs)]
+        except Exception as e:
+            self._faults.report('read', e)
+            return keys
 
     def apply(self, writes: Iterable[Write]) -> bool:
         """Carry out writes, up to the first that fails; returns whether all have been carried out"""

@@ -122,3 +122,15 @@ class TestUnsafeRequests:
         strict.get(origin.url('/page'))
         strict.post(origin.url('/page'))
         assert strict.get(origin.url('/page')).from_cache
+
+    @pytest.mark.parametrize('backend', ['memory', 'sqlite', 'filesystem'])
+    @pytest.mark.parametrize('match_headers', [['Accept-Language'], True], ids=str)
+    def test_whatever_headers_are_matched(self, new_session, origin, match_headers, backend):
+        session = new_session(backend=backend, cache_control='strict', match_headers=match_headers)
+        for path in ('/page', '/other'):
+            origin.add(path, body=b'x', headers=[FRESH])
+            for language in ('de', 'en'):
+                session.get(origin.url(path), headers={'Accept-Language': language})
+        session.post(origin.url('/page'), headers={'Accept-Language': 'fr'})
+        assert self.stored(session, origin) == ['/other']
+        assert len(session.cache.responses) == 2
