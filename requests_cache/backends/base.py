@@ -244,6 +244,7 @@ class BaseCache:
             removed += self._delete_requested(requests, urls, verify)
         if expired or invalid or older_than:
             removed += self._delete_where(expired, invalid, older_than)
+        if removed or expired or invalid or older_than:
             self._prune_redirects()
         return removed
 

@@ -217,7 +217,4 @@ class Store:
         """Delete what the user's filter does not want to be stored"""
         if self._settings.read_only:
             return
-        try:
-            self._cache.delete(key)
-        except Exception as e:
-            self._faults.report('delete from', e)
+        self.apply([Delete([key])])

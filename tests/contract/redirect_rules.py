@@ -7,6 +7,7 @@ from typing import Any
 from requests import Request
 
 from contract.values import FUTURE, PAST, make_response
+from requests_cache import CachedSession
 from requests_cache.models.request import CachedRequest
 
 
@@ -31,11 +32,20 @@ class RedirectRules:
         save_chain(cache)
         assert cache.contains(url='http://example.com/middle')
 
-    def test_deleting_by_key_does_not_look_at_other_redirects(self, cache: Any) -> None:
+    def test_deleting_within_a_request_does_not_look_at_other_redirects(self, cache: Any) -> None:
+        """As it would take the longer the more there are"""
         save_chain(cache)
         cache.redirects = Countable(cache.redirects)
-        assert cache.delete(cache.create_key(Request('GET', 'http://example.com/start'))) == 1
+        session = CachedSession(backend=cache, filter_fn=lambda response: False, autoclose=False)
+        assert session.get('http://example.com/start').from_cache
         assert cache.redirects.passes == 0
+        assert not cache.contains(url='http://example.com/start')
+
+    def test_deleting_by_key_deletes_the_way_there(self, cache: Any) -> None:
+        save_chain(cache)
+        save_chain(cache, host='other')
+        assert cache.delete(cache.create_key(Request('GET', 'http://example.com/start'))) == 1
+        assert set(cache.redirects.values()) == {cache.create_key(Request('GET', 'http://other/start'))}
 
     def test_redirects_to_nothing_are_deleted_with_expired_entries(self, cache: Any) -> None:
         save_chain(cache)
