@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, ValuesView
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
 from logging import getLogger
 from typing import Any, TypeVar
 
@@ -87,6 +87,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
                 yield key, self[key]
             except KeyError:  # noqa: PERF203 - deleted in the meantime
                 continue
+
+    def keys(self) -> KeysView[KT]:
+        return KeysView(self)
 
     def items(self) -> ItemsView[KT, VT]:
         return _Items(self)
