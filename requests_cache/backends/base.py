@@ -252,7 +252,7 @@ class BaseCache:
         for_urls = [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
         found = [find(self, request, verify=verify) for request in (*(requests or ()), *for_urls)]
         removed = self._delete_keys([key for each in found for key in each.keys])
-        redirects = {source: each.key for each in found for source in each.redirects}
+        redirects = {source: each.first_keys[-1] for each in found for source in each.redirects}
         if redirects:
             self._delete_redirects(redirects)
         removed += self._delete_each(others_of(self, found, verify=verify))

@@ -73,13 +73,15 @@ def explain_key(cache: Any, key: str, response: CachedResponse) -> KeyOrigin | N
     for request in requests_of(response):
         for verify in (True, False):
             plain = _create_key(cache, request, verify=verify)
-            if plain == key:
-                return KeyOrigin(request, verify, (), part)
+            if plain == key or key.startswith(f'{plain}-'):
+                return KeyOrigin(request, verify, (), key.removeprefix(plain) + part)
             for names in _sets_of_names(cache, plain, response):
                 made = _create_key(cache, request, names, verify=verify)
                 suffix = key.removeprefix(made)
                 if len(made) + len(suffix) == len(key) and is_variant_suffix(suffix, names):
                     return KeyOrigin(request, verify, names, suffix + part)
+            if response.history and cache.redirects.get(plain) == key:
+                return KeyOrigin(request, verify)  # a variant of what its redirects led to before
     return None
 
 
@@ -91,7 +93,7 @@ def _sets_of_names(cache: Any, plain_key: str, response: CachedResponse) -> Iter
     """
     own = _ways_to_vary(response)
     yield from own
-    first = _read(cache, plain_key)
+    first = cache.get_response(plain_key)
     if first is not None:
         yield from (names for names in _ways_to_vary(first) if names not in own)
 
@@ -164,7 +166,7 @@ def _reachable_key(cache: Any, key: str, origin: KeyOrigin) -> str:
     if not origin.names or origin.suffix:
         return key
     plain = _create_key(cache, origin.request, verify=origin.verify)
-    return key if plain in cache.responses else plain
+    return key if cache.contains(plain) else plain
 
 
 def _present_key(cache: Any, key: str, response: CachedResponse) -> str:
@@ -194,7 +196,7 @@ def _with_other_secrets(request: CachedRequest) -> CachedRequest:
 
 def _key_beside(cache: Any, key: str, request: CachedRequest) -> str:
     """The key of a response in the default modes: that of its request, or another one beside another variant"""
-    first, settings = _read(cache, key), cache._settings
+    first, settings = cache.get_response(key), cache._settings
     if first is None:
         return key
     names = match_variant(request.headers, first, settings.ignored_parameters).secondary_names

@@ -33,14 +33,14 @@ class Found(NamedTuple):
     """What is stored for a request, and how much of it cannot be found by its key
 
     Args:
-        key: The key of the response
+        first_keys: Keys that its variants may be stored beside: of the request, and of what it was redirected to
         keys: Keys of the response and of its parts, whether they are there or not
         redirects: Keys of redirects that lead to it
         generation: Name that its variants share, by the standard
         may_vary: It may have variants that only their requests tell
     """
 
-    key: str
+    first_keys: list[str]
     keys: list[str]
     redirects: list[str]
     generation: str = ''
@@ -66,13 +66,12 @@ def find(cache: Any, request: AnyRequest, **kwargs: Any) -> Found:
         else:  # the redirect is out of date
             response = None
     if response is None:
-        return Found(key, [key, *stored_part_keys(cache, key)], redirects)
-    first_key = keys[-1]
+        return Found([key], [key, *stored_part_keys(cache, key)], redirects)
     sources = dict.fromkeys(redirect_keys(response, cache.create_key, **kwargs))
-    redirects += [source for source in sources if cache.redirects.get(source) == first_key]
-    keys = [k for key in keys for k in (key, *stored_part_keys(cache, key))]
+    redirects += [source for source in sources if cache.redirects.get(source) == keys[-1]]
+    all_keys = [k for key in keys for k in (key, *stored_part_keys(cache, key))]
     generation = response._generation.partition(' ')[0]
-    return Found(first_key, keys, redirects, generation, not generation and _may_vary(cache, response))
+    return Found(keys, all_keys, redirects, generation, not generation and _may_vary(cache, response))
 
 
 def _read(storage: Any, key: str) -> CachedResponse | None:
@@ -101,22 +100,6 @@ def _may_vary(cache: Any, first: CachedResponse) -> bool:
     return '*' not in names and bool(names if cache._settings.key_fn is not None else names - _NOT_IN_KEYS)
 
 
-def variant_keys(cache: Any, first_key: str, **kwargs: Any) -> Iterator[str]:
-    """Keys of all variants and parts beside what is stored under the key of a request, in a pass over the store
-
-    Args:
-        cache: The cache
-        first_key: The key of the request
-        kwargs: Arguments that it was sent with, such as `verify`
-    """
-    first = _read(cache.responses, first_key)
-    if first is None:
-        return
-    generation = first._generation.partition(' ')[0]
-    found = Found(first_key, [], [], generation, not generation and _may_vary(cache, first))
-    yield from (key for key in others_of(cache, [found], **kwargs) if key != first_key)
-
-
 def others_of(cache: Any, found: Iterable[Found], **kwargs: Any) -> Iterator[str]:
     """Keys of variants of responses, and of the parts of these, which are found in one pass over the store
 
@@ -129,7 +112,7 @@ def others_of(cache: Any, found: Iterable[Found], **kwargs: Any) -> Iterator[str
     """
     found = list(found)
     generations = {each.generation for each in found if each.generation}
-    wanted = {each.key for each in found if each.may_vary}
+    wanted = {key for each in found if each.may_vary for key in each.first_keys}
     if wanted:
         for key, response in scan_to_change(cache.responses):
             if is_of_generation(key, generations) or _is_variant_of(cache, key, response, wanted, kwargs):

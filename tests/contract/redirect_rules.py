@@ -47,6 +47,22 @@ class RedirectRules:
         assert cache.delete(cache.create_key(Request('GET', 'http://example.com/start'))) == 1
         assert set(cache.redirects.values()) == {cache.create_key(Request('GET', 'http://other/start'))}
 
+    def test_deleting_a_url_in_the_middle_of_redirects(self, cache: Any) -> None:
+        save_chain(cache)
+        save_chain(cache, host='other')
+        assert cache.delete(urls=['http://example.com/middle']) == 1
+        for path in ('start', 'middle'):
+            assert not cache.contains(url=f'http://example.com/{path}')
+            assert cache.contains(url=f'http://other/{path}')
+
+    def test_deleting_a_url_whose_redirect_is_out_of_date(self, cache: Any) -> None:
+        """What is stored where it leads is the response to another URL"""
+        save_chain(cache)
+        other = make_response(1, request=CachedRequest(method='GET', url='http://example.com/start'))
+        cache.save_response(other)
+        assert cache.delete(urls=['http://example.com/middle']) == 0
+        assert cache.contains(url='http://example.com/start')
+
     def test_redirects_to_nothing_are_deleted_with_expired_entries(self, cache: Any) -> None:
         save_chain(cache)
         save_chain(cache, host='other')

@@ -107,6 +107,18 @@ class VariantRules:
             assert sorted(session.cache.responses) == before
             assert [seen(session.get(**request)) for request in requests] == hits
 
+    @pytest.mark.parametrize('last', [{}, {'X-A': '1', 'X-B': '1'}])
+    def test_recreating_keys_of_variants_beside_a_redirect(self, last: dict[str, str], cache_factory: Any) -> None:
+        """The first variant for a URL is the end of a chain from another one"""
+        with open_session(cache_factory()) as session:
+            session.get(f'{URL}?redirect=2', headers={'X-A': '2'})
+            session.get(f'{URL}?redirect=1', headers=last)
+            keys = sorted(session.cache.responses)
+            session.cache.recreate_keys()
+            assert sorted(session.cache.responses) == keys
+            assert session.get(f'{URL}?redirect=1', headers=last).from_cache
+            assert session.get(f'{URL}?redirect=2', headers={'X-A': '2'}).from_cache
+
     def test_every_hit_is_one_after_recreating_keys(self, cache_factory: Any) -> None:
         cache = cache_factory()
 
@@ -117,7 +129,6 @@ class VariantRules:
             with open_session(cache, **options) as session:
                 for request in requests:
                     session.request(**request)
-
                 hits = [answer(session, request) for request in requests]
                 keys = sorted(cache.responses)
                 session.cache.recreate_keys()
@@ -128,7 +139,6 @@ class VariantRules:
             other.responses = DictStorage(serializer='json')
             with open_session(other, **options) as copied:
                 copied.cache.update(session.cache)
-
                 assert [answer(copied, request) for request in requests] == hits
 
         check()
