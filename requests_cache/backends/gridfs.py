@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._utils import chunkify
 from ..exceptions import BackendError
+from ..keys.shown import shown_key
 from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerType
 from ..serializers.preconf import pickle_serializer
@@ -116,7 +117,7 @@ class GridFSDict(MongoStorage):
         file, content = found
         if content is None:
             logger.error('The file of an entry is damaged')
-            logger.debug('The file of the entry %s is damaged', key)
+            logger.debug('The file of the entry %s is damaged', shown_key(key))
             raise KeyError(key)
         return self._value(key, file, content)
 

@@ -9,6 +9,7 @@ from urllib.parse import urldefrag
 
 from .._utils import chunkify
 from ..keys.bodies import REDACTED
+from ..keys.shown import shown_key
 from ..keys.variants import is_variant_suffix, matched_names, split_part_key, suffix_by_the_standard, variant_key
 from ..models.redirects import first_request, redirect_keys
 from ..models.request import CachedRequest
@@ -136,7 +137,7 @@ def copy_entries(source: Any, target: Any) -> None:
 def _readable_entries(cache: Any) -> Iterator[tuple[str, CachedResponse]]:
     for key, response in cache._entries():
         if response is None:
-            logger.warning('Not copied, as it cannot be read: %s', key)
+            logger.warning('Not copied, as it cannot be read: %s', shown_key(key))
         else:
             yield key, response
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
-from logging import getLogger
+from logging import DEBUG, getLogger
 from typing import Any, TypeVar
 
 from .._utils import chunkify, is_bad_signature, takes_argument
+from ..keys.shown import shown_key, shown_text, shown_traceback
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.unpickling import PickleError
@@ -138,8 +139,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         except Exception as e:
             if is_bad_signature(e):
                 raise
-            logger.error('Unable to deserialize response: %s', e)
-            logger.debug('Unable to deserialize %s', key, exc_info=True)
+            logger.error('Unable to deserialize response: %s', shown_text(e))
+            if logger.isEnabledFor(DEBUG):
+                logger.debug('Unable to deserialize %s:\n%s', shown_key(key), shown_traceback(e))
             return None
         try:
             obj.cache_key = key

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from logging import getLogger
+from logging import DEBUG, getLogger
 
 from ..exceptions import BackendUnavailableError
+from ..keys.shown import shown_error, shown_traceback
 
 logger = getLogger('requests_cache')
 
@@ -22,10 +23,11 @@ class FaultLog:
     def report(self, operation: str, error: Exception) -> None:
         """Report that an operation failed; the request goes on without it"""
         token = object()
-        text = f'{type(error).__name__}: {" ".join(str(error).split())}'
+        text = shown_error(error)
         if self._open.setdefault(operation, {}).setdefault(_cause(error), token) is token:
             logger.warning('Unable to %s the cache, requests go on without it: %s', operation, text)
-            logger.debug('Unable to %s the cache', operation, exc_info=error)
+            if logger.isEnabledFor(DEBUG):
+                logger.debug('Unable to %s the cache:\n%s', operation, shown_traceback(error))
         else:
             logger.debug('Unable to %s the cache: %s', operation, text)
 

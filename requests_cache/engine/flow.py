@@ -13,6 +13,7 @@ from typing import Any
 from requests import PreparedRequest, RequestException, Response
 
 from .._utils import assert_never
+from ..keys.shown import shown_error, shown_url
 from ..models.redirects import limit_to_end, own_response, without_following
 from ..models.response import AnyResponse, CachedResponse, OriginalResponse
 from ..policy.expiration import utcnow
@@ -104,12 +105,15 @@ def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -
     except Exception as e:
         if stored is None or not is_of_the_network(e) or not mode.decide_on_error(policy, stored, utcnow()):
             raise
-        logger.warning('Request for %s failed; using the stored response: %s', exchange.request.url, e)
+        ignored = exchange.settings.ignored_parameters
+        url, error = shown_url(exchange.request.url, ignored), shown_error(e, ignored)
+        logger.warning('Request for %s failed; using the stored response: %s', url, error)
         return _answer_with(stored, plan)
     if response.status_code == 304 and stored is not None and own_response(response) is response:
         return _not_modified(plan, stored, response)
     if stored is not None and mode.decide_on_error(policy, stored, utcnow(), response.status_code):
-        logger.warning('Request for %s got status %d; using the stored response', response.url, response.status_code)
+        url, status = shown_url(response.url, exchange.settings.ignored_parameters), response.status_code
+        logger.warning('Request for %s got status %d; using the stored response', url, status)
         release(response)
         return _answer_with(stored, plan, origin_status=response.status_code)
     return _record(plan, response, stored)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from logging import getLogger
+from collections.abc import Callable, Iterable
+from logging import DEBUG, getLogger
 from os import getpid
 from threading import Thread, current_thread
 from typing import Any, NamedTuple
+
+from ..keys.shown import shown_error, shown_traceback, shown_url
 
 logger = getLogger(__name__)
 
@@ -19,6 +21,11 @@ class _Job(NamedTuple):
     key: str
     url: Any
     renew: Callable[[], object]
+    ignored_parameters: Iterable[str] | None
+
+    def warn(self, error: Exception) -> None:
+        url, text = shown_url(self.url, self.ignored_parameters), shown_error(error, self.ignored_parameters)
+        logger.warning('Unable to renew the response for %s in the background: %s', url, text)
 
 
 class Refreshing:
@@ -53,17 +60,20 @@ class Refreshing:
             except IndexError:  # noqa: PERF203 - a thread was faster
                 break
 
-    def start(self, key: str, url: Any, renew: Callable[[], object]) -> Thread | None:
+    def start(
+        self, key: str, url: Any, renew: Callable[[], object], ignored_parameters: Iterable[str] | None = None
+    ) -> Thread | None:
         """Have a function called in a thread, which is returned, unless the same entry is being renewed
 
         Args:
             key: Key of the entry
-            url: For messages, without secrets; a failure is logged, and so is a thread that cannot be started
+            url: For messages, which hide its secrets; a failure is logged, and so is a thread that cannot be started
             renew: The function
+            ignored_parameters: Names of secrets
         """
         if self._pid != getpid():
             self._reset()
-        job = _Job(key, url, renew)
+        job = _Job(key, url, renew, ignored_parameters)
         if len(self._waiting) >= MAX_WAITING or self._begun.setdefault(key, job) is not job:
             return None
         try:
@@ -73,7 +83,7 @@ class Refreshing:
             self._take_back(job)
             if not isinstance(e, RuntimeError):  # too many threads, or the interpreter is about to exit
                 raise
-            logger.warning('Unable to renew the response for %s in the background: %s', url, e)
+            job.warn(e)
             return None
 
     def _thread(self) -> Thread | None:
@@ -110,7 +120,8 @@ class Refreshing:
             try:
                 job.renew()
             except Exception as e:
-                logger.warning('Unable to renew the response for %s in the background: %s', job.url, e)
-                logger.debug('The failure of %s', job.url, exc_info=True)
+                job.warn(e)
+                if logger.isEnabledFor(DEBUG):
+                    logger.debug('The failure:\n%s', shown_traceback(e, job.ignored_parameters))
             finally:
                 self._begun.pop(job.key, None)

@@ -132,7 +132,7 @@ def in_pairs(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]
             yield start, piece.end(), REDACTED
             continue
         later = _later_parameters(text, piece.start(), piece.end(), names)
-        yield from _merged([*later, *moved(_encoded_in_query(value, names, depth), start)])
+        yield from _merged([*later, *moved(in_encoded(value, names, depth), start)])
 
 
 def _later_parameters(text: str, start: int, end: int, names: SecretNames) -> Iterator[Finding]:
@@ -146,7 +146,8 @@ def _later_parameters(text: str, start: int, end: int, names: SecretNames) -> It
             start = value_end
 
 
-def _encoded_in_query(value: str, names: SecretNames, depth: int) -> Iterator[Finding]:
+def in_encoded(value: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
+    """Secrets in the value of a parameter, which is percent-encoded"""
     if '%' not in value:
         # Parameters in it have been found already
         if value[:1] in ('{', '[') or '@' in value:
@@ -175,7 +176,7 @@ def in_value(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]
     elif '=' in text:
         yield from in_pairs(text, names, depth)
     elif '%' in text:
-        yield from _encoded_in_query(text, names, depth)
+        yield from in_encoded(text, names, depth)
 
 
 def in_json(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:

@@ -271,8 +271,8 @@ class CacheMixin(Portable, MIXIN_BASE):
         epoch = refreshing.epoch
         store = actions.exchange.store.abandoned_by(lambda: refreshing.epoch is not epoch)
         plan = actions._replace(exchange=actions.exchange._replace(store=store))
-        url = actions.exchange.request.url
-        return refreshing.start(str(actions.cache_key), url, lambda: flow.refresh(plan, request, cached_response))
+        key, url, ignored = str(actions.cache_key), plan.exchange.request.url, plan.exchange.settings.ignored_parameters
+        return refreshing.start(key, url, lambda: flow.refresh(plan, request, cached_response), ignored)
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:

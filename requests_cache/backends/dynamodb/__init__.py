@@ -10,6 +10,7 @@ from typing import Any
 from requests import Response
 
 from ...exceptions import BackendError, MissingDependencyError
+from ...keys.shown import shown_key, shown_text
 from ...policy.expiration import ExpirationTime, add_tzinfo
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
@@ -137,7 +138,7 @@ class DynamoDbDict(DynamoDbStorage):
         except (BackendError, IncompleteError):
             raise
         except Exception as e:
-            logger.error('Unable to read a response: %s', e)
+            logger.error('Unable to read a response: %s', shown_text(e))
             return None
         if not isinstance(value, dict) and self._keeps_records and item.get('plain') is not True:
             logger.error('Unable to deserialize response: it is a %s, not a record', type(value).__name__)
@@ -181,7 +182,9 @@ class DynamoDbDict(DynamoDbStorage):
                 self._parts.discard(item['large'])
                 raise
         else:
-            logger.warning('Not stored, as an item of DynamoDB takes 400 KB, and not %d bytes: %s', len(data), key)
+            logger.warning(
+                'Not stored, as an item of DynamoDB takes 400 KB, and not %d bytes: %s', len(data), shown_key(key)
+            )
             self._delete(key)
 
     def _put(self, item: dict[str, Any]) -> None:

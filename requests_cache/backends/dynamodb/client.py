@@ -11,6 +11,7 @@ from typing import Any
 from zlib import crc32
 
 from ...exceptions import BackendError, BackendUnavailableError
+from ...keys.shown import shown_error, shown_text
 
 # Where AWS is told of no region, neither by the caller nor by the environment
 DEFAULT_REGION = 'us-east-1'
@@ -62,8 +63,8 @@ def translate(error: Exception, table_name: str) -> BackendError:
     if known is not None:
         unavailable += (known.ConnectionError, known.HTTPClientError)
     if isinstance(error, unavailable) or _is_fault_of_service(error):
-        return BackendUnavailableError(f'DynamoDB cannot be reached for the table {table_name!r}: {error}')
-    return BackendError(f'DynamoDB, table {table_name!r}: {type(error).__name__}: {error}')
+        return BackendUnavailableError(f'DynamoDB cannot be reached for the table {table_name!r}: {shown_text(error)}')
+    return BackendError(f'DynamoDB, table {table_name!r}: {shown_error(error)}')
 
 
 def check_reply(operation: str, reply: Any) -> None:

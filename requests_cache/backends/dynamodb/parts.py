@@ -15,6 +15,7 @@ from zlib import crc32
 
 from ..._utils import chunkify
 from ...exceptions import BackendError
+from ...keys.shown import shown_text
 from .items import MAX_ITEM_BYTES, PART, ItemKeys, from_attribute
 from .table import GET_BATCH, DynamoDbTable
 
@@ -94,7 +95,7 @@ class PartStore:
         try:
             self.delete(description)
         except BackendError as e:
-            logger.warning('Parts of an entry that could not be written are left behind: %s', e)
+            logger.warning('Parts of an entry that could not be written are left behind: %s', shown_text(e))
 
     def sweep(self) -> None:
         """Delete parts that were left behind by writers that did not come to an end"""

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..._utils import chunkify
 from ...exceptions import BackendError, BackendUnavailableError, CacheError
+from ...keys.shown import shown_text
 from .client import check_reply, error_code, make_resource, translate
 
 logger = getLogger(__name__)
@@ -170,7 +171,7 @@ class DynamoDbTable:
             step()
         except Exception as e:
             error = translate(e, self.name)
-            logger.warning('Not set up: %s', error)
+            logger.warning('Not set up: %s', shown_text(error))
             return not isinstance(error, BackendUnavailableError)
         return True
 

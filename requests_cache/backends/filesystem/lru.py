@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._utils import chunkify, within
 from ...exceptions import BackendError, BackendUnavailableError
+from ...keys.shown import shown_key, shown_text
 from ..sqlite.connection import identity
 from ..sqlite.table import from_column, to_column
 from ..storage import CHUNK_SIZE
@@ -83,7 +84,7 @@ class LRUFileDict(FileDict):
             if sync_index or not self.lru_index.is_plausible():
                 self._sync_lru_index()
         except BackendError as e:
-            logger.warning('The index of %s cannot be used: %s', self.cache_dir, e)
+            logger.warning('The index of %s cannot be used: %s', self.cache_dir, shown_text(e))
 
     def _check_limits(self) -> None:
         for name in ('max_cache_bytes', 'max_file_bytes', 'block_bytes'):
@@ -136,7 +137,7 @@ class LRUFileDict(FileDict):
     def _store(self, key: str, data: bytes) -> None:
         size = self._get_size_on_disk(len(data))
         if size > self.max_file_bytes:
-            logger.debug('Not stored, as its %d bytes are more than %d: %s', size, self.max_file_bytes, key)
+            logger.debug('Not stored, as its %d bytes are more than %d: %s', size, self.max_file_bytes, shown_key(key))
             self._remove(key)
             return
         path = self._key2path(key)
@@ -197,7 +198,7 @@ class LRUFileDict(FileDict):
             try:
                 self._remove_files(from_column(row[0]))
             except BackendError as e:
-                logger.warning('Could not make room: %s', e)
+                logger.warning('Could not make room: %s', shown_text(e))
                 immovable += 1
                 continue
             connection.execute(table.delete, (row[0],))
@@ -225,7 +226,7 @@ class LRUFileDict(FileDict):
             return self._with_index(remove)
         except BackendUnavailableError as e:
             # What is gone from the disk and still in the index takes up room until its turn comes
-            logger.warning('Deleting without the index of %s: %s', self.cache_dir, e)
+            logger.warning('Deleting without the index of %s: %s', self.cache_dir, shown_text(e))
             return self._remove_without_index(keys)
 
     def _remove_without_index(self, keys: list[str]) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ..._utils import within
 from ...exceptions import BackendError, BackendUnavailableError
+from ...keys.shown import shown_text
 from ..sqlite import SQLiteDict
 from ..sqlite.connection import FreedIfInterrupted, set_busy_timeout
 from ..sqlite.errors import DRIVER_ERRORS, Error, backend_error
@@ -174,7 +175,7 @@ class LRUDict(SQLiteDict):
                     self._open_and_flush()
         except DRIVER_ERRORS as e:
             self._touched = {**touched, **self._touched}
-            logger.debug('Access times could not be written yet: %s', e)
+            logger.debug('Access times could not be written yet: %s', shown_text(e))
 
     def _open_and_flush(self) -> None:
         connection = self._connection

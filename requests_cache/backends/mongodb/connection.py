@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import BackendError, BackendUnavailableError, MissingDependencyError
+from ...keys.shown import shown_text
 from .options import client_options, looks_up_hosts
 
 if TYPE_CHECKING:
@@ -122,8 +123,8 @@ class MongoConnection:
             if isinstance(e, ConnectionFailure) or getattr(e, 'timeout', False):
                 if not limited and self._is_patient():
                     self._away_until = monotonic() + AWAY_SECONDS
-                raise BackendUnavailableError(f'MongoDB cannot be reached to {purpose}: {e}') from e
-            raise BackendError(f'MongoDB failed to {purpose}: {e}') from e
+                raise BackendUnavailableError(f'MongoDB cannot be reached to {purpose}: {shown_text(e)}') from e
+            raise BackendError(f'MongoDB failed to {purpose}: {shown_text(e)}') from e
         self._away_until = 0.0
 
     def _is_patient(self) -> bool:

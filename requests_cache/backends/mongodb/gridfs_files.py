@@ -21,6 +21,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import BackendError
+from ...keys.shown import shown_error
 from ...policy.expiration import utcnow
 from .connection import MongoConnection, patience
 
@@ -122,8 +123,8 @@ class Files:
         try:
             with self._mongo.calling('tidy up'):
                 self._settle(file_id, revision, previous)
-        except BackendError:  # the file is written nevertheless
-            logger.debug('What was replaced is left behind', exc_info=True)
+        except BackendError as e:  # the file is written nevertheless
+            logger.debug('What was replaced is left behind: %s', shown_error(e))
 
     def _create_indexes(self) -> None:
         if not self._is_indexed:

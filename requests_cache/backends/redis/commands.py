@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from ...exceptions import BackendError, BackendUnavailableError
+from ...keys.shown import shown_text
 
 T = TypeVar('T')
 
@@ -40,8 +41,8 @@ def _translate(error: BaseException | None) -> BackendError | None:
     names = ('ConnectionError', 'TimeoutError', 'ClusterDownError', 'RedisClusterException')
     away = tuple(getattr(redis.exceptions, name) for name in names if hasattr(redis.exceptions, name))
     if isinstance(error, (OSError, *away)):
-        return BackendUnavailableError(f'Redis is not available: {error}')
-    return BackendError(f'Redis: {error}') if isinstance(error, redis.exceptions.RedisError) else None
+        return BackendUnavailableError(f'Redis is not available: {shown_text(error)}')
+    return BackendError(f'Redis: {shown_text(error)}') if isinstance(error, redis.exceptions.RedisError) else None
 
 
 def is_wrong_type(error: object) -> bool:

@@ -150,7 +150,13 @@ def _server_options(keywords: Mapping[str, Any], client_class: Any) -> dict[str,
 def _parse(url: str) -> dict[str, Any]:
     from redis.connection import SSLConnection, parse_url
 
-    options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call, unused-ignore]
+    try:
+        options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call, unused-ignore]
+    except ValueError as e:
+        # The driver's own text may quote a part of the password, so that it is not kept as the cause either
+        known = str(e) if str(e).startswith(('Redis URL must', 'Invalid value for')) else 'it cannot be taken apart'
+        hint = 'special characters of a password have to be percent-encoded'
+        raise ValueError(f'The URL of the Redis server is not valid ({known}); {hint}') from None
     if options.pop('connection_class', None) is SSLConnection:
         options['ssl'] = True
     if 'path' in options:
@@ -160,6 +166,8 @@ def _parse(url: str) -> dict[str, Any]:
 
 def _cluster_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
     options = {k: v for k, v in keywords.items() if k != 'cluster'}
+    if options.get('url'):
+        _parse(str(options['url']))  # which the driver does only when the client is made
     if options.pop('db', None):
         raise ValueError('A Redis Cluster has no databases to choose from by `db`')
     if not any(options.get(name) for name in ('url', 'host', 'startup_nodes')):

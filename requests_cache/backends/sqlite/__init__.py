@@ -13,6 +13,7 @@ from typing import Any
 from requests import Response
 
 from ...exceptions import BackendError, BackendUnavailableError, MissingDependencyError
+from ...keys.shown import shown_text, shown_traceback
 from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime, get_expiration_datetime
 from ...serializers.pipeline import SerializerType
@@ -221,7 +222,7 @@ class SQLiteCache(BaseCache):
         try:
             self.responses.vacuum_if_worthwhile(removed)
         except BackendError as e:  # what was asked for is done; this can wait for the next time
-            logger.info('Unused space was not given back: %s', e)
+            logger.info('Unused space was not given back: %s', shown_text(e))
 
     def filter(
         self, valid: bool = True, expired: bool = True, invalid: bool = False, older_than: ExpirationTime = None
@@ -268,8 +269,8 @@ class SQLiteCache(BaseCache):
         except BackendUnavailableError:
             raise
         except Exception as e:
-            logger.warning('Could not clear the cache, so its database is made anew: %s', e)
-            logger.debug('Could not clear the cache', exc_info=e)
+            logger.warning('Could not clear the cache, so its database is made anew: %s', shown_text(e))
+            logger.debug('Could not clear the cache:\n%s', shown_traceback(e))
             self._make_anew(e)
         else:
             self._give_back_space()
@@ -279,7 +280,7 @@ class SQLiteCache(BaseCache):
         try:
             self.responses.vacuum_if_worthwhile(0)
         except BackendError as e:
-            logger.info('Unused space was not given back: %s', e)
+            logger.info('Unused space was not given back: %s', shown_text(e))
             if is_full(e.__cause__):
                 with suppress(BackendError):  # not removed, as it holds more than the cache
                     self._make_anew(e)
