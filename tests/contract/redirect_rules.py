@@ -24,7 +24,7 @@ class RedirectRules:
     def test_a_redirect_to_nothing_is_nothing(self, cache: Any) -> None:
         save_chain(cache)
         start, middle = (cache.create_key(Request('GET', f'http://example.com/{p}')) for p in ('start', 'middle'))
-        assert cache.delete(start) == 1
+        del cache.responses[start]  # as a store does by itself, when the time of an entry is over
         for key, url in ((start, 'http://example.com/start'), (middle, 'http://example.com/middle')):
             assert cache.get_response(key) is None
             assert not cache.contains(key)
