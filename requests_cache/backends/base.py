@@ -244,8 +244,7 @@ class BaseCache:
             removed += self._delete_requested(requests, urls, verify)
         if expired or invalid or older_than:
             removed += self._delete_where(expired, invalid, older_than)
-        if removed or expired or invalid or older_than:
-            self._prune_redirects()
+        self._prune_redirects()
         return removed
 
     def _delete_requested(self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool) -> int:

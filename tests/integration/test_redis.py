@@ -283,3 +283,45 @@ class TestSessions:
         assert list(session.cache.responses) == [origin.url('/page')]
         assert session.cache.delete(origin.url('/page')) == 1
         assert redis_client.keys() == []
+
+
+def chain(number: int, **fields: Any) -> Any:
+    hop = make_response(number, status_code=302, url=f'http://example.com/{number}')
+    hop.request.url = hop.url
+    return make_response(number, history=[hop], **fields)
+
+
+class TestLifetimesOfRedirects:
+    """Redirects go when what they lead to goes"""
+
+    def test_all_of_them(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('c', ttl_offset=0)
+        for seconds in (100, 300, 200):
+            cache.save_response(chain(seconds), f'key{seconds}', datetime.now(timezone.utc) + timedelta(seconds=seconds))
+        assert 290 < redis_client.ttl('c-redirects') <= 300
+        cache.save_response(chain(1), 'for ever')
+        assert redis_client.ttl('c-redirects') == -1
+        cache.save_response(chain(100), 'again', in_an_hour())
+        assert redis_client.ttl('c-redirects') == -1
+
+    def test_redirects_of_earlier_versions_stay(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        cache = make_redis_cache('c', ttl_offset=0)
+        cache.responses['old'] = make_response(1)
+        redis_client.hset('c-redirects', 'way', 'old')
+        cache.save_response(chain(2), 'new', in_an_hour())
+        assert redis_client.ttl('c-redirects') == -1
+        assert cache.get_response('way') is not None
+
+    def test_one_by_one(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        """Those that lead to nothing go by and by, as others are written, and no others go"""
+        cache = make_redis_cache('c')
+        for number in range(1000):
+            cache.save_response(chain(number), f'{"dead" if number % 2 else "alive"}{number}')
+        for number in range(1, 1000, 2):
+            redis_client.unlink(f'c:dead{number}')
+        number = 1000
+        while any(target.startswith(b'dead') for target in redis_client.hvals('c-redirects')):
+            cache.save_response(chain(number), f'alive{number}')
+            number += 1
+            assert number < 1200, 'they stay'
+        assert len(cache.redirects) == 500 + number - 1000

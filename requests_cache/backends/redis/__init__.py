@@ -2,6 +2,10 @@
 
 NAMESPACE:KEY          a string: one serialized response
 NAMESPACE-redirects    a hash: the redirects, field by field
+
+Redis removes entries by their own, but not fields of a hash, before version 7.4. So the hash as a whole stays as long as
+the entry that stays longest; and whenever redirects are written, some others are looked at, and deleted if they lead to
+nothing.
 """
 
 from __future__ import annotations
@@ -124,6 +128,11 @@ class RedisDict(RedisStorage):
         # An entry whose time is over is written for a reason: it was copied, or is to be validated on its next use
         return seconds if seconds > 0 else max(int(self.ttl_offset), 1)
 
+    def seconds_left(self, keys: Iterable[str]) -> int | None:
+        """Seconds after which Redis has removed all entries under some keys; None if it never does"""
+        seconds = self._each('ttl', keys)
+        return None if -1 in seconds else max(0, *seconds)
+
     def __delitem__(self, key: str) -> None:
         with driver_errors:
             removed = self._client.unlink(self._name(key))
@@ -240,4 +249,8 @@ class RedisCache(BaseCache):
             return keyword_names(None) | own
 
     def _save_redirects(self, redirects: dict[str, str]) -> None:
+        if not redirects:
+            return
         self.redirects.update(redirects)
+        self.redirects.keep_for(self.responses.seconds_left(set(redirects.values())), len(redirects))
+        self.redirects.prune_some(self.responses.existing)

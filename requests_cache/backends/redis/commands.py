@@ -89,8 +89,13 @@ class RepliesInBytes:
         cursor, is_first = 0, True
         while cursor or is_first:
             is_first = False
-            cursor, fields = self._client.execute_command('HSCAN', name, cursor, 'COUNT', count, **UNDECODED)
+            cursor, fields = self.hscan(name, cursor, count)
             yield from fields.items()
+
+    def hscan(self, name: bytes, cursor: int, count: int) -> tuple[int, dict[Any, Any]]:
+        reply: tuple[int, dict[Any, Any]]
+        reply = self._client.execute_command('HSCAN', name, cursor, 'COUNT', count, **UNDECODED)
+        return reply
 
     def pipeline(self, **kwargs: Any) -> RepliesInBytes:
         return RepliesInBytes(self._client.pipeline(**kwargs))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
+from random import sample
 from typing import Any
 
 from ..._utils import chunkify
@@ -11,6 +12,9 @@ from ..storage import CHUNK_SIZE, BaseStorage
 from .commands import driver_errors, in_pages, is_wrong_type, scan_fields, unique, unless_wrong_type
 from .connection import RedisConnection
 from .names import decode, encode
+
+# Redirects that are looked at whenever some are written
+FIELDS_PER_STEP = 50
 
 
 class RedisStorage(BaseStorage[str, Any]):
@@ -59,6 +63,7 @@ class HashStorage(RedisStorage):
     def __init__(self, connection: RedisConnection, hash_name: str, serializer: Any, **kwargs: Any):
         super().__init__(connection, serializer, **kwargs)
         self._hash_name = encode(hash_name)
+        self._cursor = 0
 
     def __getitem__(self, key: str) -> Any:
         with driver_errors:
@@ -118,6 +123,38 @@ class HashStorage(RedisStorage):
     def _delete_fields(self, fields: list[bytes]) -> int:
         with driver_errors:
             return unless_wrong_type(self._client.hdel, self._hash_name, *fields) or 0
+
+    def keep_for(self, seconds: int | None, n_new: int) -> None:
+        """Have Redis remove the hash after the longest of the times that its fields are to be kept for
+
+        Args:
+            seconds: For how long the fields that have just been written are to be kept; None for ever
+            n_new: How many these are
+        """
+        with driver_errors:
+            left = self._client.ttl(self._hash_name)
+            if seconds is None:
+                if left >= 0:
+                    self._client.persist(self._hash_name)
+            elif left >= 0 or self._client.hlen(self._hash_name) <= n_new:
+                # One that is there and has no end holds fields that have none
+                self._client.expire(self._hash_name, max(left, seconds, 1))
+
+    def prune_some(self, existing: Callable[[Iterable[str]], set[str]]) -> None:
+        """Delete some of the fields whose values are not among existing keys: in time all, if this is called for each write
+
+        Args:
+            existing: Finds those of some keys that exist
+        """
+        with driver_errors:
+            self._cursor, fields = self._client.hscan(self._hash_name, cursor=self._cursor, count=FIELDS_PER_STEP)
+            # Of a small hash, Redis gives all fields at once
+            some = sample(list(fields.items()), min(len(fields), FIELDS_PER_STEP))
+        targets = {field: decode(value) for field, value in some}
+        alive = existing(dict.fromkeys(targets.values()))
+        dead = [field for field, target in targets.items() if target not in alive]
+        if dead:
+            self._delete_fields(dead)
 
     def clear(self) -> None:
         """Delete all entries"""

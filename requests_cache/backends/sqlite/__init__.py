@@ -204,8 +204,7 @@ class SQLiteCache(BaseCache):
             removed = self._delete_keys(list(keys))
             if expired:
                 removed += self.responses.delete_expired(overwrite=not vacuum)
-            if removed or expired:
-                self._prune_redirects()
+            self._prune_redirects()
         if kwargs:
             removed += super().delete(**kwargs)
         if vacuum and removed and (expired or kwargs or len(keys) > 1):
