@@ -297,7 +297,8 @@ class TestLifetimesOfRedirects:
     def test_all_of_them(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
         cache = make_redis_cache('c', ttl_offset=0)
         for seconds in (100, 300, 200):
-            cache.save_response(chain(seconds), f'key{seconds}', datetime.now(timezone.utc) + timedelta(seconds=seconds))
+            expires = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+            cache.save_response(chain(seconds), f'key{seconds}', expires)
         assert 290 < redis_client.ttl('c-redirects') <= 300
         cache.save_response(chain(1), 'for ever')
         assert redis_client.ttl('c-redirects') == -1

@@ -141,7 +141,7 @@ class HashStorage(RedisStorage):
                 self._client.expire(self._hash_name, max(left, seconds, 1))
 
     def prune_some(self, existing: Callable[[Iterable[str]], set[str]]) -> None:
-        """Delete some of the fields whose values are not among existing keys: in time all, if this is called for each write
+        """Delete some of the fields whose values are no existing keys; called for each write, it deletes all in time
 
         Args:
             existing: Finds those of some keys that exist
