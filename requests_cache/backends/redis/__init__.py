@@ -3,9 +3,9 @@
 NAMESPACE:KEY          a string: one serialized response
 NAMESPACE-redirects    a hash: the redirects, field by field
 
-Before version 7.4, Redis removes strings after their time, but no fields of a hash. So the hash as a whole is kept as long
-as the entry that is kept longest. Besides, whenever redirects are written, some others are looked at, and deleted if they
-lead to nothing.
+Before version 7.4, Redis removes strings after their time, but no fields of a hash. So the hash as a whole is kept as
+long as the entry that is kept longest. Besides, whenever redirects are written, some others are looked at, and deleted
+if they lead to nothing.
 """
 
 from __future__ import annotations
