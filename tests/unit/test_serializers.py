@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import gzip
 import json
 import os
@@ -9,6 +10,7 @@ import pickle
 from base64 import b64encode, b85encode
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
+from zlib import crc32
 
 import pytest
 from hypothesis import given
@@ -36,6 +38,7 @@ from requests_cache.exceptions import InvalidEntryError, MissingDependencyError
 from requests_cache.serializers.legacy import restore_content
 from requests_cache.serializers.preconf import make_stage
 from requests_cache.serializers.record import from_record
+from requests_cache.serializers.unpickling import SEAL
 
 CREATED = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=timezone.utc)
 EVERY_SERIALIZER = [*SERIALIZERS, 'bson_document', 'dynamodb_document', 'dict', 'safe_pickle']
@@ -216,6 +219,44 @@ class TestDamage:
             assert content in (good, None)
 
 
+class Called:
+    times = 0
+
+    def __new__(cls, *args):
+        cls.times += 1
+        return super().__new__(cls)
+
+
+def seal(data):
+    return data + SEAL + crc32(data).to_bytes(4, 'big')
+
+
+def is_plain(value):
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return is_plain([*value, *value.values()])
+    return type(value) in (str, bytes, bytearray, memoryview, int, float, bool, type(None))
+
+
+@pytest.fixture
+def extension():
+    """Registers a class as an extension with a code, sees to it that it is cached, and gives the operation for it"""
+    added = []
+
+    def add(code):
+        copyreg.add_extension(Called.__module__, 'Called', code)
+        added.append(code)
+        data = pickle.dumps(Called, 2)
+        assert pickle.loads(data) is Called
+        return data[2:-1]
+
+    Called.times = 0
+    yield add
+    for code in added:
+        copyreg.remove_extension(Called.__module__, 'Called', code)
+
+
 class TestSafety:
     @pytest.mark.parametrize(
         'value',
@@ -235,6 +276,47 @@ class TestSafety:
         with pytest.raises(pickle.UnpicklingError):
             pickle_serializer.loads(pickle.dumps({'status_code': 200, 'url': Exploit()}))
         assert not (tmp_path / 'made').exists()
+
+    @pytest.mark.parametrize('name', ['pickle', 'safe_pickle'])
+    @pytest.mark.parametrize('sealed', [False, True], ids=['bare', 'sealed'])
+    @pytest.mark.parametrize('code', [1, 0x82, 300, 2**30])
+    def test_extensions_are_refused(self, code, sealed, name, extension):
+        """Also one that `copyreg` has in its cache, which no unpickler is asked about"""
+        operation = extension(code)
+        call = b'\x80\x02}(X\x0b\x00\x00\x00status_codeX\x07\x00\x00\x00\x82\x83\x84 ok' + operation + b')Ru.'
+        call = call.replace(b'\x82\x83\x84 ok', '\x82é ok'.encode())
+        for data in (call, b'\x80\x02' + operation + b'.', b'C\x03\x82\x83\x84' + operation + b')R.'):
+            with pytest.raises(pickle.UnpicklingError, match='only plain values'):
+                self.load(name, seal(data) if sealed else data)
+        assert Called.times == 0
+
+    @pytest.mark.parametrize('value', ['()', '}', ']', 'N', '\x8c\x02os', '\x96\x01\0\0\0\0\0\0\0a'])
+    def test_every_operation_with_a_checksum(self, value):
+        """Whatever is done with plain values, nothing else comes of it"""
+        # These two take memory by a number in the data
+        for operation in set(range(256)) - {ord('r'), 0x96}:
+            for rest in (b'.', b')R.', b'os\nsystem\n)R.', b'(Nt.'):
+                data = seal(b'\x80\x04(' + value.encode('latin-1') * 3 + bytes([operation]) + rest)
+                try:
+                    loaded = self.load('pickle', data)
+                except Exception:
+                    continue
+                assert is_plain(loaded), operation
+
+    def load(self, name, data):
+        pipeline = serializer(name)
+        if name == 'safe_pickle':
+            data = pipeline.stages[-1].dumps(data, 'key')
+        for stage in reversed(pipeline.stages[1:]):
+            data = stage.loads(data, 'key') if stage.takes_key else stage.loads(data)
+        return data
+
+    def test_bytes_of_extensions_are_data_like_any_other(self):
+        for content in (b'\x82\x83\x84' * 50, b'\x83' * 131, b'a' * 130, b'a' * 131, b'a' * 132, b'a' * 0x8283):
+            for headers in ({'A': 'a' * 130}, {'\x82': '\x83' * 131}, {'A': 'x' * 33154}):
+                original = response(content, headers=CaseInsensitiveDict(headers), encoding=None)
+                loaded = pickle_serializer.loads(pickle_serializer.dumps(original))
+                assert (loaded.content, dict(loaded.headers)) == (content, headers)
 
     def test_signatures(self):
         data = safe_pickle_serializer('key').dumps(response())
