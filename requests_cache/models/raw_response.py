@@ -31,6 +31,8 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         kwargs = {k: v for k, v in kwargs.items() if v is not None}
         self._request_url: str | None = kwargs.get('request_url')
         super().__init__(body=BytesIO(self._cached_body), preload_content=False, **kwargs)
+        if self.version and 'version_string' not in kwargs:
+            self.version_string = f'HTTP/{self.version // 10}.{self.version % 10}'
 
     @classmethod
     def from_response(cls, response: Response) -> CachedHTTPResponse:
@@ -73,6 +75,9 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     def drain_conn(self) -> None:
         """There is no connection to drain"""
 
+    def shutdown(self) -> None:
+        """There is no connection to shut down"""
+
     def readable(self) -> bool:
         return True
 
@@ -82,7 +87,11 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     def read(  # type: ignore[override]
         self, amt: int | None = None, decode_content: bool | None = None, **kwargs: Any
     ) -> bytes:
-        """Read up to `amt` bytes, or all; `b''` at the end. `decode_content` has no effect: the coding is undone."""
+        """Read up to `amt` bytes, or all of them if it is None or negative
+
+        What is read beyond the last byte is `b''`, and closes the response; reading 0 bytes does nothing.
+        `decode_content` has no effect: the coding has been undone.
+        """
         if decode_content is False and 'Content-Encoding' in self.headers:
             logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
         if self._fp.closed:
@@ -91,7 +100,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         self._fp_bytes_read += len(data)
         if self.length_remaining is not None:
             self.length_remaining -= len(data)
-        if not data or amt is None or amt < 0:
+        if amt is None or amt < 0 or (amt and not data):
             self._fp.close()
         return data
 
@@ -104,9 +113,11 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         return len(data)
 
     def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
-        """Yield the body in pieces of up to `amt` bytes, and an empty one at its end"""
+        """Yield the body in pieces of up to `amt` bytes, and an empty one at its end; no more than that for 0 bytes"""
         while not self._fp.closed:
             yield self.read(amt=amt, **kwargs)
+            if amt == 0:
+                return
 
     def reset(self, body: bytes | None = None) -> None:
         """Start again from the first byte, or with another body"""

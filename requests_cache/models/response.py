@@ -112,6 +112,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     status_code: int = field(default=0)
     url: str | None = field(default=None)  # type: ignore[assignment]
 
+    # The adapter that a response came by; a stored one came by none. Code that looks at it expects the attribute.
+    connection: Any = None
     # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are
     # repeated
     _http_version = 0

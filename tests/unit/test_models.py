@@ -211,6 +211,38 @@ class TestRawResponse:
         raw.drain_conn()
         raw.close()
 
+    @pytest.mark.parametrize(
+        'read',
+        [
+            lambda raw: raw.read(0),
+            lambda raw: raw.read1(0),
+            lambda raw: raw.readinto(bytearray()) or b'',
+            lambda raw: raw.readinto(memoryview(bytearray())) or b'',
+            lambda raw: raw.readline(0),
+            lambda raw: b''.join(raw.stream(0)),
+        ],
+    )
+    def test_reading_nothing_leaves_it_open(self, read):
+        """As urllib3 does it for a response of the origin"""
+        raw = CachedHTTPResponse(b'0123')
+        assert (read(raw), raw.closed, raw.read(1)) == (b'', False, b'0')
+        assert (read(raw), raw.closed, raw.tell(), raw.read()) == (b'', False, 1, b'123')
+        assert raw.closed
+
+    @pytest.mark.parametrize('size', [None, -1])
+    def test_reading_all_closes_it(self, size):
+        for read in (CachedHTTPResponse.read, CachedHTTPResponse.read1):
+            raw = CachedHTTPResponse(b'0123')
+            assert (read(raw, size), raw.closed, read(raw, size), raw.read(0)) == (b'0123', True, b'', b'')
+        assert list(CachedHTTPResponse(b'0123').stream(size)) == [b'0123']
+
+    def test_without_a_connection(self):
+        raw = CachedHTTPResponse(b'0123', version=11)
+        for call in (raw.shutdown, raw.release_conn, raw.drain_conn):
+            call()
+        assert (raw.read(), raw.version_string) == (b'0123', 'HTTP/1.1')
+        assert CachedHTTPResponse(b'', version=0).version == 0
+
     def test_as_a_file(self):
         assert io.BufferedReader(CachedHTTPResponse(b'0123')).read() == b'0123'
         assert list(CachedHTTPResponse(b'a\nb')) == [b'a\n', b'b']
