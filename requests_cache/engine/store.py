@@ -16,6 +16,7 @@ from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
 from ..backends.related import keys_for_any_headers, stored_part_keys
 from ..exceptions import BackendUnavailableError
+from ..keys.bodies import REDACTED
 from ..keys.matching import same_headers, same_target
 from ..models.redirects import first_request
 from ..models.request import AnyPreparedRequest
@@ -135,6 +136,8 @@ class Store:
     def answers(self, request: PreparedRequest, stored: CachedResponse) -> bool:
         """Whether a stored response is one for the URL of a request, and for its header fields that make up keys"""
         settings, url = self._settings, request.url
+        if stored.status_code >= 300 and REDACTED in stored.headers.get('Location', ''):
+            return False  # where it leads cannot be told any more
         if url == stored.url and not settings.match_headers:
             return True
         if self.keys_are_the_users:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..exceptions import MissingDependencyError
 from ..models.response import CachedResponse, DecodedContent
 from .pipeline import Stage
 from .record import Record, RecordFormat, from_record, map_values, to_record
@@ -37,7 +38,11 @@ class CattrStage(Stage):
 
     @property
     def converter(self) -> Any:
-        """A `cattrs` converter, for hooks of one's own; once looked at, all responses go through it"""
+        """A `cattrs` converter, for hooks of one's own; once looked at, all responses go through it
+
+        Raises:
+            MissingDependencyError: cattrs is not installed
+        """
         if self._converter is None:
             self._converter = self._make_converter()
         return self._converter
@@ -70,8 +75,10 @@ class CattrStage(Stage):
     __copy__ = copy
 
     def _make_converter(self) -> Any:
-        from cattrs import Converter
-
+        try:
+            from cattrs import Converter
+        except ImportError as e:
+            raise MissingDependencyError('A converter of your own', 'cattrs', 'cattrs') from e
         factory = self.factory or Converter
         try:
             converter = factory(omit_if_default=True)

@@ -148,3 +148,13 @@ class TestStreams:
         with nullcontext() if unnoticed else pytest.raises(error):
             response.content  # noqa: B018
         assert len(session.cache.responses) == 0
+
+
+def test_reading_nothing_of_a_hit(session, origin):
+    """As without a cache, it reads nothing, and leaves all to be read"""
+    origin.add('/page', body=b'hello')
+    for _ in range(2):
+        raw = session.get(origin.url('/page'), stream=True).raw
+        buffer = bytearray()
+        assert (raw.read(0), raw.readinto(buffer), raw.read(3), raw.read(0), raw.read()) == (b'', 0, b'hel', b'', b'lo')
+        assert session.get(origin.url('/page')).from_cache

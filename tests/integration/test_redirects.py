@@ -222,3 +222,13 @@ def test_redirects_that_lead_elsewhere_now(new_session, origin):
     assert session.get(origin.url('/a'), force_refresh=True).content == b'd'
     response = session.get(origin.url('/b'))
     assert (response.content, response.url) == (b'c', origin.url('/c'))
+
+
+def test_redirects_whose_secrets_are_not_stored(new_session, origin):
+    """They are asked for anew: nobody is sent to a URL with a placeholder in it"""
+    session = new_session(backend='memory', allowable_codes=[200, 302])
+    origin.add('/a', redirect('/b?access_token=secret'))
+    origin.add('/b', body=b'x')
+    session.get(origin.url('/a'), allow_redirects=False)
+    assert session.get(origin.url('/a')).content == b'x'
+    assert [r.path for r in origin.requests_for('/b')] == ['/b?access_token=secret']

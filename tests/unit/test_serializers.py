@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import pickle
+import sys
 from base64 import b64encode, b85encode
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
@@ -20,9 +21,11 @@ from requests.structures import CaseInsensitiveDict
 
 from requests_cache import (
     SERIALIZERS,
+    BaseCache,
     CachedRequest,
     CachedResponse,
     CattrStage,
+    DictStorage,
     SerializerPipeline,
     Stage,
     bson_document_serializer,
@@ -518,3 +521,14 @@ class TestReadingJsonInParts:
         """Nobody reads it, so it does no harm that its end is lost"""
         text = serializer('json', decode_content=True).dumps(response())
         assert serializer('json').loads(text[: text.index('"_decoded_content"') + 22]) == response()
+
+
+def test_cattrs_is_needed_for_converters_only(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'cattrs', None)
+    for serializer in ('json', 'pickle'):
+        cache = BaseCache()
+        cache.responses = DictStorage(serializer=serializer)
+        cache.save_response(CachedResponse(content=b'x', status_code=200, url='http://page'), 'key')
+        assert cache.get_response('key').content == b'x'
+    with pytest.raises(MissingDependencyError, match=r'requests-cache\[cattrs\]'):
+        CattrStage().converter  # noqa: B018
