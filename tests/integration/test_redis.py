@@ -326,3 +326,26 @@ class TestLifetimesOfRedirects:
             number += 1
             assert number < 1200, 'they stay'
         assert len(cache.redirects) == 500 + number - 1000
+
+    def test_what_is_no_redirect(self, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        """Bytes that are no text, which others left in the hash, are in nobody's way"""
+        cache = make_redis_cache('c')
+        redis_client.hset('c-redirects', mapping={b'\xff': b'key', b'damaged': b'\xff'})
+        cache.save_response(chain(1), 'key')
+        assert cache.get_response('key').history
+        assert set(redis_client.hvals('c-redirects')) == {b'key'}
+        assert set(cache.redirects.values()) == {'key'}
+        redis_client.hset('c-redirects', 'damaged', b'\xff')
+        cache.delete('missing')
+        assert b'damaged' not in redis_client.hkeys('c-redirects')
+
+    @pytest.mark.parametrize('forbidden', ['ttl', 'expire', 'hscan'])
+    def test_users_with_few_permissions(self, forbidden: str, redis_client: redis.Redis, make_redis_cache: Any) -> None:
+        """Redirects are stored for users that may not do all that it takes to remove them"""
+        redis_client.acl_setuser(
+            'few', enabled=True, reset=True, passwords=['+secret'], keys=['*'], commands=['+@all', f'-{forbidden}']
+        )
+        cache = make_redis_cache('c', username='few', password='secret')
+        cache.save_response(chain(1), 'key', in_an_hour())
+        (source,) = redis_client.hkeys('c-redirects')
+        assert cache.get_response(source.decode()) is not None

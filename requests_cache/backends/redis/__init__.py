@@ -11,10 +11,11 @@ if they lead to nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from logging import getLogger
 from typing import Any
 
 from ..._utils import chunkify
-from ...exceptions import MissingDependencyError
+from ...exceptions import BackendError, BackendUnavailableError, MissingDependencyError
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.pipeline import Stage
 from ...serializers.preconf import pickle_serializer
@@ -24,6 +25,8 @@ from .commands import driver_errors, each, in_pages, is_wrong_type, scan_names, 
 from .connection import RedisConnection, keyword_names
 from .names import REDIRECTS, decode, encode, key_of_entry, name_of_entry, pattern_of_entries
 from .storage import HashStorage, RedisStorage
+
+logger = getLogger(__name__)
 
 __all__ = ['DEFAULT_TTL_OFFSET', 'RedisCache', 'RedisDict', 'RedisHashDict']
 
@@ -252,5 +255,11 @@ class RedisCache(BaseCache):
         if not redirects:
             return
         self.redirects.update(redirects)
-        self.redirects.keep_for(self.responses.seconds_left(set(redirects.values())), len(redirects))
-        self.redirects.prune_some(self.responses.existing)
+        try:
+            self.redirects.keep_for(self.responses.seconds_left(set(redirects.values())), len(redirects))
+            self.redirects.prune_some(self.responses.existing)
+        except BackendUnavailableError:
+            raise
+        except BackendError as e:
+            # The redirects are stored; users of Redis may be allowed to write and read, and no more than that
+            logger.debug('Redirects in Redis are not pruned: %s', e)

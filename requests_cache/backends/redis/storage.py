@@ -110,7 +110,8 @@ class HashStorage(RedisStorage):
             fields = scan_fields(self._client, self._hash_name, CHUNK_SIZE)
         for page in in_pages(unique(fields, key=itemgetter(0)), CHUNK_SIZE):
             for field, value in page:
-                yield decode(field), value
+                if (key := _text(field)) is not None:  # otherwise somebody else's
+                    yield key, value
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All keys with their values, None for those that cannot be read; in memory that does not grow with them"""
@@ -150,8 +151,8 @@ class HashStorage(RedisStorage):
             self._cursor, fields = self._client.hscan(self._hash_name, cursor=self._cursor, count=FIELDS_PER_STEP)
             # Of a small hash, Redis gives all fields at once
             some = sample(list(fields.items()), min(len(fields), FIELDS_PER_STEP))
-        targets = {field: decode(value) for field, value in some}
-        alive = existing(dict.fromkeys(targets.values()))
+        targets = {field: _text(value) for field, value in some}
+        alive = existing({target for target in targets.values() if target is not None})
         dead = [field for field, target in targets.items() if target not in alive]
         if dead:
             self._delete_fields(dead)
@@ -160,3 +161,11 @@ class HashStorage(RedisStorage):
         """Delete all entries"""
         with driver_errors:
             self._client.unlink(self._hash_name)
+
+
+def _text(data: bytes) -> str | None:
+    """Bytes as text; None if they are no text of ours"""
+    try:
+        return decode(data)
+    except UnicodeDecodeError:
+        return None
