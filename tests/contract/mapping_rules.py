@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -64,19 +65,19 @@ class MappingRules:
         storage['key'] = response
         assert facts(storage['key']) == facts(response)
 
-    @pytest.mark.parametrize('content', [b'', b'null', b'text', b'\xff\xfe\x00', b'x' * 100_000], ids=len)
     @pytest.mark.parametrize(
         'content_type', ['application/json', 'text/html', 'text/plain; charset=utf-16', 'image/png']
     )
     def test_bodies_are_kept_byte_for_byte(
-        self, content: bytes, content_type: str, serializer: Any, storage_factory: Callable[..., Any]
+        self, content_type: str, serializer: Any, storage_factory: Callable[..., Any]
     ) -> None:
         storage = storage_factory(**({} if serializer is None else {'serializer': serializer}))
-        headers = CaseInsensitiveDict({'Content-Type': content_type, 'Content-Length': str(len(content))})
-        storage['key'] = make_response(content=content, headers=headers)
-        read = storage['key']
-        assert read.content == content
-        assert read.headers == headers
+        for content in (b'', b'null', b'text', b'\xff\xfe\x00', b'x' * 100_000):
+            headers = CaseInsensitiveDict({'Content-Type': content_type, 'Content-Length': str(len(content))})
+            storage[f'key {len(content)}'] = make_response(content=content, headers=headers)
+            read = storage[f'key {len(content)}']
+            assert read.content == content
+            assert read.headers == headers
 
     def test_overwriting_replaces(self, storage: Any) -> None:
         storage['key'] = make_response(1, content=b'long ' * 1000)
@@ -151,36 +152,38 @@ class MappingRules:
         assert storage['key'].headers['X-Number'] == '1'
         assert storage['key'] is not storage['key']
 
-    @pytest.mark.parametrize('key', STRANGE_KEYS, ids=lambda key: ascii(key[:20]))
-    def test_keys_may_hold_anything(self, key: str, storage: Any, redirects: Any) -> None:
+    def test_keys_may_hold_anything(self, storage: Any, redirects: Any) -> None:
         storage['other'] = make_response(0)
-        for mapping, value in ((storage, make_response(1)), (redirects, 'target')):
-            assert key not in mapping
-            with pytest.raises(KeyError):
-                mapping[key]
-            mapping[key] = value
-            assert key in mapping
-            assert key in list(mapping)
-            assert key in dict(mapping.scan())
-        assert storage[key].cache_key == key
-        assert storage[key].content == make_response(1).content
-        assert redirects[key] == 'target'
-        redirects['points there'] = key
-        assert redirects['points there'] == key
-        assert storage.bulk_delete([key]) == 1
-        del redirects[key]
-        assert key not in storage
-        assert key not in redirects
-        assert list(storage) == ['other']
+        for key in STRANGE_KEYS:
+            for mapping, value in ((storage, make_response(1)), (redirects, 'target')):
+                assert key not in mapping
+                with pytest.raises(KeyError):
+                    mapping[key]
+                mapping[key] = value
+                assert key in mapping
+                assert key in list(mapping)
+                assert key in dict(mapping.scan())
+            assert storage[key].cache_key == key
+            assert storage[key].content == make_response(1).content
+            assert redirects[key] == 'target'
+            redirects['points there'] = key
+            assert redirects['points there'] == key
+            assert storage.bulk_delete([key]) == 1
+            del redirects[key]
+            assert key not in storage
+            assert key not in redirects
+            assert list(storage) == ['other']
+            assert list(redirects) == ['points there']
 
-    @pytest.mark.parametrize(('one', 'other'), CLOSE_KEYS, ids=lambda key: ascii(key[:20]))
-    def test_similar_keys_are_different(self, one: str, other: str, redirects: Any) -> None:
-        redirects[one] = 'one'
-        assert other not in redirects
-        redirects[other] = 'other'
-        assert (redirects[one], redirects[other]) == ('one', 'other')
-        del redirects[one]
-        assert dict(redirects.items()) == {other: 'other'}
+    def test_similar_keys_are_different(self, redirects: Any) -> None:
+        for one, other in CLOSE_KEYS:
+            redirects[one] = 'one'
+            assert other not in redirects
+            redirects[other] = 'other'
+            assert (redirects[one], redirects[other]) == ('one', 'other')
+            del redirects[one]
+            assert dict(redirects.items()) == {other: 'other'}
+            del redirects[other]
 
     def test_bulk_delete(self, storage: Any) -> None:
         storage.update({str(i): make_response(i) for i in range(10)})
@@ -296,7 +299,12 @@ class MappingRules:
         assert len(list(storage.items())) == len({'key', 'a', 'b', *STRANGE_KEYS})
 
     def test_a_store_that_fails(self, broken_storage: Any) -> None:
-        for attempt in (
+        def fails(attempt: Callable[[], Any]) -> None:
+            with pytest.raises(BackendError) as caught:
+                attempt()
+            assert caught.value.__cause__ is not None
+
+        attempts: list[Callable[[], Any]] = [
             lambda: broken_storage['key'],
             lambda: broken_storage.__setitem__('key', make_response(1)),
             lambda: broken_storage.__delitem__('key'),
@@ -305,10 +313,10 @@ class MappingRules:
             lambda: list(broken_storage),
             lambda: list(broken_storage.scan()),
             lambda: broken_storage.bulk_delete(['key']),
-        ):
-            with pytest.raises(BackendError) as caught:
-                attempt()
-            assert caught.value.__cause__ is not None
+        ]
+        # Some drivers take seconds to give up
+        with ThreadPoolExecutor(len(attempts)) as pool:
+            list(pool.map(fails, attempts))
 
     def test_round_trips(self, storage: Any, redirects: Any) -> None:
         @settings(max_examples=self.examples, deadline=None, suppress_health_check=list(HealthCheck))

@@ -37,13 +37,13 @@ class DynamoDbContract(StorageContract):
 
     damaged = (*StorageContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
     namespace = 'default'
-    many = 350
+    many = 140
     examples = 10
 
     @pytest.fixture(autouse=True)
     def small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dynamodb_storage, 'KEYS_PER_PAGE', 100)
-        monkeypatch.setattr(dynamodb_storage, 'CHUNK_SIZE', 100)
+        monkeypatch.setattr(dynamodb_storage, 'KEYS_PER_PAGE', 40)
+        monkeypatch.setattr(dynamodb_storage, 'CHUNK_SIZE', 40)
 
     @pytest.fixture
     def storage_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:

@@ -23,7 +23,7 @@ from support.origin import Origin, RecordedRequest, answer, redirect, revalidati
 
 import requests_cache
 from faults.local_caches import BODY, SQLITE, SessionFactory, assert_caches, assert_goes_on, warnings_about
-from faults.stress import PROCESSES, THREADS
+from faults.stress import PAGES, PROCESSES, THREADS
 from faults.worker import KINDS, OWN_PAGES, SHARED_PAGES, own_paths
 from requests_cache import CachedSession
 from requests_cache.engine.shared import shared_by
@@ -64,7 +64,7 @@ class TestThreads:
     ) -> None:
         def work(number: int) -> None:
             barrier.wait()
-            for i in range(6):
+            for i in range(PAGES):
                 for path in (f'/{number}/{i}', f'/shared/{i}', f'/to/shared/{i}', f'/to/{number}/{i}'):
                     get(session, pages, path)
             session.cache.delete(urls=[pages.url(f'/{number}/0')])
@@ -76,7 +76,7 @@ class TestThreads:
         hits = pages.hits()
         for number in range(THREADS):
             assert not session.cache.contains(url=pages.url(f'/{number}/0'))
-            assert all(get(session, pages, f'/{number}/{i}').from_cache for i in range(1, 6))
+            assert all(get(session, pages, f'/{number}/{i}').from_cache for i in range(1, PAGES))
         assert pages.hits() == hits, 'a lost entry'
         assert warnings_about(caplog, 'Unable') == 0
 

@@ -19,11 +19,12 @@ from support.redis_server import wait_until
 import requests_cache
 from faults.local_caches import BACKENDS, BODY, LOCAL, PERSISTENT
 from faults.scripted import Scripted
+from faults.stress import STRESS
 from requests_cache import CachedSession
 
 pytest_plugins = BACKEND_PLUGINS
 
-SESSIONS = 300
+SESSIONS = 60 if STRESS == 1 else 300
 # A client of these takes long to make
 SLOW = ('mongodb', 'gridfs', 'dynamodb')
 needs_descriptors = pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='open files cannot be listed')
@@ -52,7 +53,7 @@ def assert_no_more_than(before: int) -> None:
 def test_sessions_that_were_closed_leave_no_descriptor(name: str, backend_options: dict[str, Any]) -> None:
     use(backend_options, 0).close()
     before = descriptors()
-    for number in range(SESSIONS // 10 if name in SLOW else SESSIONS):
+    for number in range(SESSIONS // 3 if name in SLOW else SESSIONS):
         use(backend_options, number).close()
     assert_no_more_than(before)
 
@@ -62,7 +63,7 @@ def test_sessions_that_were_closed_leave_no_descriptor(name: str, backend_option
 def test_sessions_that_were_forgotten_leave_no_descriptor(name: str, backend_options: dict[str, Any]) -> None:
     use(backend_options, 0).close()
     before = descriptors()
-    for number in range(SESSIONS // 3):
+    for number in range(SESSIONS):
         use(backend_options, number)
     assert_no_more_than(before)
 
@@ -78,7 +79,7 @@ def test_a_session_that_cannot_store_leaves_no_descriptor(name: str, backend_opt
         if part.is_file():
             part.write_bytes(b'This is not what it was. ' * 400)
     before = descriptors()
-    for number in range(100):
+    for number in range(SESSIONS):
         assert session.get(f'http://example.com/{number}').content == b'body'
         session.cache.close()
     assert_no_more_than(before)

@@ -29,20 +29,31 @@ for name in ('boto3', 'botocore', 'urllib3.connectionpool'):
 CREDENTIALS = {'region_name': 'us-east-1', 'aws_access_key_id': 'test', 'aws_secret_access_key': 'test'}
 
 # The server ends with its standard input, and so it does not outlive the tests in any case. What keeps two requests for
-# one item apart in the service, moto does not have, hence the lock.
+# one item apart in the service, moto does not have, hence the lock. Connections stay open, as those of the service do.
 PROGRAM = """
 import sys
 from threading import Lock, Thread
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+class Handler(WSGIRequestHandler):
+    protocol_version = 'HTTP/1.1'
+    disable_nagle_algorithm = True
+
+    def log_request(self, *args):
+        pass
 
 def one_at_a_time(environ, start_response):
     with lock:
+        # To find out which service is meant takes moto as long as to do what is asked for
+        application = control if environ['PATH_INFO'].startswith('/moto-api') else dynamodb
         return list(application(environ, start_response))
 
 lock = Lock()
-application = DomainDispatcherApplication(create_backend_app)
-server = make_server('127.0.0.1', int(sys.argv[1]), one_at_a_time, threaded=True)
+control = DomainDispatcherApplication(create_backend_app)
+dynamodb = create_backend_app('dynamodb')
+server = make_server('127.0.0.1', int(sys.argv[1]), one_at_a_time, threaded=True, request_handler=Handler)
+server.daemon_threads = True
 Thread(target=server.serve_forever, daemon=True).start()
 print(server.port, flush=True)
 sys.stdin.read()

@@ -156,6 +156,7 @@ class MongoServer(ServerProcess):
                 stdout=log,
                 stderr=log,
             )
+        self.guard()
         self._wait()
 
     def _wait(self) -> None:

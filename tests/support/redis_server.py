@@ -141,6 +141,7 @@ class RedisServer(ServerProcess):
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self.guard()
         try:
             wait_until(self._answers, f'a Redis server on port {self.port}')
         except BaseException:

@@ -17,6 +17,7 @@ class ServerProcess(ABC):
     """`start` and `stop` may be called again and again"""
 
     process: subprocess.Popen[Any] | None = None
+    _guard: subprocess.Popen[Any] | None = None
 
     @abstractmethod
     def start(self) -> None:
@@ -27,6 +28,10 @@ class ServerProcess(ABC):
         process, self.process = self.process, None
         if process is None:
             return
+        if self._guard is not None:  # first, as the number of a process that is gone may become that of another one
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         process.send_signal(signal.SIGCONT)
         process.terminate()
         try:
@@ -34,6 +39,15 @@ class ServerProcess(ABC):
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+
+    def guard(self) -> None:
+        """From now on, the server does not outlive this process, however this one ends"""
+        if os.name == 'posix' and self.process is not None:
+            # Its standard input ends with this process
+            command = ['/bin/sh', '-c', 'read line; kill -KILL "$0"', str(self.process.pid)]
+            self._guard = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
 
     @contextmanager
     def away(self) -> Iterator[None]:
