@@ -1,8 +1,8 @@
 """How hard the tests of this directory try
 
-With `REQUESTS_CACHE_STRESS=10` (`nox -s stress`), what is done many times is done at least ten times as often, and tests
-marked `repeated` run ten times, as threads never meet twice in the same way. Without it, all of them together take a
-minute or two.
+With `REQUESTS_CACHE_STRESS=10` (`nox -s stress`), what is done many times is done at least ten times as often, and
+tests marked `repeated` run ten times, as threads never meet twice in the same way. Without it, all of them together
+take a minute or two.
 """
 
 from __future__ import annotations
