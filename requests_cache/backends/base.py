@@ -196,9 +196,10 @@ class BaseCache:
             else redirect_keys(cached, self.create_key, verify=getattr(response, '_is_verified', True))
         )
         self.responses[key] = redact_response(cached, self._settings.ignored_parameters)
-        self._save_redirects(dict.fromkeys(redirects, key))
+        self._save_redirects(dict.fromkeys(redirects, key), cached.expires)
 
-    def _save_redirects(self, redirects: dict[str, str]) -> None:
+    def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
+        """Store the way to an entry that expires at a time (UTC), if that matters to the store"""
         for source, target in redirects.items():
             self.redirects[source] = target
 

@@ -7,11 +7,9 @@ from datetime import datetime
 from logging import getLogger
 from typing import Any
 
-from requests import Response
-
 from ...exceptions import BackendError, MissingDependencyError
 from ...keys.shown import shown_key, shown_text
-from ...policy.expiration import ExpirationTime, add_tzinfo
+from ...policy.expiration import ExpirationTime
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
@@ -275,9 +273,9 @@ class DynamoDbCache(BaseCache):
             for_boto3 = frozenset()
         return OWN_KEYWORDS | for_boto3
 
-    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
-        with self.redirects.expiring(round(add_tzinfo(expires).timestamp()) if expires is not None else None):
-            super().save_response(response, cache_key, expires)
+    def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
+        for source, target in redirects.items():
+            self.redirects.write(source, target, expires)
 
     def _delete_keys(self, keys: list[str]) -> int:
         removed = super()._delete_keys(keys)

@@ -6,13 +6,13 @@ redirects lead to has one more item, which names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from ..._utils import chunkify
 from ...exceptions import BackendError
+from ...policy.expiration import add_tzinfo
 from .client import error_code
 from .items import REDIRECT, SOURCES, as_text, from_attribute, to_text_attribute
 from .storage import DynamoDbStorage
@@ -20,8 +20,6 @@ from .table import GET_BATCH, DynamoDbTable
 
 # Redirects to one entry that are kept track of; each one makes it dearer to add another
 MAX_SOURCES = 200
-
-_expires: ContextVar[int | None] = ContextVar('requests_cache_redirect_expires', default=None)
 
 
 class DynamoDbRedirects(DynamoDbStorage):
@@ -36,21 +34,16 @@ class DynamoDbRedirects(DynamoDbStorage):
     def __init__(self, table: DynamoDbTable, namespace: str | None = None, **kwargs: Any):
         super().__init__(table, REDIRECT, namespace)
 
-    @contextmanager
-    def expiring(self, time: int | None) -> Iterator[None]:
-        """Let redirects that are written in this block be removed at a Unix time, as the entries that they lead to"""
-        token = _expires.set(time if self.ttl else None)
-        try:
-            yield
-        finally:
-            _expires.reset(token)
-
     def _value_in(self, key: str, item: dict[str, Any]) -> str | None:
         target = item.get('target')
         return as_text(target) if isinstance(target, (str, bytes)) else None
 
     def __setitem__(self, key: str, target: str) -> None:
-        expires = _expires.get()
+        self.write(key, target)
+
+    def write(self, key: str, target: str, expires_at: datetime | None = None) -> None:
+        """Write a redirect that DynamoDB removes together with the entry that it leads to, which expires at a time"""
+        expires = round(add_tzinfo(expires_at).timestamp()) if expires_at is not None and self.ttl else None
         item = {**self._keys.item(REDIRECT, key), 'value': None, 'target': to_text_attribute(str(target))}
         if expires is not None:
             item['ttl'] = expires

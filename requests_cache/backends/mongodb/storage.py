@@ -151,7 +151,7 @@ class MongoBackend(BaseCache):
         """Keywords of the constructor, and all options of `MongoClient`"""
         return Keywords(('db_name', 'connection', 'decode_content', 'serializer'))
 
-    def _save_redirects(self, redirects: dict[str, str]) -> None:
+    def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if redirects:
             self.redirects.update(redirects)
 

@@ -11,6 +11,7 @@ if they lead to nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from logging import getLogger
 from typing import Any
 
@@ -251,7 +252,7 @@ class RedisCache(BaseCache):
         except MissingDependencyError:
             return keyword_names(None) | own
 
-    def _save_redirects(self, redirects: dict[str, str]) -> None:
+    def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if not redirects:
             return
         self.redirects.update(redirects)

@@ -184,7 +184,7 @@ class SQLiteCache(BaseCache):
         """One transaction for both tables; those of two connections would wait for each other"""
         return self.responses.bulk_commit(overwrite) if self._is_one_database else nullcontext()
 
-    def _save_redirects(self, redirects: dict[str, str]) -> None:
+    def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if redirects:
             self.redirects.update(redirects)
 
