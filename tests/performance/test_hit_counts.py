@@ -16,13 +16,13 @@ import pytest
 SCRIPT = Path(__file__).with_name('hit_profile.py')
 # Beyond `Session.prepare_request()`: calls of functions and instructions, as of the interpreter that needs most
 LIMITS = {
-    'memory': (320, 3090),
-    'sqlite': (350, 3390),
-    'filesystem': (465, 4700),
-    'strict': (425, 4110),
+    'memory': (235, 2400),
+    'sqlite': (270, 2750),
+    'filesystem': (390, 4200),
+    'strict': (370, 3800),
 }
 # What is beyond preparing, as a multiple of preparing
-TIMES_FLOOR = {'memory': 0.72, 'sqlite': 0.79, 'filesystem': 1.08, 'strict': 0.96}
+TIMES_FLOOR = {'memory': 0.42, 'sqlite': 0.46, 'filesystem': 0.7, 'strict': 0.64}
 
 
 @pytest.fixture(scope='module')
