@@ -284,9 +284,13 @@ class DynamoDbCache(BaseCache):
 
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
         removed = super()._delete_where(expired, invalid, older_than)
+        super()._prune_redirects()
         if invalid:
             self.responses.sweep()
         return removed
+
+    def _prune_redirects(self) -> None:
+        """Done in `_delete_where` only, as it takes a scan of the table; by key, redirects go with their entry"""
 
     def _delete_redirects(self, redirects: Mapping[str, str | None]) -> None:
         super()._delete_redirects(redirects)
