@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.backend_fixtures import BACKEND_PLUGINS
+from support.backend_plugins import BACKEND_PLUGINS
 from support.origin import Origin, answer
 from support.redis_server import wait_until
 

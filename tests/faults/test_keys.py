@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from contract.values import CLOSE_KEYS, STRANGE_KEYS
-from support.backend_fixtures import BACKEND_PLUGINS
+from support.backend_plugins import BACKEND_PLUGINS
 from support.origin import Origin, answer
 
 from faults.local_caches import BACKENDS

@@ -1,6 +1,6 @@
 """Keywords of sessions on each backend there is, with servers where they need one
 
-Load with `pytest_plugins = BACKEND_PLUGINS`, and parametrize tests with a `name`.
+Load with `pytest_plugins = BACKEND_PLUGINS` of `backend_plugins`, and parametrize tests with a `name`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from faults.local_caches import LOCAL
 from support.dynamodb_server import DynamoDbServer
 from support.mongodb_server import MongoServer
 from support.redis_server import RedisServer
-
-BACKEND_PLUGINS = [f'support.{name}_fixtures' for name in ('backend', 'dynamodb', 'mongodb', 'redis')]
 
 
 @pytest.fixture
