@@ -50,22 +50,37 @@ class DefaultMode:
         self, plan: Plan, stored: CachedResponse, not_modified: Response
     ) -> tuple[CachedResponse | None, Storing | None]:
         policy, now, version = plan.exchange.policy, utcnow(), version_of(stored)
+        about = self._relation(plan, stored, not_modified, now)
+        if about is Relation.IS_ABOUT_ANOTHER:
+            return None, None
+        if about is Relation.CONFIRMS:
+            return stored, None
+        before = dict(stored.headers), stored.expires
+        self._freshen(policy, stored, not_modified, now)
+        stored.revalidated = True
+        key = self._key_to_renew(plan, stored)
+        if policy.skip_write or key is None or before == (dict(stored.headers), stored.expires):
+            return stored, None
+        return stored, Storing([Put(key, stored, stored.expires, over=version)], key, stored.expires)
+
+    def _relation(self, plan: Plan, stored: CachedResponse, not_modified: Response, now: datetime) -> Relation:
+        """What a 304 has to do with the stored response; one that only confirms it brings it up to date as well"""
         if plan.conditions:
             is_about_another = relation(stored.headers, not_modified.headers, now) is Relation.IS_ABOUT_ANOTHER
         else:
             own = plan.exchange.request.headers
             is_about_another = not is_about_stored(own, stored.headers, not_modified.headers)
-        if is_about_another:
-            return None, None
-        before = dict(stored.headers), stored.expires
+        return Relation.IS_ABOUT_ANOTHER if is_about_another else Relation.UPDATES
+
+    def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> None:
+        """Bring the header fields and the expiration of a stored response up to date"""
         stored._header_fields = updated_fields(stored._header_fields, not_modified.headers.items())
         stored.headers = updated_headers(stored.headers, not_modified.headers)
         stored.expires = decision.renewed_until(policy, stored.headers, not_modified.headers, now)
-        stored.revalidated = True
-        if policy.skip_write or plan.cache_key is None or before == (dict(stored.headers), stored.expires):
-            return stored, None
-        put = Put(plan.cache_key, stored, stored.expires, over=version)
-        return stored, Storing([put], plan.cache_key, stored.expires)
+
+    def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
+        """The key under which a stored response is written after it was brought up to date"""
+        return plan.cache_key
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
         """Nothing: only the standard knows requests that change what is stored for others"""

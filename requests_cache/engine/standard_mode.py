@@ -87,25 +87,17 @@ class StandardMode(DefaultMode):
         shown = present(exchange.policy, request.method, request.headers, stored, utcnow(), age_seconds)
         return show_ranges(exchange, look_up, shown) if exchange.policy.ranges else shown
 
-    def merge_not_modified(
-        self, plan: Plan, stored: CachedResponse, not_modified: Response
-    ) -> tuple[CachedResponse | None, Storing | None]:
-        """Bring the stored response up to date (section 4.3.4)"""
-        policy, now, version = plan.exchange.policy, utcnow(), version_of(stored)
-        match relation(stored.headers, not_modified.headers, now):
-            case Relation.IS_ABOUT_ANOTHER:
-                return None, None
-            case Relation.CONFIRMS:
-                return stored, None
-        before = dict(stored.headers), stored.expires
+    def _relation(self, plan: Plan, stored: CachedResponse, not_modified: Response, now: datetime) -> Relation:
+        return relation(stored.headers, not_modified.headers, now)
+
+    def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> None:
+        """Bring a stored response up to date with a 304 or an answer to HEAD (sections 4.3.4 and 4.3.5)"""
         freshen(stored, not_modified, policy.settings.shared_cache, now)
         delay_seconds = not_modified.elapsed.total_seconds()
         stored.expires = decision.renewed_until(policy, stored.headers, not_modified.headers, now, delay_seconds)
-        stored.revalidated = True
-        key = key_to_renew(plan.look_up, stored)
-        if policy.skip_write or key is None or before == (dict(stored.headers), stored.expires):
-            return stored, None
-        return stored, Storing([Put(key, stored, stored.expires, over=version)], key, stored.expires)
+
+    def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
+        return key_to_renew(plan.look_up, stored)
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
         """Delete what the request has made invalid (section 4.4), and let HEAD speak for GET (section 4.3.5)"""
@@ -126,11 +118,8 @@ class StandardMode(DefaultMode):
         new, old, version = response.headers, stored.headers, version_of(stored)
         if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
             return [Delete([key, *exchange.store.part_keys(key)])]
-        policy = exchange.policy
-        freshen(stored, response, policy.settings.shared_cache, utcnow())
-        delay_seconds = response.elapsed.total_seconds()
-        expires = decision.renewed_until(policy, stored.headers, new, stored.created_at, delay_seconds)
-        return [Put(key, stored, expires, over=version)]
+        self._freshen(exchange.policy, stored, response, utcnow())
+        return [Put(key, stored, stored.expires, over=version)]
 
     def to_store(self, response: Response) -> Response:
         """The response to the request itself; those that follow a redirect are stored for their own requests"""

@@ -47,11 +47,6 @@ def split_part_key(key: str) -> tuple[str, str]:
     return (match[1], match[2]) if match else (key, '')
 
 
-def is_part_key(key: str) -> bool:
-    """Whether a key looks like that of an index or a part"""
-    return _OF_PART.fullmatch(key) is not None
-
-
 def is_variant_suffix(suffix: str, names: Iterable[str]) -> bool:
     """Whether a text can follow the key of a request in that of a variant by these header fields"""
     suffix = suffix.removeprefix(variant_key('', names))
