@@ -298,8 +298,10 @@ class TestSafety:
         """Whatever is done with plain values, nothing else comes of it"""
         # These two take memory by a number in the data
         for operation in set(range(256)) - {ord('r'), 0x96}:
-            for rest in (b'.', b')R.', b'os\nsystem\n)R.', b'(Nt.'):
-                data = seal(b'\x80\x04(' + value.encode('latin-1') * 3 + bytes([operation]) + rest)
+            # More than one end, as operations with an argument take some of them for it, and would then take the
+            # checksum for operations
+            for rest in (b'', b')R', b'os\nsystem\n)R', b'(Nt'):
+                data = seal(b'\x80\x04(' + value.encode('latin-1') * 3 + bytes([operation]) + rest + b'.' * 12)
                 try:
                     loaded = self.load('pickle', data)
                 except Exception:
