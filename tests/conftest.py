@@ -28,7 +28,7 @@ LOOKED_AT = ('usepdb', 'trace', 'collectonly', 'setuponly', 'setupplan', 'setups
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """A process for each core, unless `-n` says otherwise, single tests are asked for, or somebody looks on
+    """Several processes, unless `-n` says otherwise, single tests are asked for, or somebody looks on
 
     Were it in `addopts`, then `-p no:xdist` would fail. For pytest-cov this is too late: it needs `-n` with `--cov`.
     """
@@ -38,6 +38,14 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     looked_at = option.capture == 'no' or any(getattr(option, name, None) for name in LOOKED_AT)
     if not (given or in_worker or looked_at or any('::' in argument for argument in config.args)):
         option.numprocesses, option.dist = 'auto', 'worksteal'
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two more than there are cores, as many a test waits for a server that does not answer"""
+    given = os.environ.get('PYTEST_XDIST_AUTO_NUM_WORKERS')
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+    return int(given) if given else cores + 2
 
 
 def pytest_report_header() -> str:
