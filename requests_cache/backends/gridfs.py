@@ -13,9 +13,8 @@ from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerType
 from ..serializers.preconf import pickle_serializer
 from .mongodb import MongoRedirects
-from .mongodb.connection import from_id, to_id, to_ids
 from .mongodb.gridfs_files import Files
-from .mongodb.storage import SMALL_BATCH_SIZE, MongoBackend, MongoStorage
+from .mongodb.storage import SMALL_BATCH_SIZE, MongoBackend, MongoStorage, from_id, to_id, to_ids
 
 if TYPE_CHECKING:
     from gridfs import GridFS

@@ -174,7 +174,7 @@ def test_a_lock_of_somebody_else(
         with caplog.at_level(logging.DEBUG):
             assert session.get(site.url('/page')).content == BODY
     [message] = warned(caplog)
-    assert 'database is locked: another connection uses it for longer than the busy_timeout of 0.05 s' in message
+    assert 'database is locked; another connection uses it for longer than the busy_timeout of 0.05 s' in message
 
 
 @pytest.mark.parametrize('backend', LOCAL_STORES)

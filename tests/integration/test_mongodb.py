@@ -123,7 +123,7 @@ class TestClient:
     def test_a_live_client_cannot_be_copied(self, mongodb_client: Any, mongodb_name: str) -> None:
         cache = MongoCache(mongodb_name, connection=mongodb_client)
         for attempt in (lambda: copy.deepcopy(cache.responses), lambda: pickle.dumps(cache.redirects)):
-            with pytest.raises(TypeError, match='live client'):
+            with pytest.raises(TypeError, match='was passed'):
                 attempt()
 
     def test_reading_does_not_depend_on_the_clients_options(

@@ -1,8 +1,7 @@
-"""Clients of DynamoDB: made with boto3 from keywords, with time limits, and what they raise"""
+"""Clients of DynamoDB: made with boto3 from keywords, with time limits, and what their errors mean"""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Mapping
 from inspect import signature
@@ -10,8 +9,8 @@ from threading import Lock
 from typing import Any
 from zlib import crc32
 
-from ...exceptions import BackendError, BackendUnavailableError
-from ...keys.shown import shown_error, shown_text
+from ..._utils import renew_after_fork
+from ..clients import Fault, ServerConnection
 
 # Where AWS is told of no region, neither by the caller nor by the environment
 DEFAULT_REGION = 'us-east-1'
@@ -25,20 +24,24 @@ OVERLOADED = frozenset({
     'ThrottlingException',
 })  # fmt: skip
 
+OVERLOADED_ADVICE = 'try again later; if this goes on, raise the capacity of the table'
+_CREDENTIALS = 'check the AWS credentials: keywords, environment, or profile'
+ADVICE = {
+    'AccessDeniedException': 'the user or role needs this permission',
+    'ExpiredTokenException': _CREDENTIALS,
+    'InvalidSignatureException': _CREDENTIALS,
+    'NoCredentialsError': _CREDENTIALS,
+    'PartialCredentialsError': _CREDENTIALS,
+    'ResourceNotFoundException': 'check table_name= and region_name=, or set create_table=True',
+    'UnrecognizedClientException': _CREDENTIALS,
+}
+
 # What replies to these operations hold in any case
 REPLY_MEMBERS = {'scan': 'Count', 'batch_get_item': 'Responses', 'batch_write_item': 'UnprocessedItems'}
 
 # boto3 makes clients from a session that all threads share, and that is not made for it
 _making_clients = Lock()
-
-
-def _renew_lock() -> None:
-    global _making_clients  # noqa: PLW0603
-    _making_clients = Lock()
-
-
-if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_renew_lock)
+renew_after_fork(sys.modules[__name__], '_making_clients', Lock)
 
 
 def error_code(error: BaseException | None) -> str | None:
@@ -54,17 +57,54 @@ def _is_fault_of_service(error: BaseException) -> bool:
     return error_code(error) in OVERLOADED or int(metadata.get('HTTPStatusCode') or 0) >= 500
 
 
-def translate(error: Exception, table_name: str) -> BackendError:
-    """The exception of this package that stands for one of the driver"""
-    if isinstance(error, BackendError):
-        return error
-    unavailable: tuple[type[BaseException], ...] = (OSError,)
-    known = sys.modules.get('botocore.exceptions')
-    if known is not None:
-        unavailable += (known.ConnectionError, known.HTTPClientError)
-    if isinstance(error, unavailable) or _is_fault_of_service(error):
-        return BackendUnavailableError(f'DynamoDB cannot be reached for the table {table_name!r}: {shown_text(error)}')
-    return BackendError(f'DynamoDB, table {table_name!r}: {shown_error(error)}')
+class DynamoDbConnection(ServerConnection):
+    """A resource of boto3, and the table that it is used for
+
+    Args:
+        table_name: Name of the table
+        resource: A resource of the caller's, or None to make one
+        keywords: Keywords to make it with; those that boto3 does not take are passed over
+        driver: Returns the module `boto3`
+    """
+
+    server = 'DynamoDB'
+    keywords = 'region_name= and endpoint_url='
+    question = 'does this machine reach it?'
+
+    def __init__(self, table_name: str, resource: Any, keywords: Mapping[str, Any], driver: Callable[[], Any]):
+        super().__init__(resource)
+        self._table_name = table_name
+        self._keywords = dict(keywords)
+        self._driver = driver
+
+    def _make_client(self) -> Any:
+        driver = self._driver()
+        with self.calling('make a client'):
+            return make_resource(driver, self._keywords)
+
+    def _close_client(self, client: Any) -> None:
+        if hasattr(client.meta.client, 'close'):
+            client.meta.client.close()
+
+    def _where(self) -> str:
+        resource = self.known_client
+        if resource is None:
+            return f'DynamoDB, table {self._table_name!r}'
+        meta = resource.meta.client.meta
+        is_of_aws = '.amazonaws.com' in str(meta.endpoint_url)
+        place = f'in {meta.region_name}' if is_of_aws else f'at {meta.endpoint_url}'
+        return f'DynamoDB {place}, table {self._table_name!r}'
+
+    def _fault(self, error: Exception) -> Fault:
+        unavailable: tuple[type[BaseException], ...] = (OSError,)
+        known = sys.modules.get('botocore.exceptions')
+        if known is not None:
+            unavailable += (known.ConnectionError, known.HTTPClientError)
+        if isinstance(error, unavailable):
+            return Fault(unavailable=True, advice=None)
+        if _is_fault_of_service(error):
+            return Fault(unavailable=True, advice=OVERLOADED_ADVICE)
+        return Fault(unavailable=False, advice=ADVICE.get(error_code(error) or type(error).__name__, ''))
 
 
 def check_reply(operation: str, reply: Any) -> None:

@@ -5,17 +5,15 @@ Each call is over within the time limits of the client, and what the driver rais
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from logging import getLogger
-from threading import Lock
 from time import sleep
 from typing import Any
 
 from ..._utils import chunkify
-from ...exceptions import BackendError, BackendUnavailableError, CacheError
+from ...exceptions import BackendError, BackendUnavailableError
 from ...keys.shown import shown_text
-from .client import check_reply, error_code, make_resource, translate
+from .client import DynamoDbConnection, check_reply, error_code
 
 logger = getLogger(__name__)
 
@@ -50,18 +48,8 @@ class DynamoDbTable:
         self.name = name
         self.create_table = create_table
         self.ttl = ttl
-        self._is_own = connection is None
-        self._keywords = dict(keywords)
-        self._driver = driver
-        self._resource = connection
+        self._connection = DynamoDbConnection(name, connection, keywords, driver)
         self._is_set_up = False
-        self._renew()
-
-    def _renew(self) -> None:
-        self._pid = os.getpid()
-        self._lock = Lock()
-        if self._is_own:
-            self._resource = None
 
     @property
     def resource(self) -> Any:
@@ -71,25 +59,11 @@ class DynamoDbTable:
             BackendError: boto3 cannot make one from the keywords
             MissingDependencyError: boto3 is not installed
         """
-        if self._pid != os.getpid():
-            self._renew()
-        resource = self._resource
-        if resource is None:
-            driver = self._driver()
-            with self._lock:
-                resource = self._resource
-                if resource is None:
-                    try:
-                        resource = self._resource = make_resource(driver, self._keywords)
-                    except Exception as e:
-                        raise translate(e, self.name) from e
-        return resource
+        return self._connection.client
 
     def use(self, resource: Any) -> None:
         """Go on with a resource that was made elsewhere"""
-        self.close()
-        self._is_own = False
-        self._resource = resource
+        self._connection.use(resource)
 
     @property
     def client(self) -> Any:
@@ -98,23 +72,7 @@ class DynamoDbTable:
 
     def close(self) -> None:
         """Close the connections of a resource of ours; a later use opens them again"""
-        if not self._is_own:
-            return
-        resource, self._resource = self._resource, None
-        if resource is not None and self._pid == os.getpid() and hasattr(resource.meta.client, 'close'):
-            resource.meta.client.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        if not self._is_own:
-            raise TypeError(
-                'A cache with a DynamoDB resource that was passed to it cannot be copied or sent to another process, '
-                'as the resource cannot; have the cache make one, by region_name=, endpoint_url= and the like'
-            )
-        return {k: v for k, v in self.__dict__.items() if k not in ('_lock', '_pid', '_resource')}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._renew()
+        self._connection.close()
 
     def create(self) -> None:
         """Create the table if there is none, and wait until it can be used; raises what the driver raises"""
@@ -168,11 +126,11 @@ class DynamoDbTable:
     def _attempt(self, step: Callable[[], None]) -> bool:
         """Do a step of setting up; whether it is over, be it that it worked or that it never will"""
         try:
-            step()
-        except Exception as e:
-            error = translate(e, self.name)
-            logger.warning('Not set up: %s', shown_text(error))
-            return not isinstance(error, BackendUnavailableError)
+            with self._connection.calling('set it up'):
+                step()
+        except BackendError as e:
+            logger.warning('Not set up: %s', shown_text(e))
+            return not isinstance(e, BackendUnavailableError)
         return True
 
     def call(self, operation: str, **parameters: Any) -> Any:
@@ -182,7 +140,7 @@ class DynamoDbTable:
             BackendUnavailableError: The service cannot be reached, or is overloaded
             BackendError: It refuses
         """
-        try:
+        with self._connection.calling(f'call {operation}'):
             try:
                 reply = getattr(self.client, operation)(**parameters)
             except Exception as e:
@@ -191,10 +149,6 @@ class DynamoDbTable:
                 self._create_again()
                 reply = getattr(self.client, operation)(**parameters)
             check_reply(operation, reply)
-        except CacheError:
-            raise
-        except Exception as e:
-            raise translate(e, self.name) from e
         if not self._is_set_up:
             self.set_up()
         return reply

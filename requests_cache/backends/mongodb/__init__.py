@@ -15,8 +15,8 @@ from ...models.response import CachedResponse
 from ...policy.expiration import NEVER_EXPIRE
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import bson_document_serializer
-from .connection import from_id, patience, to_id, to_ids
-from .storage import BATCH_SIZE, SMALL_BATCH_SIZE, MongoBackend, MongoStorage
+from .connection import patience
+from .storage import BATCH_SIZE, SMALL_BATCH_SIZE, MongoBackend, MongoStorage, from_id, to_id, to_ids
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection

@@ -1,17 +1,16 @@
-"""The MongoDB client that the storages of a cache share"""
+"""The MongoDB client that the storages of a cache share, the keywords it is made with, and what its errors mean"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from datetime import timezone
-from os import getpid
+from inspect import Parameter, signature
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ...exceptions import BackendError, BackendUnavailableError, MissingDependencyError
-from ...keys.shown import shown_text
-from .options import client_options, looks_up_hosts
+from ...exceptions import BackendUnavailableError, MissingDependencyError
+from ..clients import Fault, ServerConnection
 
 if TYPE_CHECKING:
     from bson.codec_options import CodecOptions
@@ -25,12 +24,29 @@ if TYPE_CHECKING:
 AWAY_SECONDS = 10.0
 AWAY_LIMIT_SECONDS = 1.0
 
-# Binary subtypes from 128 on are free for applications
-_TEXT_SUBTYPE = 128
+# Milliseconds. The driver itself waits half a minute for a server, and for an answer without limit.
+DEFAULT_TIMEOUTS = {'serverSelectionTimeoutMS': 5000, 'connectTimeoutMS': 5000, 'socketTimeoutMS': 5000}
+
+# The driver takes names of options in any case, and knows them in lower case; these are the usual spellings.
+_SPELLINGS = (
+    'appName', 'authMechanism', 'authMechanismProperties', 'authSource', 'connectTimeoutMS', 'directConnection',
+    'heartbeatFrequencyMS', 'loadBalanced', 'localThresholdMS', 'maxConnecting', 'maxIdleTimeMS', 'maxPoolSize',
+    'maxStalenessSeconds', 'minPoolSize', 'readConcernLevel', 'readPreference', 'readPreferenceTags', 'replicaSet',
+    'retryReads', 'retryWrites', 'serverMonitoringMode', 'serverSelectionTimeoutMS', 'socketTimeoutMS', 'srvMaxHosts',
+    'srvServiceName', 'timeoutMS', 'tlsAllowInvalidCertificates', 'tlsAllowInvalidHostnames', 'tlsCAFile',
+    'tlsCRLFile', 'tlsCertificateKeyFile', 'tlsCertificateKeyFilePassword', 'tlsDisableOCSPEndpointCheck',
+    'tlsInsecure', 'uuidRepresentation', 'waitQueueTimeoutMS', 'wTimeoutMS', 'zlibCompressionLevel',
+)  # fmt: skip
+
+# Codes of errors that have to do with users, and what helps
+_ADVICE = {
+    13: 'the user needs more permissions, or a username and a password have to be given',
+    18: 'check the username, the password, and authSource=',
+}
 
 
-class MongoConnection:
-    """A client made from options, when it is needed, and again after `close` or a fork; or a client of the caller's
+class MongoConnection(ServerConnection):
+    """A client made from options, or one of the caller's
 
     Making it does not wait for a server.
 
@@ -42,20 +58,22 @@ class MongoConnection:
         MissingDependencyError: pymongo is not installed
     """
 
+    server = 'MongoDB'
+    keywords = 'host= and port='
+
+    _collections: tuple[Any, dict[tuple[str, str], Collection[Document]]]
+    _away_until: float
+
     def __init__(self, connection: Any = None, options: Mapping[str, Any] | None = None):
         try:
             import pymongo  # noqa: F401
         except ImportError as e:
             raise MissingDependencyError('The MongoDB backend', 'pymongo', 'mongodb') from e
-        self._supplied = connection
+        super().__init__(connection)
         self._options = client_options(options or {}) if connection is None else {}
-        self._reset()
 
-    def _reset(self) -> None:
-        # By process, as a child must not use its parent's sockets, nor close them
-        self._clients: dict[int, MongoClient[Document]] = {}
-        self._collections: tuple[Any, dict[tuple[str, str], Collection[Document]]] = (None, {})
-        self._away_until = 0.0
+    def _local_state(self) -> dict[str, Any]:
+        return {**super()._local_state(), '_collections': (None, {}), '_away_until': 0.0}
 
     @classmethod
     def of(cls, connection: Any, options: Mapping[str, Any]) -> MongoConnection:
@@ -64,26 +82,17 @@ class MongoConnection:
 
     def check(self, database: str) -> None:
         """Make the client and look at the name of a database, if that can be done without waiting"""
-        if not looks_up_hosts(self._options.get('host')):
+        if not _looks_up_hosts(self._options.get('host')):
             _ = self.client[database]
-
-    @property
-    def client(self) -> MongoClient[Document]:
-        if self._supplied is not None:
-            return self._supplied  # type: ignore[no-any-return]
-        pid = getpid()
-        client = self._clients.get(pid)
-        if client is None:
-            made = self._make_client()
-            client = self._clients.setdefault(pid, made)
-            if client is not made:  # another thread was first
-                made.close()
-        return client
 
     def _make_client(self) -> MongoClient[Document]:
         from pymongo import MongoClient
 
         return MongoClient(**self._options)
+
+    def _close_client(self, client: Any) -> None:
+        self._collections = (None, {})
+        client.close()
 
     def collection(self, database: str, name: str) -> Collection[Document]:
         """A collection that reads times as aware ones, in UTC, whatever the client does"""
@@ -103,29 +112,34 @@ class MongoConnection:
 
     @contextmanager
     def calling(self, purpose: str) -> Iterator[None]:
-        """Calls of the driver, whose exceptions are raised as ours
+        """Calls of the driver, as in the base class; they are to end soon if the server was away a moment ago"""
+        limited = monotonic() < self._away_until
+        try:
+            with super().calling(purpose), patience(AWAY_LIMIT_SECONDS) if limited else nullcontext():
+                yield
+        except BackendUnavailableError:
+            if not limited and self._is_patient():
+                self._away_until = monotonic() + AWAY_SECONDS
+            raise
+        self._away_until = 0.0
 
-        Args:
-            purpose: What is being done, for the message
-
-        Raises:
-            BackendUnavailableError: No server could be reached, or none answered in time
-            BackendError: Anything else that the driver says
-        """
+    def _fault(self, error: Exception) -> Fault | None:
         from bson.errors import BSONError
         from pymongo.errors import ConnectionFailure, PyMongoError
 
-        limited = monotonic() < self._away_until
-        try:
-            with patience(AWAY_LIMIT_SECONDS) if limited else nullcontext():
-                yield
-        except (PyMongoError, BSONError, OverflowError, RecursionError, ValueError) as e:
-            if isinstance(e, ConnectionFailure) or getattr(e, 'timeout', False):
-                if not limited and self._is_patient():
-                    self._away_until = monotonic() + AWAY_SECONDS
-                raise BackendUnavailableError(f'MongoDB cannot be reached to {purpose}: {shown_text(e)}') from e
-            raise BackendError(f'MongoDB failed to {purpose}: {shown_text(e)}') from e
-        self._away_until = 0.0
+        if not isinstance(error, (PyMongoError, BSONError, OverflowError, RecursionError, ValueError)):
+            return None
+        # What follows there is all that the driver knows of the servers
+        reason = str(error).partition(', Topology Description:')[0]
+        unavailable = isinstance(error, ConnectionFailure) or bool(getattr(error, 'timeout', False))
+        return Fault(unavailable, None if unavailable else _ADVICE.get(getattr(error, 'code', None) or 0, ''), reason)
+
+    def _where(self) -> str:
+        client = self.known_client
+        if client is None:
+            return f'MongoDB at {", ".join(_hosts(self._options.get("host"))) or "localhost"}'
+        servers = client.topology_description.server_descriptions()
+        return f'MongoDB at {", ".join(sorted(f"{host}:{port}" if port else host for host, port in servers))}'
 
     def _is_patient(self) -> bool:
         options = getattr(self.client, 'options', None)
@@ -140,25 +154,6 @@ class MongoConnection:
                 if document is None:
                     return
                 yield document
-
-    def close(self) -> None:
-        """Close the client of this process; the next use makes another"""
-        client = self._clients.pop(getpid(), None)
-        if client is not None:
-            self._collections = (None, {})
-            client.close()
-
-    def __getstate__(self) -> dict[str, Any]:
-        if self._supplied is not None:
-            raise TypeError(
-                'A cache that was given a live client as `connection` cannot be copied, pickled or sent to another '
-                'process; give it the options of the client (host, port, …) instead'
-            )
-        return {'_supplied': None, '_options': self._options}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._reset()
 
 
 def patience(seconds: float) -> AbstractContextManager[Any]:
@@ -189,40 +184,74 @@ def _codec_options(client: Any) -> CodecOptions[Any]:
         return client.codec_options.with_options(tz_aware=True)  # type: ignore[no-any-return]
 
 
-def to_id(key: Any) -> Any:
-    """A key as `_id`: as it is, but for text that is not valid Unicode, which BSON cannot hold as text
+def driver_options() -> frozenset[str]:
+    """Names of all keywords that `MongoClient` takes, in lower case"""
+    from pymongo import MongoClient, common
 
-    Raises:
-        TypeError: It is a list or dict, which would be taken for a query
+    parameters = signature(MongoClient.__init__).parameters.values()
+    named = {p.name for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD and p.name != 'self'}
+    return frozenset(named | {name.lower() for name in common.VALIDATORS})
+
+
+class Keywords(frozenset[str]):
+    """Keywords of ours, and those of `MongoClient`, of which it also contains other spellings
+
+    To be gone through, there are those of the driver in lower case and in the usual spelling.
     """
-    if not isinstance(key, str) or key.isascii():
-        hash(key)
-        return key
+
+    _of_driver: frozenset[str]
+
+    def __new__(cls, own: Iterable[str]) -> Keywords:
+        try:
+            names = driver_options()
+        except ImportError:
+            names = frozenset(name.lower() for name in _SPELLINGS)
+        self = super().__new__(cls, {*own, *names, *(name for name in _SPELLINGS if name.lower() in names)})
+        self._of_driver = names
+        return self
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and name.lower() in self._of_driver)
+
+
+def client_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for a `MongoClient`: those of `keywords` that it takes, and finite timeouts
+
+    None is passed on where the driver takes it, and otherwise stands for the default.
+    """
+    names, plain = driver_options(), ('host', 'port', 'document_class', 'tz_aware', 'connect', 'type_registry')
+    options = {(k.lower() if k.lower() in plain else k): v for k, v in keywords.items() if k.lower() in names}
+    options = {k: v for k, v in options.items() if v is not None or (k not in plain and _takes_none(k))}
+    given = {name.lower() for name in options} | _uri_options(options.get('host'))
+    for name, milliseconds in DEFAULT_TIMEOUTS.items():
+        if name.lower() not in given and not (name == 'socketTimeoutMS' and 'timeoutms' in given):
+            options[name] = milliseconds
+    # Threads and sockets only once they are needed: a process may still fork
+    options.setdefault('connect', False)
+    return options
+
+
+def _takes_none(name: str) -> bool:
+    from pymongo import common
+    from pymongo.errors import PyMongoError
+
     try:
-        key.encode()
-    except UnicodeEncodeError:
-        from bson.binary import Binary
-
-        return Binary(key.encode('utf-8', 'surrogatepass'), _TEXT_SUBTYPE)
-    return key
+        common.validate(name, None)
+    except (PyMongoError, TypeError, ValueError):
+        return False
+    return True
 
 
-def from_id(value: Any) -> Any:
-    """Undo `to_id`"""
-    if getattr(value, 'subtype', None) == _TEXT_SUBTYPE:
-        return bytes(value).decode('utf-8', 'surrogatepass')
-    return value
+def _hosts(host: Any) -> list[str]:
+    return [host] if isinstance(host, str) else [h for h in host or () if isinstance(h, str)]
 
 
-def to_ids(keys: Iterable[Any], size: int, max_bytes: int = 4 << 20) -> Iterator[list[Any]]:
-    """The ids of keys, in lists that fit into one command"""
-    batch: list[Any] = []
-    used = 0
-    for key in keys:
-        batch.append(to_id(key))
-        used += 4 * len(key) if isinstance(key, str) else 0
-        if len(batch) >= size or used >= max_bytes:
-            yield batch
-            batch, used = [], 0
-    if batch:
-        yield batch
+def _uri_options(host: Any) -> set[str]:
+    """Names of the options in a connection string, in lower case; they are not to be overruled by defaults"""
+    pairs = (pair for h in _hosts(host) for pair in h.partition('?')[2].replace(';', '&').split('&'))
+    return {pair.partition('=')[0].lower() for pair in pairs if pair}
+
+
+def _looks_up_hosts(host: Any) -> bool:
+    """Whether making a client asks the DNS, and so may wait"""
+    return any(h.startswith('mongodb+srv:') for h in _hosts(host))

@@ -11,8 +11,7 @@ from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime, get_expiration_datetime, utcnow
 from ..base import BaseCache
 from ..storage import BaseStorage
-from .connection import MongoConnection, from_id, to_id, to_ids
-from .options import Keywords
+from .connection import Keywords, MongoConnection
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -24,6 +23,48 @@ if TYPE_CHECKING:
 BATCH_SIZE = 1000
 # Whole entries that are read or written together, and keys in one query
 SMALL_BATCH_SIZE = 100
+
+# Binary subtypes from 128 on are free for applications
+_TEXT_SUBTYPE = 128
+
+
+def to_id(key: Any) -> Any:
+    """A key as `_id`: as it is, but for text that is not valid Unicode, which BSON cannot hold as text
+
+    Raises:
+        TypeError: It is a list or dict, which would be taken for a query
+    """
+    if not isinstance(key, str) or key.isascii():
+        hash(key)
+        return key
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        from bson.binary import Binary
+
+        return Binary(key.encode('utf-8', 'surrogatepass'), _TEXT_SUBTYPE)
+    return key
+
+
+def from_id(value: Any) -> Any:
+    """Undo `to_id`"""
+    if getattr(value, 'subtype', None) == _TEXT_SUBTYPE:
+        return bytes(value).decode('utf-8', 'surrogatepass')
+    return value
+
+
+def to_ids(keys: Iterable[Any], size: int, max_bytes: int = 4 << 20) -> Iterator[list[Any]]:
+    """The ids of keys, in lists that fit into one command"""
+    batch: list[Any] = []
+    used = 0
+    for key in keys:
+        batch.append(to_id(key))
+        used += 4 * len(key) if isinstance(key, str) else 0
+        if len(batch) >= size or used >= max_bytes:
+            yield batch
+            batch, used = [], 0
+    if batch:
+        yield batch
 
 
 class MongoStorage(BaseStorage[str, Any]):
@@ -43,7 +84,7 @@ class MongoStorage(BaseStorage[str, Any]):
     @property
     def connection(self) -> MongoClient[Document]:
         """The `MongoClient` in use"""
-        return self._mongo.client
+        return self._mongo.client  # type: ignore[no-any-return]
 
     @property
     @abstractmethod

@@ -22,10 +22,18 @@ from ...serializers.pipeline import Stage
 from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..storage import CHUNK_SIZE
-from .commands import driver_errors, each, in_pages, is_wrong_type, scan_names, set_for, unique
+from .commands import each, is_wrong_type, scan_names, set_for, unique
 from .connection import RedisConnection, keyword_names
-from .names import REDIRECTS, decode, encode, key_of_entry, name_of_entry, pattern_of_entries
-from .storage import HashStorage, RedisStorage
+from .storage import (
+    REDIRECTS,
+    HashStorage,
+    RedisStorage,
+    decode,
+    encode,
+    key_of_entry,
+    name_of_entry,
+    pattern_of_entries,
+)
 
 logger = getLogger(__name__)
 
@@ -104,7 +112,7 @@ class RedisDict(RedisStorage):
         return name_of_entry(self.namespace, str(key))
 
     def __getitem__(self, key: str) -> Any:
-        with driver_errors:
+        with self._calling('read from it'):
             try:
                 value = self._client.get(self._name(key))
             except Exception as e:
@@ -118,7 +126,7 @@ class RedisDict(RedisStorage):
     def __setitem__(self, key: str, item: Any) -> None:
         value = self._serialize(key, item)
         seconds = self._seconds_to_keep(item)
-        with driver_errors:
+        with self._calling('write to it'):
             if seconds is None:
                 self._client.set(self._name(key), value)
             else:
@@ -138,22 +146,22 @@ class RedisDict(RedisStorage):
         return None if -1 in seconds else max(0, *seconds)
 
     def __delitem__(self, key: str) -> None:
-        with driver_errors:
+        with self._calling('delete from it'):
             removed = self._client.unlink(self._name(key))
         if not removed:
             raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
-        with driver_errors:
+        with self._calling('read from it'):
             return bool(self._client.exists(self._name(key)))
 
     def __iter__(self) -> Iterator[str]:
         return unique(self._keys(), key=str)
 
     def _keys(self) -> Iterator[str]:
-        with driver_errors:
+        with self._calling('read from it'):
             names = scan_names(self._client, pattern_of_entries(self.namespace), CHUNK_SIZE)
-        for page in in_pages(names, CHUNK_SIZE):
+        for page in self._pages(names, CHUNK_SIZE):
             keys = (key_of_entry(self.namespace, name) for name in page)
             yield from (key for key in keys if key is not None)
 
@@ -161,7 +169,9 @@ class RedisDict(RedisStorage):
         return sum(1 for _ in self)
 
     def _each(self, command: str, keys: Iterable[str]) -> list[Any]:
-        return each(self.connection, command, [self._name(key) for key in keys])
+        purpose = 'delete from it' if command == 'unlink' else 'read from it'
+        with self._calling(purpose):
+            return each(self._connection.client, command, [self._name(key) for key in keys])
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All keys with their values, None for those that cannot be read; in memory that does not grow with them"""

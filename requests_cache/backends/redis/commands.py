@@ -1,48 +1,17 @@
-"""What the Redis storages need of a client beyond its methods: errors of ours, replies in bytes, many names at once"""
+"""What the Redis storages need of a client beyond its methods: replies in bytes, many names at once"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from inspect import isfunction
-from itertools import islice
-from types import TracebackType
 from typing import Any, TypeVar
-
-from ...exceptions import BackendError, BackendUnavailableError
-from ...keys.shown import shown_text
 
 T = TypeVar('T')
 
 # How many names are kept in mind while scanning. A server repeats one only if its table shrinks in the meantime.
 REMEMBERED_NAMES = 50_000
 UNDECODED: dict[str, Any] = {'NEVER_DECODE': []}
-
-
-class DriverErrors:
-    """Raises what the driver raises in a block as a `BackendError`"""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        translated = _translate(error)
-        if translated is not None:
-            raise translated from error
-
-
-driver_errors = DriverErrors()
-
-
-def _translate(error: BaseException | None) -> BackendError | None:
-    redis = sys.modules.get('redis')
-    if error is None or redis is None:
-        return None
-    names = ('ConnectionError', 'TimeoutError', 'ClusterDownError', 'RedisClusterException')
-    away = tuple(getattr(redis.exceptions, name) for name in names if hasattr(redis.exceptions, name))
-    if isinstance(error, (OSError, *away)):
-        return BackendUnavailableError(f'Redis is not available: {shown_text(error)}')
-    return BackendError(f'Redis: {shown_text(error)}') if isinstance(error, redis.exceptions.RedisError) else None
 
 
 def is_wrong_type(error: object) -> bool:
@@ -124,15 +93,14 @@ def each(client: Any, command: str, names: list[bytes]) -> list[Any]:
 
     Each name has a command of its own, as they may be on different servers. For a value of a wrong type there is None.
     """
-    with driver_errors:
-        cluster = sys.modules.get('redis.cluster')
-        if cluster is not None and isinstance(client, cluster.RedisCluster):
-            replies = _each_in_cluster(client, command, names)
-        else:
-            replies = _pipelined(client, command, names)
-        for reply in replies:
-            if isinstance(reply, Exception) and not is_wrong_type(reply):
-                raise reply
+    cluster = sys.modules.get('redis.cluster')
+    if cluster is not None and isinstance(client, cluster.RedisCluster):
+        replies = _each_in_cluster(client, command, names)
+    else:
+        replies = _pipelined(client, command, names)
+    for reply in replies:
+        if isinstance(reply, Exception) and not is_wrong_type(reply):
+            raise reply
     return [None if isinstance(reply, Exception) else reply for reply in replies]
 
 
@@ -190,17 +158,6 @@ def scan_fields(client: Any, name: bytes, count: int) -> Iterator[tuple[bytes, b
     except Exception as e:
         if not is_wrong_type(e):
             raise
-
-
-def in_pages(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of at most `size` items, which the driver gets as they are asked for"""
-    iterator = iter(items)
-    while True:
-        with driver_errors:
-            page = list(islice(iterator, size))
-        if not page:
-            return
-        yield page
 
 
 def unique(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterator[T]:

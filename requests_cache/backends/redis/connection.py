@@ -1,26 +1,33 @@
-"""Clients for Redis, made here or passed in"""
+"""Clients for Redis, made here or passed in, and what their errors mean"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from inspect import Parameter, signature
-from os import getpid
-from threading import Lock
 from typing import Any
 
-from .commands import driver_errors, with_replies_in_bytes
+from ..clients import Fault, ServerConnection
+from .commands import with_replies_in_bytes
 
 # For drivers that would wait without end
 TIMEOUT_SECONDS = 5.0
 TIMEOUT_NAMES = ('socket_timeout', 'socket_connect_timeout')
 
+# Exceptions of the driver, as far as it has them, that say the server is away, and what helps against others
+AWAY = ('ConnectionError', 'TimeoutError', 'ClusterDownError', 'RedisClusterException')
+ADVICE = {
+    'AuthenticationError': 'check the username and the password',
+    'NoPermissionError': 'the user needs more permissions, which ACL SETUSER gives',
+    'OutOfMemoryError': 'raise maxmemory, or choose a maxmemory-policy that evicts entries',
+}
 
-class RedisConnection:
+
+class RedisConnection(ServerConnection):
     """A client, and whether it is ours to close
 
-    Making one contacts no server: a client that would, when it is made, is made on its first use. In a forked child, a
-    client of ours is made anew.
+    Making one contacts no server: a client that would, when it is made, is made on its first use.
 
     Args:
         client: A client that belongs to the caller, or None to make one
@@ -32,47 +39,32 @@ class RedisConnection:
         TypeError, ValueError: The keywords do not fit, or the client is one for asyncio
     """
 
-    _client: Any
+    server = 'Redis'
+    keywords = 'url=, or host= and port='
+
+    _bytes_client: tuple[Any, Any]
 
     def __init__(self, client: Any, keywords: Mapping[str, Any], client_class: Callable[[], Any]):
-        self._is_own = client is None
+        super().__init__(client)
         self._client_class = client_class
-        self._forget()
+        self._is_cluster = bool(keywords.get('cluster'))
+        self._options: dict[str, Any] = {}
         if client is not None:
             _refuse_asynchronous(client)
-            self._client = client
             return
         names = keyword_names(client_class())
-        self._keywords = {k: v for k, v in keywords.items() if k in names}
-        if keywords.get('cluster'):
-            self._make, self._options = _make_for_cluster, _cluster_options(self._keywords)
-        else:
-            self._make, self._options = _make_for_server, _server_options(self._keywords, client_class())
-            if not self._options.get('single_connection_client'):
-                self._client = self._make(client_class(), self._options)
+        known = {k: v for k, v in keywords.items() if k in names}
+        self._options = _cluster_options(known) if self._is_cluster else _server_options(known, client_class())
+        if not (self._is_cluster or self._options.get('single_connection_client')):
+            _ = self.client
 
-    def _forget(self) -> None:
-        self._client = None
-        self._bytes_client: tuple[Any, Any] = (None, None)
-        self._pid = getpid()
-        self._lock = Lock()
+    def _local_state(self) -> dict[str, Any]:
+        return {**super()._local_state(), '_bytes_client': (None, None)}
 
-    @property
-    def client(self) -> Any:
-        """The client as it was passed in or made"""
-        if self._is_own and self._pid != getpid():
-            self._forget()
-        client = self._client
-        return client if client is not None else self._make_late()
-
-    def _make_late(self) -> Any:
-        # Without holding the lock: threads that find no server should not wait for each other's failures
-        client = self._make(self._client_class(), self._options)
-        with self._lock:
-            kept = self._client = self._client if self._client is not None else client
-        if kept is not client:
-            client.close()
-        return kept
+    def _make_client(self) -> Any:
+        if self._is_cluster:
+            return _make_for_cluster(self._options)
+        return _make_for_server(self._client_class(), self._options)
 
     @property
     def bytes_client(self) -> Any:
@@ -82,28 +74,43 @@ class RedisConnection:
             known = self._bytes_client = client, with_replies_in_bytes(client)
         return known[1]
 
-    def close(self) -> None:
-        """Close the connections of a client of ours; they are opened again on its next use"""
-        if not self._is_own or self._pid != getpid() or self._client is None:
-            return
-        client = self._client
-        if self._make is _make_for_cluster:  # which cannot be used again
-            self._forget()
-        with driver_errors:
+    def _close_client(self, client: Any) -> None:
+        with self.calling('close its connections'):
             client.close()
-            if self._make is _make_for_server and 'connection_pool' not in self._options:
+            if not self._is_cluster and 'connection_pool' not in self._options:
                 client.connection_pool.disconnect()  # which redis-py 4 leaves to the garbage collector
 
-    def __getstate__(self) -> dict[str, Any]:
-        if not self._is_own:
-            raise TypeError(
-                'A cache with a Redis client that was passed to it cannot be copied or sent to another process, as the '
-                'client cannot; have the cache make one, by url=, or host= and the like'
-            )
-        return {'keywords': self._keywords, 'client_class': self._client_class}
+    def _where(self) -> str:
+        pool = self._options.get('connection_pool') or getattr(self._given, 'connection_pool', None)
+        service = getattr(pool, 'service_name', None)
+        if service is not None:
+            return f'Redis as the service {service} of a Sentinel'
+        if self._is_cluster or hasattr(self._given, 'nodes_manager'):
+            return f'Redis Cluster at {", ".join(sorted(self._nodes()))}'
+        known = self._options if pool is None else pool.connection_kwargs
+        path = known.get('unix_socket_path') or known.get('path')
+        return f'Redis at {path or _address(known)}'
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(None, **state)  # type: ignore[misc]
+    def _nodes(self) -> list[str]:
+        if self._given is not None:
+            return list(self._given.nodes_manager.startup_nodes)
+        nodes = [node.name for node in self._options.get('startup_nodes') or ()]
+        by_url = _parse(str(self._options['url'])) if self._options.get('url') else {}
+        return nodes or [_address({**self._options, **by_url})]
+
+    def _fault(self, error: Exception) -> Fault | None:
+        redis = sys.modules.get('redis')
+        if redis is None:
+            return None
+        away = tuple(getattr(redis.exceptions, name) for name in AWAY if hasattr(redis.exceptions, name))
+        advice = next((ADVICE[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in ADVICE), None)
+        if isinstance(error, (OSError, *away)):
+            return Fault(unavailable=True, advice=advice)
+        return Fault(unavailable=False, advice=advice or '') if isinstance(error, redis.exceptions.RedisError) else None
+
+
+def _address(options: Mapping[str, Any]) -> str:
+    return f'{options.get("host") or "localhost"}:{options.get("port") or 6379}'
 
 
 def _refuse_asynchronous(client: Any) -> None:
@@ -188,7 +195,7 @@ def _make_for_server(client_class: Any, options: dict[str, Any]) -> Any:
     return client
 
 
-def _make_for_cluster(client_class: Any, options: dict[str, Any]) -> Any:
+def _make_for_cluster(options: dict[str, Any]) -> Any:
     from redis.cluster import RedisCluster
 
     given = options.keys() & {'retry', 'cluster_error_retry_attempts'}

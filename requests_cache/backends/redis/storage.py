@@ -1,20 +1,75 @@
-"""What the storages in Redis have in common, and the one that is a hash"""
+"""What the storages in Redis have in common, and the one that is a hash
+
+The name of an entry is `NAMESPACE:KEY`. The key of a request holds no colon, which tells the names of one cache from
+those of another whose namespace begins with the first one's: `a:b:KEY` belongs to `a:b`, not to `a`. Keys that are made
+in other ways are escaped where they would spoil this, or where they would make the name of a hash.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
 from operator import itemgetter
 from random import sample
-from typing import Any
+from typing import Any, TypeVar
 
-from ..._utils import chunkify
+from ..._utils import chunkify, lazy_pattern
 from ..storage import CHUNK_SIZE, BaseStorage
-from .commands import driver_errors, in_pages, is_wrong_type, scan_fields, unique, unless_wrong_type
+from .commands import is_wrong_type, scan_fields, unique, unless_wrong_type
 from .connection import RedisConnection
-from .names import decode, encode
+
+T = TypeVar('T')
+
+REDIRECTS = 'redirects'
+GLOB_CHARACTERS = lazy_pattern(rb'([*?\[\]\\])')
 
 # Redirects that are looked at whenever some are written
 FIELDS_PER_STEP = 50
+
+
+def encode(text: str) -> bytes:
+    """Any text as bytes, lone surrogates included"""
+    return text.encode('utf-8', 'surrogatepass')
+
+
+def decode(data: bytes) -> str:
+    """Undo `encode`; raises UnicodeDecodeError for what is not its work"""
+    return data.decode('utf-8', 'surrogatepass')
+
+
+def name_of_entry(namespace: str, key: str) -> bytes:
+    return encode(f'{namespace}:{_escape(key)}')
+
+
+def key_of_entry(namespace: str, name: bytes) -> str | None:
+    """The key that a name is made of; None if there is none in this namespace"""
+    prefix = encode(f'{namespace}:')
+    if not name.startswith(prefix):
+        return None
+    try:
+        escaped = decode(name[len(prefix) :])
+    except UnicodeDecodeError:
+        return None
+    key = _unescape(escaped)
+    return key if _escape(key) == escaped else None
+
+
+def pattern_of_entries(namespace: str) -> bytes:
+    """A glob pattern that matches the names of a namespace, and those of namespaces that begin with it and a colon"""
+    return GLOB_CHARACTERS.sub(rb'\\\1', encode(f'{namespace}:')) + b'*'
+
+
+def _escape(key: str) -> str:
+    if ':' in key or key.startswith('%') or key.endswith(f'-{REDIRECTS}'):
+        return '%' + key.replace('%', '%25').replace(':', '%3A').replace('-', '%2D')
+    return key
+
+
+def _unescape(escaped: str) -> str:
+    if not escaped.startswith('%'):
+        return escaped
+    return escaped[1:].replace('%3A', ':').replace('%2D', '-').replace('%25', '%')
 
 
 class RedisStorage(BaseStorage[str, Any]):
@@ -34,7 +89,7 @@ class RedisStorage(BaseStorage[str, Any]):
     @property
     def connection(self) -> Any:
         """The driver's client"""
-        with driver_errors:
+        with self._calling('connect to it'):
             return self._connection.client
 
     @connection.setter
@@ -44,6 +99,19 @@ class RedisStorage(BaseStorage[str, Any]):
     @property
     def _client(self) -> Any:
         return self._connection.bytes_client
+
+    def _calling(self, purpose: str) -> AbstractContextManager[None]:
+        return self._connection.calling(purpose)
+
+    def _pages(self, items: Iterable[T], size: int) -> Iterator[list[T]]:
+        """Lists of at most `size` items, which the driver gets as they are asked for"""
+        iterator = iter(items)
+        while True:
+            with self._calling('read from it'):
+                page = list(islice(iterator, size))
+            if not page:
+                return
+            yield page
 
     def serialize(self, value: Any, key: Any = None) -> Any:
         data = super().serialize(value, key)
@@ -66,7 +134,7 @@ class HashStorage(RedisStorage):
         self._cursor = 0
 
     def __getitem__(self, key: str) -> Any:
-        with driver_errors:
+        with self._calling('read from it'):
             value = unless_wrong_type(self._client.hget, self._hash_name, encode(str(key)))
         if value is None:
             raise KeyError(key)
@@ -81,7 +149,7 @@ class HashStorage(RedisStorage):
             self._write(mapping={encode(str(key)): self._serialize(key, item) for key, item in page})
 
     def _write(self, *args: Any, **kwargs: Any) -> None:
-        with driver_errors:
+        with self._calling('write to it'):
             try:
                 self._client.hset(self._hash_name, *args, **kwargs)
             except Exception as e:
@@ -95,20 +163,20 @@ class HashStorage(RedisStorage):
             raise KeyError(key)
 
     def __contains__(self, key: object) -> bool:
-        with driver_errors:
+        with self._calling('read from it'):
             return bool(unless_wrong_type(self._client.hexists, self._hash_name, encode(str(key))))
 
     def __iter__(self) -> Iterator[str]:
         return (key for key, _ in self._fields())
 
     def __len__(self) -> int:
-        with driver_errors:
+        with self._calling('read from it'):
             return unless_wrong_type(self._client.hlen, self._hash_name) or 0
 
     def _fields(self) -> Iterator[tuple[str, bytes]]:
-        with driver_errors:
+        with self._calling('read from it'):
             fields = scan_fields(self._client, self._hash_name, CHUNK_SIZE)
-        for page in in_pages(unique(fields, key=itemgetter(0)), CHUNK_SIZE):
+        for page in self._pages(unique(fields, key=itemgetter(0)), CHUNK_SIZE):
             for field, value in page:
                 if (key := _text(field)) is not None:  # otherwise somebody else's
                     yield key, value
@@ -122,7 +190,7 @@ class HashStorage(RedisStorage):
         return sum(map(self._delete_fields, chunkify((encode(str(key)) for key in keys), CHUNK_SIZE)))
 
     def _delete_fields(self, fields: list[bytes]) -> int:
-        with driver_errors:
+        with self._calling('delete from it'):
             return unless_wrong_type(self._client.hdel, self._hash_name, *fields) or 0
 
     def keep_for(self, seconds: int | None, n_new: int) -> None:
@@ -132,7 +200,7 @@ class HashStorage(RedisStorage):
             seconds: For how long the fields that have just been written are to be kept; None for ever
             n_new: How many these are
         """
-        with driver_errors:
+        with self._calling('write to it'):
             left = self._client.ttl(self._hash_name)
             if seconds is None:
                 if left >= 0:
@@ -147,7 +215,7 @@ class HashStorage(RedisStorage):
         Args:
             existing: Finds those of some keys that exist
         """
-        with driver_errors:
+        with self._calling('read from it'):
             self._cursor, fields = self._client.hscan(self._hash_name, cursor=self._cursor, count=FIELDS_PER_STEP)
             # Of a small hash, Redis gives all fields at once
             some = sample(list(fields.items()), min(len(fields), FIELDS_PER_STEP))
@@ -159,7 +227,7 @@ class HashStorage(RedisStorage):
 
     def clear(self) -> None:
         """Delete all entries"""
-        with driver_errors:
+        with self._calling('delete from it'):
             self._client.unlink(self._hash_name)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ...exceptions import BackendError, BackendUnavailableError
+from ...exceptions import BackendError
+from ..clients import Fault, as_backend_error
 from ..paths import explanation
 
 __all__ = [
@@ -43,20 +44,19 @@ def backend_error(error: BaseException, path: Any, seconds: float | None = None)
     """
     text = str(error).lower()
     unavailable = isinstance(error, OSError) or any(part in text for part in _UNAVAILABLE)
-    kind = BackendUnavailableError if unavailable else BackendError
-    return kind(f'SQLite database {path}: {error}{_why(error, path, seconds)}')
+    return as_backend_error(error, f'SQLite database {path}', Fault(unavailable, _advice(error, path, seconds)))
 
 
-def _why(error: BaseException, path: Any, seconds: float | None) -> str:
+def _advice(error: BaseException, path: Any, seconds: float | None) -> str:
     text = str(error).lower()
     if 'locked' in text:
         waited = '' if seconds is None else f' for longer than the busy_timeout of {seconds:g} s'
-        return f': another connection uses it{waited}; set a longer one, or wal=True'
+        return f'another connection uses it{waited}; set a longer one, or wal=True'
     if 'not a database' in text:
-        return ': the file is of another kind, and was left as it is; give another path'
+        return 'the file is of another kind, and was left as it is; give another path'
     if 'malformed' in text:
-        return ': the file is damaged; clear() makes it anew'
-    return explanation(path, error) if isinstance(path, Path) else ''
+        return 'the file is damaged; clear() makes it anew'
+    return explanation(path, error).removeprefix(': ') if isinstance(path, Path) else ''
 
 
 def is_locked(error: BaseException) -> bool:
