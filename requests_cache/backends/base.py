@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
@@ -35,6 +35,7 @@ from .storage import (
     scan,
     scan_to_change,
     tolerates_writes,
+    write_if,
 )
 
 __all__ = [
@@ -187,6 +188,16 @@ class BaseCache:
             cache_key: Its key; by default that of its request
             expires: Time (UTC) from which it is stale; None for never
         """
+        self._save(response, cache_key, expires)
+
+    def _save(
+        self,
+        response: Response,
+        cache_key: str | None,
+        expires: datetime | None,
+        is_expected: Callable[[CachedResponse | None], bool] | None = None,
+    ) -> bool:
+        """The same, if what is stored under the key is what is expected; returns whether the response was stored"""
         received = {'created_at': response.created_at} if hasattr(response, 'created_at') else {}
         cached = CachedResponse.from_response(response, expires=expires, **received)
         key = cache_key or self.create_key(cached.request)
@@ -195,8 +206,13 @@ class BaseCache:
             if getattr(response, 'revalidated', False)
             else redirect_keys(cached, self.create_key, verify=getattr(response, '_is_verified', True))
         )
-        self.responses[key] = redact_response(cached, self._settings.ignored_parameters)
+        redacted = redact_response(cached, self._settings.ignored_parameters)
+        if is_expected is None:
+            self.responses[key] = redacted
+        elif not write_if(self.responses, key, redacted, is_expected):
+            return False
         self._save_redirects(dict.fromkeys(redirects, key), cached.expires)
+        return True
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         """Store the way to an entry that expires at a time (UTC), if that matters to the store"""

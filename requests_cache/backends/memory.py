@@ -3,36 +3,80 @@
 from __future__ import annotations
 
 from collections import UserDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from threading import RLock
 from typing import Any
+from weakref import WeakValueDictionary
 
+from .._utils import renew_after_fork
 from ..models.response import CachedResponse
 from ..serializers.record import IntactRecord, RecordFormat, from_record, to_record
+from .bodies import Pieces
 from .storage import KT, VT, BaseStorage
 
 _SNAPSHOT_FORMAT = RecordFormat(iso_datetimes=False)
 
 
+class _Pieces(list[bytes]):
+    """The pieces of one body"""
+
+    __slots__ = ('__weakref__',)
+
+
+class _PiecesInMemory(Pieces):
+    """Pieces that live as long as the entry that refers to them, or until they are deleted before there is one"""
+
+    def __init__(self) -> None:
+        self._all: WeakValueDictionary[str, _Pieces] = WeakValueDictionary()
+        self._unclaimed: dict[str, _Pieces] = {}
+
+    def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
+        body = self._unclaimed.get(body_id)
+        if body is None:
+            body = self._unclaimed[body_id] = self._all[body_id] = _Pieces()
+        body.append(piece)
+
+    def read(self, key: str, body_id: str, index: int) -> bytes | None:
+        body = self._all.get(body_id)
+        return body[index] if body is not None and index < len(body) else None
+
+    def delete(self, key: str, body_id: str) -> None:
+        self._unclaimed.pop(body_id, None)
+
+    def claim(self, body_id: str) -> _Pieces | None:
+        """The pieces of a body, for the entry that holds them from now on"""
+        pieces = self._all.get(body_id)
+        self._unclaimed.pop(body_id, None)
+        return pieces
+
+    def __reduce__(self) -> Any:
+        return _PiecesInMemory, ()
+
+
 class _Snapshot:
     """A response as it was when it was stored; what callers do to their responses does not reach it"""
 
-    __slots__ = ('record',)
+    __slots__ = ('pieces', 'record')
 
-    def __init__(self, response: CachedResponse):
+    def __init__(self, response: CachedResponse, pieces: _Pieces | None):
         self.record = IntactRecord(to_record(response, _SNAPSHOT_FORMAT))
+        self.pieces = pieces
 
 
 class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
     """A dict with the interface of a storage; each read of a response gives an object of its own
 
-    Each method does one thing to the dict, which no other thread can come in between of. So there is no lock, and none
-    that a forked child could find taken.
+    Reading does one thing to the dict, which no other thread can come in between of; what changes it takes a lock, so
+    that `write_if` can look and write in one step.
     """
 
     iteration_tolerates_writes = True
+    pieces: _PiecesInMemory
 
     def __init__(self, *args: Any, **kwargs: Any):
         BaseStorage.__init__(self, **kwargs)
+        self.pieces = _PiecesInMemory()
+        self._new_lock()
         UserDict.__init__(self, *args)
 
     def __getitem__(self, key: KT) -> VT:
@@ -40,23 +84,54 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
         if isinstance(item, _Snapshot):
             item = from_record(item.record)
             item.cache_key = key
+            if item._body is not None:
+                self._locate_body(key, item)
             return item  # type: ignore[no-any-return]
         return self.deserialize(key, item)  # type: ignore[return-value]
 
     def __setitem__(self, key: KT, item: VT) -> None:
+        self._write_apart(key, item, self._write)
+
+    def _write(self, key: KT, item: VT) -> None:
         stored: Any = self._serialize(key, item)
         if isinstance(stored, CachedResponse):
-            stored = _Snapshot(stored)
-        self.data[key] = stored
+            stored = _Snapshot(stored, self.pieces.claim(stored._body.id) if stored._body is not None else None)
+        with self._lock:
+            self.data[key] = stored
+
+    def write_if(self, key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
+        with self._lock:
+            return super().write_if(key, value, is_expected)
+
+    def __delitem__(self, key: KT) -> None:
+        with self._lock:
+            del self.data[key]
+
+    @property
+    def _usable_pieces(self) -> Pieces | None:
+        return self.pieces if self.serializer is None else None
 
     def __iter__(self) -> Iterator[KT]:
         return iter(list(self.data))
 
     def bulk_delete(self, keys: Iterable[KT]) -> int:
-        return sum(self.data.pop(key, None) is not None for key in keys)
+        with self._lock:
+            return sum(self.data.pop(key, None) is not None for key in keys)
 
     def clear(self) -> None:
-        self.data.clear()
+        with self._lock:
+            self.data.clear()
+
+    def _new_lock(self) -> None:
+        self._lock = RLock()
+        renew_after_fork(self, '_lock', RLock)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != '_lock'}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._new_lock()
 
     def __repr__(self) -> str:
         return repr(dict(self.items()))

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
 from logging import DEBUG, getLogger
 from typing import Any, TypeVar
 
 from .._utils import chunkify, is_bad_signature, takes_argument
 from ..keys.shown import shown_key, shown_text, shown_traceback
+from ..models.body import Body
+from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.unpickling import PickleError
+from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of
 
 KT = TypeVar('KT')
 VT = TypeVar('VT')
@@ -50,17 +53,32 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     than one key at a time, `bulk_delete`, `clear`, `existing` and `scan`. A missing key is a KeyError; any other
     failure of the store is raised as `requests_cache.exceptions.BackendError`.
 
+    Large bodies are kept in pieces if the storage sets `pieces` to a place for them, and writes its entries by
+    `_write_apart`; otherwise a body of any size is a part of its entry.
+
     Args:
         serializer: A name, pipeline, stage, any object with `dumps` and `loads`, or None to keep values as they are
         decode_content: Add a readable copy of JSON and text bodies to what is stored
+        large_body_bytes: Length from which on bodies are kept in pieces beside their entries; 1 MiB by default
         kwargs: Ignored
     """
 
     # Whether keys may be added and removed while the storage is iterated over
     iteration_tolerates_writes = False
+    large_body_bytes = LARGE_BODY_BYTES
+    pieces: Pieces | None = None
+    _has_swept = False
 
-    def __init__(self, serializer: SerializerType | Any = None, decode_content: bool = False, **kwargs: Any):
+    def __init__(
+        self,
+        serializer: SerializerType | Any = None,
+        decode_content: bool = False,
+        large_body_bytes: int | None = None,
+        **kwargs: Any,
+    ):
         self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
+        if large_body_bytes is not None:
+            self.large_body_bytes = checked_size('large_body_bytes', large_body_bytes)
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
@@ -80,6 +98,24 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     def existing(self, keys: Iterable[KT]) -> set[KT]:
         """Those of the keys that there are entries for"""
         return {key for key in keys if key in self}
+
+    def write_if(self, key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
+        """Write an entry, if what is stored under its key is what is expected
+
+        Storages that others may write to at the same moment look and write in one step.
+
+        Args:
+            key: Its key
+            value: The value
+            is_expected: Called with what is stored there; None if that is nothing, or cannot be read
+
+        Returns:
+            Whether it was written
+        """
+        if not is_expected(self.get(key)):
+            return False
+        self[key] = value
+        return True
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
         """All keys with their values, None for those that cannot be read, without holding many of them at a time"""
@@ -111,6 +147,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         serializer: Any = self.serializer
         if serializer is None:
             return value
+        if isinstance(value, CachedResponse) and value._body is not None and self._is_elsewhere(key, value._body):
+            value = CachedResponse.from_response(value, content=value.content)  # type: ignore[assignment]
         return serializer.dumps(value, key) if getattr(serializer, 'takes_key', False) else serializer.dumps(value)
 
     def _serialize(self, key: KT, value: VT) -> Any:
@@ -147,10 +185,101 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             obj.cache_key = key
         except AttributeError:
             pass
+        if isinstance(obj, CachedResponse) and obj._body is not None:
+            self._locate_body(key, obj)
         return obj  # type: ignore[no-any-return]
+
+    # Large bodies
+
+    def body_writer(self, key: KT) -> BodyWriter:
+        """Begin to write the body of an entry: `write` all of it, `commit`, and write the entry; or `abort`
+
+        `commit` gives what the entry is to hold: the body itself, or where it is.
+        """
+        return BodyWriter(self._usable_pieces, self._piece_stages, self, str(key), self.large_body_bytes)
+
+    @property
+    def _usable_pieces(self) -> Pieces | None:
+        """Where large bodies are kept, if the serializer takes responses apart, and not whole objects"""
+        stages = getattr(self.serializer, 'stages', None)
+        is_usable = self.serializer is None or bool(stages and getattr(stages[0], 'takes_bodies', False))
+        return self.pieces if is_usable else None
+
+    @property
+    def _piece_stages(self) -> tuple[Any, ...]:
+        """Stages that bind what is stored to its place; they do so for pieces, too"""
+        stages = getattr(self.serializer, 'stages', ())
+        return tuple(stage for stage in stages if getattr(stage, 'takes_key', False))
+
+    def _locate_body(self, key: KT, response: CachedResponse) -> None:
+        body = response._body
+        if body is not None and self.pieces is not None:
+            source = source_of(self.pieces, self._piece_stages, self, str(key), body)
+            response.__dict__['_body'] = body.located(source)
+
+    def _is_elsewhere(self, key: KT | None, body: Body) -> bool:
+        source = body.source
+        return source is None or source.storage is not self or (key is not None and source.key != str(key))
+
+    def _write_apart(self, key: KT, value: VT, write: Callable[[KT, VT], object]) -> None:
+        """Write an entry, and before it its body, if that is a large one
+
+        Args:
+            key: Its key
+            value: A response, or anything else
+            write: Writes what is left of it, and deletes what other bodies there are for the key
+        """
+        if not self._has_swept:
+            self._has_swept = True
+            self.remove_leftovers()
+        kept: Any = self._apart(key, value) if isinstance(value, CachedResponse) else value
+        try:
+            write(key, kept)
+        except BaseException:
+            if kept is not value and kept._body is not None and self.pieces is not None:
+                discard(self.pieces, str(key), kept._body.id)
+            raise
+
+    def _apart(self, key: KT, response: CachedResponse) -> CachedResponse:
+        """A response as it is to be stored under a key: without a large body, which is kept in pieces"""
+        body, content = response._body, response._content
+        if body is None:
+            if content is None or len(content) <= self.large_body_bytes or self._usable_pieces is None:
+                return response
+        elif not self._is_elsewhere(key, body):
+            return response
+        elif self._usable_pieces is None:
+            return CachedResponse.from_response(response, content=response.content)
+        writer = self.body_writer(key)
+        try:
+            for piece in (content or b'',) if body is None else body:
+                writer.write(piece)
+            kept = writer.commit(body is not None and body.is_coded)
+        except BaseException:
+            writer.abort()
+            raise
+        return response._with_body(kept) if isinstance(kept, Body) else response._copy(content=kept)
+
+    def remove_leftovers(self) -> None:
+        """Remove pieces of bodies that were left behind by writers which did not come to an end"""
+        if self.pieces is not None:
+            remove_leftovers(self.pieces)
 
     def __str__(self) -> str:
         return str(list(self.keys()))
+
+
+def checked_size(name: str, value: Any) -> int:
+    """A number of bytes
+
+    Raises:
+        TypeError, ValueError: It is none
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name} must be a number of bytes, not {value!r}')
+    if value < 0:
+        raise ValueError(f'{name} must not be negative, but is {value}')
+    return value
 
 
 # A storage may be any mutable mapping; these do for all what `BaseStorage` does better
@@ -186,6 +315,16 @@ def keys_to_change(storage: MutableMapping[KT, Any]) -> Iterable[KT]:
 def existing_in(storage: MutableMapping[str, Any], keys: Iterable[str]) -> set[str]:
     """Those of the keys that any mapping has"""
     return storage.existing(keys) if isinstance(storage, BaseStorage) else {key for key in keys if key in storage}
+
+
+def write_if(storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
+    """Write an entry to any mapping, if what is stored under its key is what is expected"""
+    if isinstance(storage, BaseStorage):
+        return storage.write_if(key, value, is_expected)
+    if not is_expected(storage.get(key)):
+        return False
+    storage[key] = value
+    return True
 
 
 def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:

@@ -18,6 +18,7 @@ from ..backends.related import keys_for_any_headers, stored_part_keys
 from ..exceptions import BackendUnavailableError
 from ..keys.bodies import REDACTED
 from ..keys.matching import same_headers, same_target
+from ..models.body import Body
 from ..models.redirects import first_request
 from ..models.request import AnyPreparedRequest
 from ..models.response import CachedResponse
@@ -27,18 +28,19 @@ from .fault_log import FaultLog
 
 # What a user's replacement, on the class too, differs from
 _OUR_CREATE_KEY = BaseCache.create_key
+_OUR_SAVE_RESPONSE = BaseCache.save_response
 
 
 class Version(NamedTuple):
     """What tells a stored response from one that is stored in its place later"""
 
     created_at: datetime
-    content: bytes | None
+    body: bytes | Body | None
 
 
 def version_of(stored: CachedResponse) -> Version:
     """The version of a response as it was read"""
-    return Version(stored.created_at, stored._content)
+    return Version(stored.created_at, stored._body if stored._body is not None else stored._content)
 
 
 class Put(NamedTuple):
@@ -201,9 +203,9 @@ class Store:
     def _carry_out(self, write: Write) -> bool:
         match write:
             case Put(key, response, expires, over):
-                if over is not None and not self._is_unchanged(key, over):
-                    return False
                 response._is_verified = bool(self._send_kwargs.get('verify', True))
+                if over is not None:
+                    return self._put_over(write, over)
                 self._cache.save_response(response, key, expires)
             case Delete(keys):
                 # Not `delete`, which would make SQLite give space back to the system
@@ -212,9 +214,22 @@ class Store:
                 assert_never(write)
         return True
 
-    def _is_unchanged(self, key: str, version: Version) -> bool:
-        now = self._cache.get_response(key)
-        return now is not None and version_of(now) == version
+    def _put_over(self, put: Put, version: Version) -> bool:
+        """Store a response, if what is stored is still what was read"""
+
+        def is_expected(stored: CachedResponse | None) -> bool:
+            return stored is not None and version_of(stored) == version
+
+        cache = self._cache
+        if getattr(cache.save_response, '__func__', None) is _OUR_SAVE_RESPONSE and is_expected(
+            cache.responses.get(put.key)
+        ):
+            return cache._save(put.response, put.key, put.expires, is_expected)
+        # A method of the user's own, or an entry that was found by a redirect
+        if not is_expected(cache.get_response(put.key)):
+            return False
+        cache.save_response(put.response, put.key, put.expires)
+        return True
 
     def forget(self, key: str) -> None:
         """Delete what the user's filter does not want to be stored"""

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from logging import getLogger
 from typing import Any
 
 from requests import Response
 from urllib3._collections import HTTPHeaderDict
+from urllib3.exceptions import ProtocolError
 from urllib3.response import HTTPResponse
 
 from .base import RichMixin
+from .body import Body, BodyLostError, BodyReader
 
 logger = getLogger(__name__)
 
 
 class CachedHTTPResponse(RichMixin, HTTPResponse):
-    """A urllib3 response over a body in memory, whose content coding has been undone already
+    """A urllib3 response over a body whose content coding has been undone already
 
     Args:
-        body: The decoded body
+        body: The decoded body, in memory or kept beside its entry
         kwargs: Arguments of `urllib3.response.HTTPResponse`, and `request_url`
     """
 
     _fp: Any
 
-    def __init__(self, body: bytes | None = None, **kwargs: Any):
-        self._cached_body = body or b''
+    def __init__(self, body: bytes | Body | None = None, **kwargs: Any):
+        self._cached_body: bytes | Body = body or b''
         kwargs = {k: v for k, v in kwargs.items() if v is not None}
         self._request_url: str | None = kwargs.get('request_url')
-        super().__init__(body=BytesIO(self._cached_body), preload_content=False, **kwargs)
+        super().__init__(body=_file_over(self._cached_body), preload_content=False, **kwargs)
         if self.version and 'version_string' not in kwargs:
             self.version_string = f'HTTP/{self.version // 10}.{self.version % 10}'
 
@@ -50,19 +53,14 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     @classmethod
     def from_cached_response(cls, response: Any) -> CachedHTTPResponse:
         """Make the raw part of a `CachedResponse` that was read from the cache"""
-        headers: Any = response._header_fields or response.headers
-        return cls(
-            body=response.content,
-            headers=HTTPHeaderDict(headers),
-            reason=response.reason,
-            request_url=getattr(response.request, 'url', None) or response.url,
-            status=response.status_code,
-            version=response._http_version,
-        )
+        return cls(response.content, **_facts(response))
 
     @property
     def data(self) -> bytes:
         """The whole body, whatever has been read"""
+        if isinstance(self._cached_body, Body):
+            with _as_urllib3():
+                return self._cached_body.read()
         return self._cached_body
 
     @property
@@ -96,7 +94,8 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
         if self._fp.closed:
             return b''
-        data: bytes = self._fp.read(amt)
+        with _as_urllib3():
+            data: bytes = self._fp.read(amt)
         self._fp_bytes_read += len(data)
         if self.length_remaining is not None:
             self.length_remaining -= len(data)
@@ -123,7 +122,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         """Start again from the first byte, or with another body"""
         if body is not None:
             self._cached_body = body
-        self._fp = BytesIO(self._cached_body)
+        self._fp = _file_over(self._cached_body)
         self._fp_bytes_read = 0
 
     def _repr_fields(self) -> Iterator[tuple[str, Any]]:
@@ -134,3 +133,49 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
             'status': self.status or None,
         }
         return ((k, v) for k, v in shown.items() if v)
+
+
+class _StoredHTTPResponse(HTTPResponse):
+    """A urllib3 response over a stored body that is as it came over the wire"""
+
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
+        """What `stream` yields; the chunks in which it was received are not kept"""
+        return self.stream(amt, decode_content)
+
+
+def stored_http_response(response: Any, body: Body) -> HTTPResponse:
+    """The raw part of a `CachedResponse` whose body is kept beside its entry"""
+    if not body.is_coded:
+        return CachedHTTPResponse(body, **_facts(response))
+    facts = {name: value for name, value in _facts(response).items() if value is not None}
+    return _StoredHTTPResponse(
+        BodyReader(body),  # type: ignore[arg-type]
+        preload_content=False,
+        decode_content=False,
+        enforce_content_length=False,
+        **facts,
+    )
+
+
+def _facts(response: Any) -> dict[str, Any]:
+    headers: Any = response._header_fields or response.headers
+    return {
+        'headers': HTTPHeaderDict(headers),
+        'reason': response.reason,
+        'request_url': getattr(response.request, 'url', None) or response.url,
+        'status': response.status_code,
+        'version': response._http_version,
+    }
+
+
+def _file_over(body: bytes | Body) -> Any:
+    return BodyReader(body) if isinstance(body, Body) else BytesIO(body)
+
+
+@contextmanager
+def _as_urllib3() -> Iterator[None]:
+    """Raise what urllib3 raises for a connection that breaks"""
+    try:
+        yield
+    except BodyLostError as e:
+        raise ProtocolError(f'Connection broken: {e!r}', e) from e

@@ -11,17 +11,21 @@ import attrs
 from attrs import define, field
 from requests import PreparedRequest, Response
 from requests.cookies import RequestsCookieJar
+from requests.exceptions import ChunkedEncodingError, ContentDecodingError
 from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import DecodeError, ProtocolError
 
 from .._utils import format_file_size
 from .base import LazyFields, RichMixin
+from .body import Body, BodyLostError
 from .cookies import cookies_from_record
-from .raw_response import CachedHTTPResponse
+from .raw_response import CachedHTTPResponse, stored_http_response
 from .request import CachedRequest
 
 DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
 DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[type-arg]
 HeaderFields = tuple[tuple[str, str], ...]
+LOADED_CHUNK_BYTES = 256 * 1024
 # What neither copies nor pickles take along
 _OF_ONE_OBJECT = ('_raw', '_result')
 _COPIED = ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url')
@@ -94,7 +98,8 @@ class OriginalResponse(BaseResponse):
 class CachedResponse(LazyFields, RichMixin, BaseResponse):
     """A response that can be stored, or that was read from the cache
 
-    Works as a `requests.Response` whose body has been read. The body is kept decoded (without content coding).
+    Works as a `requests.Response` whose body has been read. The body is kept decoded (without content coding), or, if
+    it is a large one, in `_body`, in pieces that are read when they are needed; `_content` is False then.
     """
 
     _content: bytes | None = field(default=None)
@@ -122,6 +127,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     _header_fields: HeaderFields | None = None
     # By the standard: a name that the variants of one resource share
     _generation = ''
+    # A body that is kept beside the entry
+    _body: Body | None = None
     # Whether certificates were verified, which is part of keys; known until it is stored
     _is_verified = True
 
@@ -136,7 +143,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """Copy a response, reading its body if that has not been done; `kwargs` replace fields of the copy"""
         if isinstance(response, CachedResponse):
             return response._copy(**kwargs)
-        body, raw = response.content, response.raw
+        body, raw = None if 'content' in kwargs else response.content, response.raw
         fields = {name: getattr(response, name) for name in _COPIED if name not in kwargs}
         if 'request' not in kwargs and response.request is not None:
             fields['request'] = CachedRequest.from_request(response.request)
@@ -162,19 +169,62 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         for field_ in attrs.fields(type(self)):
             if field_.alias in kwargs:
                 copy.__dict__[field_.name] = kwargs[field_.alias]
+        if 'content' in kwargs:
+            copy.__dict__.pop('_body', None)
         return copy
+
+    def _with_body(self, body: Body) -> CachedResponse:
+        """A copy with a body that is kept beside it"""
+        copy = self._copy()
+        copy.__dict__.update(_body=body, _content=False, _decoded_content=None)
+        return copy
+
+    @property
+    def content(self) -> Any:
+        """The body, decoded
+
+        Raises:
+            requests.exceptions.ChunkedEncodingError: It is kept beside the entry, and gone or damaged
+        """
+        content: Any = self._content
+        return self._load() if content is False else content
+
+    @property
+    def _is_apart(self) -> bool:
+        """Whether the body is kept beside the entry, and has not been read into memory"""
+        return self._body is not None and self.__dict__.get('_content') is False
+
+    def _load(self) -> bytes:
+        """Read a body that is kept beside the entry into memory"""
+        body = self._body
+        assert body is not None
+        try:
+            if body.is_coded:
+                self._content = b''.join(self._new_raw().stream(LOADED_CHUNK_BYTES, decode_content=True))
+            else:
+                self._content = body.read()
+        except (BodyLostError, ProtocolError) as e:
+            raise ChunkedEncodingError(e) from e
+        except DecodeError as e:
+            raise ContentDecodingError(e) from e
+        return self._content
 
     @property
     def raw(self) -> Any:
         """The response as `urllib3` has it, over the stored body"""
         raw = self.__dict__.get('_raw')
         if raw is None:
-            raw = self.__dict__['_raw'] = CachedHTTPResponse.from_cached_response(self)
+            raw = self.__dict__['_raw'] = self._new_raw()
         return raw
 
     @raw.setter
     def raw(self, raw: Any) -> None:
         self.__dict__['_raw'] = raw
+
+    def _new_raw(self) -> Any:
+        if self._body is not None and self._is_apart:
+            return stored_http_response(self, self._body)
+        return CachedHTTPResponse.from_cached_response(self)
 
     @property
     def from_cache(self) -> bool:
@@ -205,7 +255,9 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def size(self) -> int:
-        """Length of the body, in bytes"""
+        """Length of the body, in bytes; as it is stored, if it is kept beside the entry"""
+        if self._body is not None:
+            return self._body.size
         return len(self.content) if self.content else 0
 
     def has_header(self, name: str) -> bool:
@@ -220,7 +272,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def _content_consumed(self) -> bool:
-        return True
+        return not self._is_apart
 
     @_content_consumed.setter
     def _content_consumed(self, value: bool) -> None:
@@ -233,6 +285,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         if self._content is None:
             return iter(())
+        if self._is_apart and self.raw.closed:
+            self._raw = self._new_raw()  # it was read to its end, and can be read again
         return super().iter_content(chunk_size, decode_unicode)
 
     def is_older_than(self, older_than: Any) -> bool:
@@ -255,6 +309,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()
         state = {k: v for k, v in self.__dict__.items() if k not in _OF_ONE_OBJECT}
+        if state.pop('_body', None) is not None:
+            state['_content'] = self.content
         return state if self._is_of_1x else {**state, '_http_version': self._http_version}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

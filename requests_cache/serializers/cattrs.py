@@ -25,6 +25,9 @@ class CattrStage(Stage):
         encode_bytes: Write binary data as base64 text
     """
 
+    # Responses may refer to a body that is kept beside their entry
+    takes_bodies = True
+
     def __init__(self, factory: Callable[..., Any] | None = None, decode_content: bool = False, **kwargs: Any):
         self.obj = None
         self.factory = factory

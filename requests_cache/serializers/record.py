@@ -9,6 +9,7 @@ that only this version knows stand beside the old ones, where 1.3.x passes over 
     header_fields       [name, value] of each header field in order, if a name is repeated
     cookie_attributes   all attributes of the response's cookies
     generation          name that the variants of one resource share, by the standard
+    stored_body         where a body is that is kept beside the entry, which 1.3.x does not find then
     _decoded_content    a readable copy of the body; the bytes in `_content` are what is served
 """
 
@@ -23,6 +24,7 @@ from zlib import crc32
 
 from .._utils import is_decimal
 from ..exceptions import InvalidEntryError
+from ..models.body import Body
 from ..models.cookies import cookie_to_dict, is_cookie
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
@@ -58,7 +60,7 @@ def to_record(response: CachedResponse, form: RecordFormat, decode_content: bool
     if response.history:
         record['history'] = [_response_record(r, form) for r in response.history]
     record = {k: record[k] for k in _FIELD_ORDER if k in record}
-    if decode_content:
+    if decode_content and response._body is None:
         _add_readable_copy(record, response)
     return record
 
@@ -68,13 +70,15 @@ MAX_ELAPSED_SECONDS = 86_399_999_999_999
 _FIELD_ORDER = (
     '_content', '_next', 'cookies', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason',
     'request', 'status_code', 'url', 'checksum', 'http_version', 'header_fields', 'cookie_attributes',
-    'generation', '_decoded_content',
+    'generation', 'stored_body', '_decoded_content',
 )  # fmt: skip
 
 
 def _response_record(response: CachedResponse, form: RecordFormat) -> Record:
     record: Record = {'created_at': form.datetime(response.created_at), 'status_code': response.status_code}
-    if response._content is not None:
+    if response._body is not None:
+        record['stored_body'] = response._body.to_record()
+    elif response._content is not None:
         record.update(_content=form.bytes(response._content), checksum=crc32(response._content))
     elif response._decoded_content is not None:
         record['_decoded_content'] = response._decoded_content
@@ -156,10 +160,11 @@ def _build(record: Any) -> CachedResponse:
         record = restore_content(record)
         content = record.get('_content')
     _check_content(content, record)
+    body = Body.from_record(record['stored_body']) if 'stored_body' in record else None
     expires = record.get('expires')
     response.__dict__.update(
         _record=record,
-        _content=content,
+        _content=content if body is None else False,
         _decoded_content=record.get('_decoded_content') if content is None else None,
         created_at=_to_datetime(record.get('created_at')) or datetime.now(timezone.utc),
         encoding=_checked_encoding(record.get('encoding')),
@@ -168,6 +173,8 @@ def _build(record: Any) -> CachedResponse:
         status_code=_to_int(record.get('status_code', 0)),
         url=_checked('url', record.get('url'), str),
     )
+    if body is not None:
+        response.__dict__['_body'] = body
     if 'http_version' in record:
         response.__dict__['_http_version'] = _to_int(record['http_version'])
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from logging import getLogger
@@ -20,6 +20,7 @@ from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..paths import StrOrPath
+from .bodies import BodyTables
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
 from .errors import is_full
@@ -64,7 +65,7 @@ class SQLiteDict(TableStorage):
         wal: Use a write-ahead log, so that reading and writing do not wait for each other
         database: Share the connection of another storage, whose `db_path` this is; all of the above but `table_name`
             and `serializer` is its
-        kwargs: Keywords of `sqlite3.connect`; `decode_content`
+        kwargs: Keywords of `sqlite3.connect`; `decode_content`, `large_body_bytes`
 
     Raises:
         FileExistsError: One of the directories that the path lies in is a file
@@ -86,7 +87,7 @@ class SQLiteDict(TableStorage):
         database: Database | None = None,
         **kwargs: Any,
     ):
-        super().__init__(serializer, bool(kwargs.get('decode_content')))
+        super().__init__(serializer, bool(kwargs.get('decode_content')), kwargs.get('large_body_bytes'))
         options = {
             **kwargs,
             'busy_timeout': busy_timeout,
@@ -103,6 +104,8 @@ class SQLiteDict(TableStorage):
         self._table = self._make_table(table_name)
         self.db_path = db_path if database else database_path(db_path, options)
         self._database = database or make_database(self.db_path, _connect, (self._table,), options)
+        if self.serializer is not None:
+            self.pieces = BodyTables(self._database, self._table)
 
     def _make_table(self, name: str) -> Table:
         return Table(name)
@@ -121,6 +124,7 @@ class SQLiteCache(BaseCache):
             integer; None for the driver's `timeout`, which is 5 seconds
         fast_save: Do not wait until data has reached the disk; a power failure can then damage the database
         wal: Use a write-ahead log, so that reading and writing do not wait for each other
+        large_body_bytes: Length from which on bodies are kept in pieces, in tables of their own; 1 MiB by default
         kwargs: Keywords of `sqlite3.connect`; `decode_content`
 
     Raises:
@@ -163,7 +167,7 @@ class SQLiteCache(BaseCache):
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
-        own = {'busy_timeout', 'db_path', 'decode_content', 'fast_save', 'serializer', 'wal'}
+        own = {'busy_timeout', 'db_path', 'decode_content', 'fast_save', 'large_body_bytes', 'serializer', 'wal'}
         return frozenset(own | {'use_cache_dir', 'use_memory', 'use_temp', 'autocommit'}) | CONNECT_KEYWORDS
 
     @property
@@ -171,10 +175,16 @@ class SQLiteCache(BaseCache):
         """Path of the database file; text for a database in memory"""
         return self.responses.db_path
 
-    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
+    def _save(
+        self,
+        response: Response,
+        cache_key: str | None,
+        expires: datetime | None,
+        is_expected: Callable[[CachedResponse | None], bool] | None = None,
+    ) -> bool:
         # The redirects that lead to it go into the same transaction
         with self._transaction() if response.history else nullcontext():
-            super().save_response(response, cache_key, expires)
+            return super()._save(response, cache_key, expires, is_expected)
 
     @property
     def _is_one_database(self) -> bool:
@@ -296,7 +306,8 @@ class SQLiteCache(BaseCache):
         self.responses.init_db()
 
     def _has_other_tables(self) -> bool:
-        own = (self.responses.table_name, self.redirects.table_name)
+        of_bodies = self.responses.pieces.names if self.responses.pieces is not None else ()
+        own = (self.responses.table_name, self.redirects.table_name, *of_bodies)
         try:
             with self.responses.connection() as connection:
                 names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

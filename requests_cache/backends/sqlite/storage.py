@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._utils import chunkify
 from ..storage import CHUNK_SIZE, BaseStorage
+from .bodies import BodyTables
 from .database import Database
 from .table import (
     SORT_ORDERS,
@@ -23,6 +24,9 @@ from .table import (
     unpack,
     vacuum,
 )
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 
 class TableStorage(BaseStorage[str, Any]):
@@ -38,6 +42,7 @@ class TableStorage(BaseStorage[str, Any]):
     table_name: str
     _database: Database
     _table: Table
+    pieces: BodyTables | None = None
     _expirations_known = False
 
     # One entry
@@ -49,16 +54,28 @@ class TableStorage(BaseStorage[str, Any]):
         return self.deserialize(key, row[0])
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._write(key, value)
+        self._write_apart(key, value, self._write)
 
     def _write(self, key: str, value: Any) -> None:
-        data = self._serialize(key, value)
-        parameters = (
-            to_column(key),
-            to_column(data) if isinstance(data, str) else data,
-            getattr(value, 'expires_unix', None),
-        )
-        self._database.write(lambda connection: connection.execute(self._table.replace, parameters))
+        data, stored_key = self._serialize(key, value), to_column(key)
+        data = to_column(data) if isinstance(data, str) else data
+        expires = getattr(value, 'expires_unix', None)
+        body = getattr(value, '_body', None) if self.pieces is not None else None
+        if body is None or self.pieces is None:
+            parameters = (stored_key, data, expires)
+            self._database.write(lambda connection: connection.execute(self._table.replace, parameters))
+            return
+        pieces = self.pieces
+
+        def write(connection: Connection) -> None:
+            connection.execute(self._table.replace, (stored_key, None, expires))
+            pieces.put(connection, stored_key, body.id, body.piece_count, data)
+
+        self._database.write(write)
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        with self.bulk_commit():
+            return super().write_if(key, value, is_expected)
 
     def __delitem__(self, key: str) -> None:
         parameters = (to_column(key),)
@@ -69,6 +86,8 @@ class TableStorage(BaseStorage[str, Any]):
         return self._database.row(self._table.contains, (to_column(key),)) is not None
 
     def deserialize(self, key: str, value: Any) -> Any:
+        if value is None and self.pieces is not None:
+            value = self.pieces.record(key)
         return super().deserialize(key, value) if self.serializer is not None else from_column(value)
 
     # All entries
@@ -121,7 +140,10 @@ class TableStorage(BaseStorage[str, Any]):
         if key not in SORT_ORDERS:
             raise ValueError(f'Invalid sort key: {key}')
         where, parameters = ('1', ()) if expired else ('expires IS NULL OR expires > ?', (round(time()),))
-        yield from self._sorted(f'{SORT_ORDERS[key]} {"DESC" if reversed else "ASC"}', where, parameters, limit)
+        order = SORT_ORDERS[key]
+        if key == 'size' and self.pieces is not None:
+            order = self._database.read(self.pieces.size_of_entry)
+        yield from self._sorted(f'{order} {"DESC" if reversed else "ASC"}', where, parameters, limit)
 
     def expired(self) -> Iterator[Any]:
         """Readable values that have expired"""
@@ -202,7 +224,12 @@ class TableStorage(BaseStorage[str, Any]):
         return self._database.write(lambda connection: connection.execute(statement).rowcount)
 
     def clear(self) -> None:
-        self._database.write(lambda connection: connection.execute(self._table.delete_all))
+        def clear(connection: Connection) -> None:
+            if self.pieces is not None:
+                self.pieces.clear(connection)
+            connection.execute(self._table.delete_all)
+
+        self._database.write(clear)
 
     @contextmanager
     def bulk_commit(self, overwrite: bool = True) -> Iterator[None]:

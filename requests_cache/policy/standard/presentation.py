@@ -46,7 +46,7 @@ def present(
     if policy.is_conditional and stored.status_code in (200, 206) and is_not_modified(request, headers, now):
         return _not_modified(stored)
     if method == 'HEAD':
-        stored._content = b''
+        stored = CachedResponse.from_response(stored, content=b'')
     return stored
 
 

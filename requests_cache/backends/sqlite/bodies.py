@@ -1,0 +1,133 @@
+"""Large bodies in an SQLite database: two tables beside the one with the entries, made when they are needed
+
+    NAME_bodies   id of a body, key of its entry, and what is left of the entry; that is NULL until the body is complete
+    NAME_pieces   its pieces, each written in a transaction of its own, so that nobody waits for a slow origin
+
+The entry itself has no value then, so that 1.3.x and before take it for one that cannot be read. Triggers delete the
+body together with its entry, also if it is an earlier version that deletes or replaces this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ...exceptions import BackendError
+from ..bodies import Pieces
+from .database import Database
+from .table import Table, from_column, to_column
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
+
+
+class BodyTables(Pieces):
+    """The tables for the bodies of one table
+
+    Args:
+        database: The database
+        table: The table with the entries
+    """
+
+    def __init__(self, database: Database, table: Table):
+        self.database = database
+        self._table = table
+        quote = '"' + table.name.replace('"', '""')
+        self.bodies, self.pieces = f'{quote}_bodies"', f'{quote}_pieces"'
+        self.names = (f'{table.name}_bodies', f'{table.name}_pieces')
+
+        def trigger(name: str, event: str, condition: str, row: str) -> str:
+            of_entry = f'key = {row}.key AND record IS NOT NULL'
+            return (
+                f'CREATE TRIGGER IF NOT EXISTS {quote}_body_{name}" AFTER {event} ON {table.quoted} '
+                f'WHEN {condition} BEGIN '
+                f'DELETE FROM {self.pieces} WHERE body IN (SELECT body FROM {self.bodies} WHERE {of_entry}); '
+                f'DELETE FROM {self.bodies} WHERE {of_entry}; END'
+            )
+
+        self._make = (
+            f'CREATE TABLE IF NOT EXISTS {self.bodies} (body TEXT PRIMARY KEY, key, record BLOB)',
+            f'CREATE INDEX IF NOT EXISTS {quote}_bodies_key" ON {self.bodies} (key)',
+            f'CREATE TABLE IF NOT EXISTS {self.pieces} (body TEXT, piece INTEGER, data BLOB, UNIQUE (body, piece))',
+            trigger('deleted', 'DELETE', 'OLD.value IS NULL', 'OLD'),
+            trigger('replaced', 'INSERT', 'NEW.value IS NOT NULL', 'NEW'),
+        )
+
+    def exist(self, connection: Connection) -> bool:
+        """Whether the tables have been made"""
+        found = connection.execute('SELECT 1 FROM sqlite_master WHERE name = ?', (self.names[1],))
+        return found.fetchone() is not None
+
+    # Pieces
+
+    def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
+        def write(connection: Connection) -> None:
+            if not index:
+                for statement in self._make:
+                    connection.execute(statement)
+                values = (body_id, to_column(key))
+                connection.execute(f'INSERT INTO {self.bodies} (body, key) VALUES (?, ?)', values)
+            connection.execute(f'INSERT INTO {self.pieces} VALUES (?, ?, ?)', (body_id, index, piece))
+
+        self.database.write(write)
+
+    def read(self, key: str, body_id: str, index: int) -> bytes | None:
+        statement = f'SELECT data FROM {self.pieces} WHERE body = ? AND piece = ?'
+        row = self.database.read(lambda c: c.execute(statement, (body_id, index)).fetchone() if self.exist(c) else None)
+        return None if row is None else row[0]
+
+    def delete(self, key: str, body_id: str) -> None:
+        def delete(connection: Connection) -> None:
+            if self.exist(connection):
+                connection.execute(f'DELETE FROM {self.pieces} WHERE body = ?', (body_id,))
+                connection.execute(f'DELETE FROM {self.bodies} WHERE body = ?', (body_id,))
+
+        self.database.write(delete)
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        statement = (
+            f'SELECT key, body FROM {self.bodies} AS b WHERE record IS NULL OR NOT EXISTS '
+            f'(SELECT 1 FROM {self._table.quoted} AS t WHERE t.key = b.key AND t.value IS NULL)'
+        )
+        rows = self.database.read(lambda c: c.execute(statement).fetchall() if self.exist(c) else [])
+        return ((from_column(key), body_id) for key, body_id in rows)
+
+    # Entries, in the same transaction as the table's own row
+
+    def put(self, connection: Connection, key: str | bytes, body_id: str, piece_count: int, record: Any) -> None:
+        """Complete a body with what is left of its entry, and delete other bodies of the same entry
+
+        Raises:
+            BackendError: It is not there any more
+        """
+        count = f'SELECT COUNT(*) FROM {self.pieces} WHERE body = ?'
+        is_there = self.exist(connection) and connection.execute(count, (body_id,)).fetchone()[0] == piece_count
+        complete = f'UPDATE {self.bodies} SET record = ? WHERE body = ? AND key = ?'
+        if not is_there or not connection.execute(complete, (record, body_id, key)).rowcount:
+            raise BackendError('the body of the entry was deleted before the entry was written')
+        others = f'SELECT body FROM {self.bodies} WHERE key = ? AND body != ? AND record IS NOT NULL'
+        for (other,) in connection.execute(others, (key, body_id)).fetchall():
+            connection.execute(f'DELETE FROM {self.pieces} WHERE body = ?', (other,))
+            connection.execute(f'DELETE FROM {self.bodies} WHERE body = ?', (other,))
+
+    def record(self, key: str) -> Any:
+        """What is left of an entry; None if there is none"""
+        statement = f'SELECT record FROM {self.bodies} WHERE key = ? AND record IS NOT NULL'
+        values = (to_column(key),)
+        row = self.database.read(lambda c: c.execute(statement, values).fetchone() if self.exist(c) else None)
+        return None if row is None else row[0]
+
+    def clear(self, connection: Connection) -> None:
+        """Delete all bodies, also those that are being written"""
+        if self.exist(connection):
+            connection.execute(f'DELETE FROM {self.pieces}')
+            connection.execute(f'DELETE FROM {self.bodies}')
+
+    def size_of_entry(self, connection: Connection) -> str:
+        """An expression for the size of an entry with its body, to sort by"""
+        if not self.exist(connection):
+            return 'length(value)'
+        return (
+            f'coalesce(length(value), (SELECT sum(length(data)) FROM {self.pieces} JOIN {self.bodies} USING (body) '
+            f'WHERE {self.bodies}.key = {self._table.quoted}.key))'
+        )
