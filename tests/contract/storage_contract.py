@@ -30,6 +30,7 @@ from typing import Any
 
 import pytest
 
+from contract.body_rules import BodyRules
 from contract.cache_rules import CacheRules
 from contract.mapping_rules import MappingRules
 from contract.redirect_rules import RedirectRules
@@ -39,7 +40,7 @@ from contract.variant_rules import VariantRules
 __all__ = ['StorageContract']
 
 
-class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules):
+class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules, BodyRules):
     """Derive from this class; the attributes below tell what cannot be asked of a backend"""
 
     # Two storages made by the factory see each other's entries

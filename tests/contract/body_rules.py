@@ -1,0 +1,304 @@
+"""What a storage must do with large bodies, and with entries that others may have written meanwhile
+
+`storage.pieces` says where the bodies are. What a backend keeps is seen through `unused()`, which names the bodies that
+no entry refers to, and through the body of an entry, which can be read as long as its pieces are there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
+
+import pytest
+from requests.exceptions import ChunkedEncodingError
+
+from contract.values import FUTURE, PAST, facts, make_response
+from requests_cache.backends import bodies
+from requests_cache.backends.storage import BaseStorage
+from requests_cache.exceptions import BackendError
+from requests_cache.models.body import BodyLostError
+from requests_cache.models.response import CachedResponse
+
+LARGE = 3_000
+
+
+def large(number: int = 0, length: int = LARGE, **kwargs: Any) -> CachedResponse:
+    content = (f'{number}.' * length).encode()[:length]
+    return make_response(number, content=content, headers={'Content-Length': str(length)}, **kwargs)
+
+
+def with_pieces(storage: Any, piece_bytes: int = 500) -> Any:
+    """A storage with many small pieces in place of a few large ones"""
+    if storage._usable_pieces is None:
+        pytest.skip('bodies of any size are parts of their entries')
+    storage.pieces.piece_bytes = piece_bytes
+    return storage
+
+
+class BodyRules:
+    @pytest.fixture
+    def large_storage(self, storage_factory: Callable[..., Any]) -> Any:
+        return with_pieces(storage_factory(large_body_bytes=1_000))
+
+    def test_a_large_body_is_read_in_pieces(
+        self, serializer: Any, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        options = {} if serializer is None else {'serializer': serializer}
+        storage = with_pieces(storage_factory(large_body_bytes=1_000, **options))
+        storage['key'] = large(1)
+        read = storage['key']
+        assert read._is_apart
+        assert read.raw.read(10) == large(1).content[:10]
+        assert b''.join(storage['key'].iter_content(7)) == large(1).content
+        assert storage['key'].content == large(1).content
+        assert storage['key'].size == LARGE
+        assert facts(storage['key']) == facts(large(1))
+
+    @pytest.mark.parametrize('length', [1_000, 1_001, 1_499, 1_500, 1_501, 2_000])
+    def test_lengths_about_the_limits(self, large_storage: Any, length: int) -> None:
+        large_storage['key'] = large(1, length)
+        read = large_storage['key']
+        assert read._is_apart == (length > 1_000)
+        assert read.content == large(1, length).content
+
+    def test_part_of_a_body_takes_its_pieces_only(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        large_storage['key'] = large(1)
+        asked: list[int] = []
+        read = type(large_storage.pieces).read
+        monkeypatch.setattr(
+            type(large_storage.pieces),
+            'read',
+            lambda self, key, body_id, index: asked.append(index) or read(self, key, body_id, index),
+        )
+        assert large_storage['key']._body.part(700, 1_200).read() == large(1).content[700:1_201]
+        assert asked == [1, 2]
+
+    def test_an_entry_without_a_body_in_pieces_is_small(self, large_storage: Any) -> None:
+        large_storage['key'] = large(1)
+        large_storage['key'] = make_response(2)
+        assert facts(large_storage['key']) == facts(make_response(2))
+
+    def test_all_that_is_done_with_entries(self, large_storage: Any) -> None:
+        large_storage['large'] = large(1)
+        large_storage['small'] = make_response(2)
+        large_storage['another'] = large(3)
+        assert set(large_storage) == {'large', 'small', 'another'}
+        assert len(large_storage) == 3
+        assert 'large' in large_storage
+        assert large_storage.existing(['large', 'none']) == {'large'}
+        contents = {key: value.content for key, value in large_storage.scan()}
+        assert contents == {'large': large(1).content, 'small': make_response(2).content, 'another': large(3).content}
+        assert large_storage.bulk_delete(['large', 'none']) == 1
+        del large_storage['another']
+        for key in ('large', 'another'):
+            assert key not in large_storage
+            with pytest.raises(KeyError):
+                large_storage[key]
+        assert list(large_storage) == ['small']
+
+    @pytest.mark.parametrize('way', ['del', 'bulk_delete', 'clear', 'replace', 'replace by a large one'])
+    def test_a_body_goes_with_its_entry(self, large_storage: Any, way: str) -> None:
+        """Whoever reads it then gets all of it, or meets the error of a connection that breaks"""
+        large_storage['key'] = large(1)
+        read = large_storage['key']
+        first = read.raw.read(10)
+        remove: dict[str, Callable[[], Any]] = {
+            'del': lambda: large_storage.__delitem__('key'),
+            'bulk_delete': lambda: large_storage.bulk_delete(['key', 'other']),
+            'clear': large_storage.clear,
+            'replace': lambda: large_storage.__setitem__('key', make_response(2)),
+            'replace by a large one': lambda: large_storage.__setitem__('key', large(2)),
+        }
+        remove[way]()
+        assert first == large(1).content[:10]
+        try:
+            content = read.content
+        except ChunkedEncodingError:
+            content = large(1).content
+        assert content == large(1).content
+        assert not list(large_storage.pieces.unused())
+        if 'replace' not in way:
+            assert 'key' not in large_storage
+        elif way == 'replace':
+            assert large_storage['key'].content == make_response(2).content
+        else:
+            assert large_storage['key'].content == large(2).content
+
+    def test_new_header_fields_leave_the_body_where_it_is(self, large_storage: Any) -> None:
+        large_storage['key'] = large(1)
+        read = large_storage['key']
+        body_id = read._body.id
+        read.headers['X'] = 'new'
+        read.expires = FUTURE
+        large_storage['key'] = read
+        again = large_storage['key']
+        assert (again._body.id, again.headers['X'], again.expires) == (body_id, 'new', FUTURE)
+        assert again.content == large(1).content
+
+    def test_under_another_key_it_is_another_body(self, large_storage: Any) -> None:
+        large_storage['key'] = large(1)
+        large_storage['other'] = large_storage['key']
+        del large_storage['key']
+        assert large_storage['other'].content == large(1).content
+
+    def test_copied_to_and_from_other_storages(
+        self, large_storage: Any, storage_factory: Callable[..., Any], cache_factory: Callable[..., Any]
+    ) -> None:
+        from requests_cache.backends.memory import DictStorage
+
+        memory: Any = DictStorage(large_body_bytes=100)
+        memory.pieces.piece_bytes = 70
+        large_storage['key'] = large(1)
+        memory['key'] = large_storage['key']
+        large_storage.clear()
+        assert memory['key']._is_apart
+        large_storage['key'] = memory['key']
+        memory.clear()
+        assert large_storage['key'].content == large(1).content
+
+    # Writing
+
+    def test_written_bit_by_bit(self, large_storage: Any) -> None:
+        content = os.urandom(LARGE)
+        writer = large_storage.body_writer('key')
+        for start in range(0, LARGE, 333):
+            writer.write(content[start : start + 333])
+            assert 'key' not in large_storage
+        response = make_response(1)._with_body(writer.commit())
+        large_storage['key'] = response
+        assert large_storage['key'].content == content
+
+    def test_a_short_body_is_given_back(self, large_storage: Any) -> None:
+        writer = large_storage.body_writer('key')
+        writer.write(b'some ')
+        writer.write(b'bytes')
+        assert writer.content() == b'some bytes'
+        assert writer.commit() == b'some bytes'
+        assert not list(large_storage.pieces.unused())
+
+    def test_nothing_is_left_of_what_was_given_up(self, large_storage: Any) -> None:
+        large_storage['key'] = large(1)
+        writer = large_storage.body_writer('key')
+        writer.write(large(2).content)
+        writer.abort()
+        assert not list(large_storage.pieces.unused())
+        assert large_storage['key'].content == large(1).content
+
+    def test_an_entry_that_cannot_be_written_leaves_nothing(
+        self, large_storage: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*args: Any, **kwargs: Any) -> Any:
+            raise ValueError('cannot be serialized')
+
+        with monkeypatch.context() as patch:
+            patch.setattr(large_storage, 'serialize', fail)
+            with pytest.raises(ValueError, match='cannot be'):
+                large_storage['key'] = large(1)
+        assert 'key' not in large_storage
+        assert not list(large_storage.pieces.unused())
+
+    def test_leftovers_are_removed(
+        self, large_storage: Any, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """If their writer does not exist any more"""
+        large_storage['kept'] = large(1)
+        writers = {name: large_storage.body_writer(name) for name in ('alive', 'kept')}
+        with monkeypatch.context() as patch:
+            patch.setattr(bodies, 'time', lambda: 1_000.0)
+            writers['dead'] = large_storage.body_writer('dead')
+            writers['dead'].write(large(2).content)
+        for name in ('alive', 'kept'):
+            writers[name].write(large(3).content)
+        if self.persistent and self.shared:  # type: ignore[attr-defined]
+            large_storage = with_pieces(storage_factory(large_body_bytes=1_000))
+        large_storage.remove_leftovers()
+        assert 'dead' not in {key for key, _ in large_storage.pieces.unused()}
+        assert large_storage['kept'].content == large(1).content
+        for name in ('alive', 'kept'):
+            written = make_response(3)._with_body(writers[name].commit())
+            large_storage[name] = written
+            assert large_storage[name].content == large(3).content
+
+    def test_a_body_that_was_cleared_meanwhile_makes_no_entry(self, large_storage: Any) -> None:
+        writer = large_storage.body_writer('key')
+        writer.write(large(1).content)
+        large_storage.clear()
+        try:
+            large_storage['key'] = make_response(1)._with_body(writer.commit())
+        except (BackendError, BodyLostError):
+            assert 'key' not in large_storage
+        else:  # it was not, and is whole
+            assert large_storage['key'].content == large(1).content
+
+    def test_damage_is_noticed(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        large_storage['key'] = large(1)
+        read = type(large_storage.pieces).read
+
+        def damaged(self: Any, key: str, body_id: str, index: int) -> bytes | None:
+            piece = read(self, key, body_id, index)
+            assert piece is not None
+            return piece if index != 2 else piece[:-1] + bytes([piece[-1] ^ 1])
+
+        monkeypatch.setattr(type(large_storage.pieces), 'read', damaged)
+        with pytest.raises(ChunkedEncodingError):
+            _ = large_storage['key'].content
+        with pytest.raises(ChunkedEncodingError):
+            list(large_storage['key'].iter_content(100))
+
+    def test_pieces_that_change_places_are_noticed(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        large_storage['key'] = large(1)
+        read = type(large_storage.pieces).read
+        monkeypatch.setattr(
+            type(large_storage.pieces),
+            'read',
+            lambda self, key, body_id, index: read(self, key, body_id, index ^ 1),
+        )
+        with pytest.raises(ChunkedEncodingError):
+            _ = large_storage['key'].content
+
+    # Caches
+
+    def test_methods_of_caches(self, cache_factory: Callable[..., Any]) -> None:
+        cache = cache_factory(large_body_bytes=1_000)
+        with_pieces(cache.responses)
+        cache.save_response(large(1), 'old', PAST)
+        cache.save_response(large(2), 'new', FUTURE)
+        assert sorted(r.content for r in cache.filter()) == [large(1).content, large(2).content]
+        assert [r.content for r in cache.filter(valid=False, expired=True)] == [large(1).content]
+        assert cache.contains('new')
+        cache.reset_expiration(FUTURE)
+        assert cache.get_response('old').content == large(1).content
+        assert not cache.get_response('old').is_expired
+        cache.reset_expiration(PAST)
+        assert cache.delete(expired=True) == 2
+        assert not list(cache.responses.pieces.unused())
+
+    # Writing over what was read
+
+    def test_writing_if_nothing_has_changed(self, storage: BaseStorage[str, Any]) -> None:
+        assert storage.write_if('key', make_response(1), lambda stored: stored is None)
+        assert not storage.write_if('key', make_response(2), lambda stored: stored is None)
+        assert storage['key'].content == make_response(1).content
+        assert storage.write_if('key', make_response(2), lambda stored: stored.content == make_response(1).content)
+        assert storage['key'].content == make_response(2).content
+
+    def test_only_one_writes_over_the_same(self, storage: Any, storage_factory: Callable[..., Any]) -> None:
+        n_threads = 4
+        storages = [storage_factory() if self.shared else storage for _ in range(n_threads)]  # type: ignore[attr-defined]
+        storage['key'] = make_response(0)
+        before, barrier = storage['key'].content, Barrier(n_threads)
+
+        def write(number: int) -> bool:
+            barrier.wait()
+            written: bool = storages[number].write_if(
+                'key', make_response(number + 1), lambda stored: stored is not None and stored.content == before
+            )
+            return written
+
+        with ThreadPoolExecutor(n_threads) as pool:
+            written = list(pool.map(write, range(n_threads)))
+        assert sum(written) == 1
+        assert storage['key'].content == make_response(written.index(True) + 1).content
