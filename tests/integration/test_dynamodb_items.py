@@ -7,7 +7,7 @@ import logging
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from threading import Event
@@ -21,7 +21,7 @@ from contract.cache_rules import save_chain
 from contract.values import FUTURE, PAST, facts, make_response
 from requests.structures import CaseInsensitiveDict
 
-from requests_cache import DynamoDbCache
+from requests_cache import BaseCache, DynamoDbCache
 from requests_cache.backends.dynamodb import parts as dynamodb_parts
 from requests_cache.backends.dynamodb import redirects as dynamodb_redirects
 from requests_cache.backends.dynamodb import table as dynamodb_table
@@ -371,6 +371,24 @@ class TestLargeEntries:
         assert cache.get_response('key').content == LARGE
 
 
+def _rewrite(cache: DynamoDbCache, expires: datetime | None) -> None:
+    """As a 304 does"""
+    (key,) = cache.responses
+    response = cache.responses[key]
+    response.expires = expires
+    cache.responses[key] = response
+
+
+def _update(cache: DynamoDbCache, expires: datetime | None) -> None:
+    source = BaseCache()
+    save_chain(source, expires=expires)
+    cache.update(source)
+
+
+# Ways in which an entry gets another time of expiration
+CHANGES = {'304': _rewrite, 'reset_expiration': DynamoDbCache.reset_expiration, 'update': _update}
+
+
 class TestRedirects:
     def test_they_are_kept_in_the_table(self, cache: DynamoDbCache, make_cache: Any) -> None:
         save_chain(cache)
@@ -393,6 +411,38 @@ class TestRedirects:
             assert {item.get('ttl') for item in raw_items(cache).values()} == expected
         cache.redirects['other'] = 'key'
         assert 'ttl' not in raw_items(cache)['~:redirect:other']
+
+    @pytest.mark.parametrize('change', CHANGES)
+    @pytest.mark.parametrize('longer', [None, FUTURE + timedelta(days=1)], ids=['for ever', 'for longer'])
+    def test_they_are_kept_with_a_response_that_is_kept_longer(
+        self, longer: datetime | None, change: str, cache: DynamoDbCache
+    ) -> None:
+        save_chain(cache, expires=FUTURE)
+        assert {item['ttl'] for item in raw_items(cache).values()} == {FUTURE.timestamp()}
+        CHANGES[change](cache, longer)
+        (key,) = cache.responses
+        items = raw_items(cache)
+        assert len(items) == 4
+        assert items[key].get('ttl') == (longer and longer.timestamp())
+        # Those that are copied are kept for ever
+        assert {item.get('ttl') for item in items.values()} <= {items[key].get('ttl'), None}
+
+    def test_they_are_not_kept_for_a_shorter_time(self, cache: DynamoDbCache) -> None:
+        """Nor is there a call more than one that looks"""
+        save_chain(cache, expires=FUTURE)
+        calls = calls_of(cache.responses)
+        cache.reset_expiration(FUTURE - timedelta(days=1))
+        assert [call for call in calls if call != 'Scan'] == ['PutItem', 'BatchGetItem']
+        ttls = {key: item['ttl'] for key, item in raw_items(cache).items() if key.startswith('~:')}
+        assert set(ttls.values()) == {FUTURE.timestamp()}
+
+    def test_one_that_has_been_turned_elsewhere_is_not_touched(self, cache: DynamoDbCache) -> None:
+        save_chain(cache, expires=FUTURE)
+        (source, *_) = cache.redirects
+        cache.redirects.write(source, 'elsewhere', PAST)
+        cache.reset_expiration()
+        items = raw_items(cache)
+        assert items[f'~:redirect:{source}']['ttl'] == round(PAST.timestamp())
 
     def test_deleting_by_key_reads_no_more_than_that(self, cache: DynamoDbCache) -> None:
         save_chain(cache)

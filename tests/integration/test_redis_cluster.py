@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+from contract.redirect_rules import save_chain
 from contract.values import facts, make_response
 from support.redis_server import HOST, RedisClusterServers
 
@@ -61,6 +62,19 @@ class TestCluster:
         for expected in (False, True):
             with CachedSession('mine', backend='redis', cluster=True, host=HOST, port=redis_cluster.port) as session:
                 assert session.get(origin.url('/start')).from_cache is expected
+
+    def test_redirects_are_kept_with_an_entry_that_is_kept_longer(self, redis_cluster: RedisClusterServers) -> None:
+        cache = RedisCache('mine', cluster=True, host=HOST, port=redis_cluster.port)
+        for number in range(10):
+            save_chain(cache, host=f'h{number}', expires=in_an_hour())
+        with redis_cluster.client() as client:
+            for seconds in (10_000, 20_000):
+                cache.reset_expiration(seconds)
+                kept = max(client.ttl(f'mine:{key}') for key in cache.responses)
+                assert client.ttl('mine-redirects') >= kept > seconds
+        assert len(cache.redirects) == 20
+        cache.clear()
+        cache.close()
 
     @pytest.mark.parametrize('decode_responses', [False, True])
     def test_a_name_that_has_moved(self, decode_responses: bool, redis_cluster: RedisClusterServers) -> None:

@@ -85,6 +85,9 @@ class DynamoDbDict(DynamoDbStorage):
         MissingDependencyError: boto3 is not installed
     """
 
+    # Those that lead to the entries
+    _redirects: DynamoDbRedirects | None = None
+
     def __init__(
         self,
         table_name: str,
@@ -161,6 +164,8 @@ class DynamoDbDict(DynamoDbStorage):
             self._write_large(key, item, serialized)
         else:
             self._put(item)
+        if self._redirects is not None and getattr(value, 'history', None):
+            self._redirects.outlast(key, item.get('ttl'))
 
     def _write_large(self, key: str, item: dict[str, Any], value: Any) -> None:
         """Write an entry that cannot be the value of one item, because of its size or of something in it"""
@@ -261,7 +266,7 @@ class DynamoDbCache(BaseCache):
             decode_content=decode_content,
             **kwargs,
         )
-        self.redirects = DynamoDbRedirects(self.responses._access, namespace)
+        self.redirects = self.responses._redirects = DynamoDbRedirects(self.responses._access, namespace)
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:

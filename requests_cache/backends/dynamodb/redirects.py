@@ -55,19 +55,48 @@ class DynamoDbRedirects(DynamoDbStorage):
         values: dict[str, Any] = {':s': {source}, ':v': None, ':max': MAX_SOURCES}
         if expires is not None:
             values[':t'] = expires
+        self._update(
+            Key={'key': self._keys.stored(SOURCES, target)},
+            UpdateExpression=f'ADD #s :s SET #v = :v{" REMOVE #t" if expires is None else ", #t = :t"}',
+            ConditionExpression='attribute_not_exists(#s) OR size(#s) < :max',
+            ExpressionAttributeNames={'#s': 'sources', '#v': 'value', '#t': 'ttl'},
+            ExpressionAttributeValues=values,
+        )
+
+    def _update(self, **parameters: Any) -> None:
+        """Change an item, if it is as it should be and the user may do that, which 1.3.x does not need"""
         try:
-            self._access.on_items(
-                'update_item',
-                Key={'key': self._keys.stored(SOURCES, target)},
-                UpdateExpression=f'ADD #s :s SET #v = :v{" REMOVE #t" if expires is None else ", #t = :t"}',
-                ConditionExpression='attribute_not_exists(#s) OR size(#s) < :max',
-                ExpressionAttributeNames={'#s': 'sources', '#v': 'value', '#t': 'ttl'},
-                ExpressionAttributeValues=values,
-            )
+            self._access.on_items('update_item', **parameters)
         except BackendError as e:
-            # There are too many, or the user may not do that, which 1.3.x does not need
             if error_code(e.__cause__) not in ('ConditionalCheckFailedException', 'AccessDeniedException'):
                 raise
+
+    def outlast(self, target: str, expires: int | None) -> None:
+        """Have DynamoDB keep redirects at least as long as the entry that they lead to, which has been written anew
+
+        Args:
+            target: Its key
+            expires: The time of its expiration, in seconds since 1970; None for never
+        """
+        tracked = self._keys.stored(SOURCES, target)
+        for item in self._access.batch_get([tracked], 'sources', 'ttl'):
+            if 'ttl' not in item or (expires is not None and expires <= item['ttl']):
+                continue
+            for source in item.get('sources') or ():
+                self._keep(source, expires, 'target', to_text_attribute(target))
+            # Last, so that what is broken off is done the next time
+            self._keep(tracked, expires, 'sources', item.get('sources'))
+
+    def _keep(self, key: str, expires: int | None, name: str, value: Any) -> None:
+        """Change the time of expiration of an item, if an attribute of it has a value"""
+        values = {':v': value} if expires is None else {':v': value, ':t': expires}
+        self._update(
+            Key={'key': key},
+            UpdateExpression='REMOVE #t' if expires is None else 'SET #t = :t',
+            ConditionExpression='#n = :v',
+            ExpressionAttributeNames={'#n': name, '#t': 'ttl'},
+            ExpressionAttributeValues=values,
+        )
 
     def delete_to(self, targets: Iterable[str]) -> None:
         """Delete redirects to entries that have been deleted, as far as they are kept track of"""

@@ -4,13 +4,14 @@ NAMESPACE:KEY          a string: one serialized response
 NAMESPACE-redirects    a hash: the redirects, field by field
 
 Before version 7.4, Redis removes strings after their time, but no fields of a hash. So the hash as a whole is kept as
-long as the entry that is kept longest. Besides, whenever redirects are written, some others are looked at, and deleted
-if they lead to nothing.
+long as the entry that is kept longest, also if that is decided later. Besides, whenever redirects are written, some
+others are looked at, and deleted if they lead to nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from logging import getLogger
 from typing import Any
@@ -74,6 +75,17 @@ def _connect(connection: Any, keywords: dict[str, Any]) -> RedisConnection:
     return RedisConnection(connection, keywords, _client_class)
 
 
+@contextmanager
+def _if_permitted() -> Iterator[None]:
+    """What is not done for users of Redis that may write and read, and no more than that"""
+    try:
+        yield
+    except BackendUnavailableError:
+        raise
+    except BackendError as e:
+        logger.debug('Redirects in Redis are not looked after: %s', e)
+
+
 class RedisDict(RedisStorage):
     """A storage with a string of Redis per entry
 
@@ -92,6 +104,9 @@ class RedisDict(RedisStorage):
     Raises:
         MissingDependencyError: redis-py is not installed
     """
+
+    # Those that lead to the entries
+    _redirects: HashStorage | None = None
 
     def __init__(
         self,
@@ -131,6 +146,9 @@ class RedisDict(RedisStorage):
                 self._client.set(self._name(key), value)
             else:
                 set_for(self._client, self._name(key), seconds, value)
+        if self._redirects is not None and getattr(item, 'history', None):
+            with _if_permitted():
+                self._redirects.outlast(seconds)
 
     def _seconds_to_keep(self, item: Any) -> int | None:
         expires_in: int | None = getattr(item, 'expires_delta', None) if self.ttl else None
@@ -251,7 +269,7 @@ class RedisCache(BaseCache):
         shared = _connect(connection, kwargs)
         serializer = serializer or pickle_serializer
         self.responses = RedisDict(namespace, None, shared, serializer, ttl, ttl_offset, **kwargs)
-        self.redirects = RedisHashDict(namespace, REDIRECTS, shared, **kwargs)
+        self.redirects = self.responses._redirects = RedisHashDict(namespace, REDIRECTS, shared, **kwargs)
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
@@ -266,11 +284,6 @@ class RedisCache(BaseCache):
         if not redirects:
             return
         self.redirects.update(redirects)
-        try:
+        with _if_permitted():
             self.redirects.keep_for(self.responses.seconds_left(set(redirects.values())), len(redirects))
             self.redirects.prune_some(self.responses.existing)
-        except BackendUnavailableError:
-            raise
-        except BackendError as e:
-            # The redirects are stored; users of Redis may be allowed to write and read, and no more than that
-            logger.debug('Redirects in Redis are not pruned: %s', e)

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
+from math import inf
 from operator import itemgetter
 from random import sample
+from time import time
 from typing import Any, TypeVar
 
 from ..._utils import chunkify, lazy_pattern
@@ -26,6 +28,9 @@ GLOB_CHARACTERS = lazy_pattern(rb'([*?\[\]\\])')
 
 # Redirects that are looked at whenever some are written
 FIELDS_PER_STEP = 50
+# How much longer than an entry redirects are kept, so that the next entries need not see to it again, and for how long
+# they rely on it
+SLACK_SECONDS = 60
 
 
 def encode(text: str) -> bytes:
@@ -132,6 +137,9 @@ class HashStorage(RedisStorage):
         super().__init__(connection, serializer, **kwargs)
         self._hash_name = encode(hash_name)
         self._cursor = 0
+        # When the server was last asked how long it keeps the hash, and until when it does
+        self._asked_at = 0.0
+        self._kept_until = -inf
 
     def __getitem__(self, key: str) -> Any:
         with self._calling('read from it'):
@@ -200,6 +208,7 @@ class HashStorage(RedisStorage):
             seconds: For how long the fields that have just been written are to be kept; None for ever
             n_new: How many these are
         """
+        self._asked_at = 0.0
         with self._calling('write to it'):
             left = self._client.ttl(self._hash_name)
             if seconds is None:
@@ -208,6 +217,27 @@ class HashStorage(RedisStorage):
             elif left >= 0 or self._client.hlen(self._hash_name) <= n_new:
                 # One that is there and has no end holds fields that have none
                 self._client.expire(self._hash_name, max(left, seconds, 1))
+
+    def outlast(self, seconds: int | None) -> None:
+        """Have Redis keep the hash at least as long as an entry that its fields may lead to
+
+        Args:
+            seconds: For how long the entry, which has just been written, is kept; None for ever
+        """
+        now = time()
+        end = inf if seconds is None else now + seconds
+        if end <= self._kept_until and abs(now - self._asked_at) < SLACK_SECONDS:
+            return
+        with self._calling('write to it'):
+            left = self._client.ttl(self._hash_name)
+            if left >= 0 and seconds is None:
+                self._client.persist(self._hash_name)
+                left = -1
+            elif seconds is not None and 0 <= left < seconds:
+                left = seconds + SLACK_SECONDS
+                self._client.expire(self._hash_name, left)
+        self._asked_at = now
+        self._kept_until = now + left if left >= 0 else inf if left == -1 else -inf
 
     def prune_some(self, existing: Callable[[Iterable[str]], set[str]]) -> None:
         """Delete some of the fields whose values are no existing keys; called for each write, it deletes all in time
@@ -227,6 +257,7 @@ class HashStorage(RedisStorage):
 
     def clear(self) -> None:
         """Delete all entries"""
+        self._asked_at = 0.0
         with self._calling('delete from it'):
             self._client.unlink(self._hash_name)
 
