@@ -15,6 +15,7 @@ from itertools import islice
 from logging import getLogger
 from secrets import token_hex
 from socket import gethostname
+from sys import maxsize
 from time import time
 from typing import Any
 from zlib import crc32
@@ -78,7 +79,7 @@ class BodyWriter:
         self._stages = tuple(stages)
         self._storage = storage
         self._key = key
-        self._large_body_bytes = large_body_bytes
+        self.large_body_bytes = large_body_bytes
         self._id = ''
         self._buffer = bytearray()
         self._count = 0
@@ -88,7 +89,7 @@ class BodyWriter:
         """Add bytes to the body"""
         self.length += len(data)
         pieces = self._pieces
-        if pieces is None or self.length <= self._large_body_bytes:
+        if pieces is None or self.length <= self.large_body_bytes:
             self._buffer += data
             return
         size, view = pieces.piece_bytes, memoryview(data)
@@ -113,13 +114,18 @@ class BodyWriter:
         index, self._count = self._count, self._count + 1
         pieces.write(self._key, self._id, index, _closed(self._stages, self._key, self._id, index, piece))
 
+    @property
+    def longest_content(self) -> int:
+        """Length of the longest body that the entry itself may hold"""
+        return maxsize if self._pieces is None else self.large_body_bytes
+
     def content(self) -> bytes | None:
         """The body, if it is short enough for the entry itself"""
         return bytes(self._buffer) if not self._id and not self._is_large else None
 
     @property
     def _is_large(self) -> bool:
-        return self._pieces is not None and self.length > self._large_body_bytes
+        return self._pieces is not None and self.length > self.large_body_bytes
 
     def commit(self, is_coded: bool = False) -> Body | bytes:
         """Come to an end

@@ -317,6 +317,13 @@ def existing_in(storage: MutableMapping[str, Any], keys: Iterable[str]) -> set[s
     return storage.existing(keys) if isinstance(storage, BaseStorage) else {key for key in keys if key in storage}
 
 
+def body_writer(storage: MutableMapping[str, Any], key: str) -> BodyWriter:
+    """Begin to write the body of an entry of any mapping"""
+    if isinstance(storage, BaseStorage):
+        return storage.body_writer(key)
+    return BodyWriter(None, (), storage, key, LARGE_BODY_BYTES)
+
+
 def write_if(storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
     """Write an entry to any mapping, if what is stored under its key is what is expected"""
     if isinstance(storage, BaseStorage):

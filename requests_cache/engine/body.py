@@ -1,8 +1,8 @@
-"""Reading the body of a response so that it can be stored, and still be read by the caller"""
+"""Bodies of new responses: whether they are whole, and reading them so that they can be stored"""
 
 from __future__ import annotations
 
-from http.client import IncompleteRead
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 
@@ -19,37 +19,21 @@ SWALLOW_DATA = 2
 CHECKS_LENGTH = not urllib3.__version__.startswith('1.')  # type: ignore[attr-defined]
 
 
+def is_to_be_read(response: Response) -> bool:
+    """Whether the body is still to come, and can be copied while its caller reads it"""
+    raw: Any = response.raw
+    is_unread = response.__dict__.get('_content', False) is False and not isinstance(response, CachedResponse)
+    return is_unread and isinstance(raw, HTTPResponse) and not raw.closed
+
+
 def read_body(response: Response) -> bool:
-    """Read the whole body, leaving the response as it was for its caller
-
-    A streamed response can afterwards be read from its beginning, by `raw` as it came over the wire, coded or not.
-
-    Returns:
-        Whether the body is complete. If it is not, the caller meets the same error, in the same place, as without a
-        cache.
-    """
+    """Have a body in `content` that nobody reads piece by piece; returns whether it is whole"""
     if isinstance(response, CachedResponse):  # the end of a row of redirects, which only whole ones are
         return True
     if response.__dict__.get('_content', False) is not False:
-        return _is_complete(response.raw) and _is_decoded_to_its_end(response)
-    raw: Any = response.raw
-    if not isinstance(raw, HTTPResponse) or raw.closed:
-        response.content  # noqa: B018
-        return True
-    data, error = _read_raw(raw)
-    if error is None and not _is_complete(raw):
-        error = IncompleteRead(b'', raw.length_remaining)
-    response.raw = _replay(raw, data, None)
-    is_whole = error is None
-    if is_whole:
-        try:
-            response.content  # noqa: B018
-            is_whole = _is_decoded_to_its_end(response)
-        except Exception:  # the caller meets it again when decoding the replay
-            is_whole = False
-            response.__dict__.update(_content=False, _content_consumed=False)
-    response.raw = _replay(raw, data, error)
-    return is_whole
+        return is_complete(response.raw) and _is_decoded_to_its_end(response)
+    response.content  # noqa: B018
+    return True
 
 
 def release(response: Response) -> None:
@@ -59,8 +43,8 @@ def release(response: Response) -> None:
     """
     if isinstance(response, CachedResponse):
         return
-    length = response.headers.get('Content-Length')
-    if response.status_code == 304 or (length is not None and length.isdigit() and int(length) <= PIECE_BYTES):
+    length = declared_length(response)
+    if response.status_code == 304 or (length is not None and length <= PIECE_BYTES):
         try:
             response.content  # noqa: B018
         except Exception:  # it is not needed
@@ -68,30 +52,60 @@ def release(response: Response) -> None:
     response.close()
 
 
-def _read_raw(raw: HTTPResponse) -> tuple[bytes, Exception | None]:
-    pieces = []
-    try:
-        while piece := raw.read(PIECE_BYTES, decode_content=False):
-            pieces.append(piece)
-    except Exception as e:
-        return b''.join(pieces), e
-    return b''.join(pieces), None
+def declared_length(response: Response) -> int | None:
+    """The length of a body, as far as the response says it"""
+    length = response.headers.get('Content-Length', '')
+    return int(length) if length.isdecimal() and len(length) < 20 else None
 
 
-def _is_complete(raw: Any) -> bool:
+def is_complete(raw: Any) -> bool:
+    """Whether a response that has been read to its end has as many bytes as it said"""
     return CHECKS_LENGTH or not getattr(raw, 'length_remaining', None)
+
+
+def is_coded(headers: Mapping[str, Any]) -> bool:
+    """Whether urllib3 undoes a content coding of a response"""
+    codings = str(headers.get('Content-Encoding') or '').lower().split(',')
+    return any(coding.strip() in HTTPResponse.CONTENT_DECODERS for coding in codings)
+
+
+def can_decode(stored: CachedResponse) -> bool:
+    """Whether a body that is stored as it came over the wire can be decoded here, by the libraries that there are"""
+    return stored._body is None or not stored._body.is_coded or is_coded(stored.headers)
+
+
+def decode(headers: Mapping[str, Any], data: bytes, max_bytes: int) -> bytes | None:
+    """Undo the content coding of a whole body; None if it is longer then than a number of bytes
+
+    Raises:
+        Exception: It cannot be decoded
+        EOFError: The coded data has no end
+    """
+    raw = HTTPResponse(BytesIO(data), headers=dict(headers), preload_content=False, enforce_content_length=False)
+    pieces: list[bytes] = []
+    length = 0
+    for piece in raw.stream(PIECE_BYTES, decode_content=True):
+        pieces.append(piece)
+        length += len(piece)
+        if length > max_bytes:
+            return None
+    if data and not _is_at_the_end(getattr(raw, '_decoder', None)):
+        raise EOFError('the coded body has no end')
+    return b''.join(pieces)
 
 
 def _is_decoded_to_its_end(response: Response) -> bool:
     """Whether compressed data had an end, which urllib3 does not look for: it takes what there is"""
     raw: Any = response.raw
     decoder = getattr(raw, '_decoder', None) if isinstance(raw, HTTPResponse) else None
-    if decoder is None or not (response.content or raw.tell()):
-        return True
-    return all(map(_is_at_its_end, getattr(decoder, '_decoders', [decoder])))
+    return not (response.content or (decoder is not None and raw.tell())) or _is_at_the_end(decoder)
 
 
-def _is_at_its_end(decoder: Any) -> bool:
+def _is_at_the_end(decoder: Any) -> bool:
+    return decoder is None or all(map(_has_ended, getattr(decoder, '_decoders', [decoder])))
+
+
+def _has_ended(decoder: Any) -> bool:
     state = getattr(decoder, '_state', None)
     stream: Any = getattr(decoder, '_obj', None)
     if state == SWALLOW_DATA:
@@ -99,38 +113,3 @@ def _is_at_its_end(decoder: Any) -> bool:
     if hasattr(stream, 'is_finished'):  # brotli
         return bool(stream.is_finished())
     return bool(getattr(stream, 'eof', True))
-
-
-def _replay(raw: HTTPResponse, data: bytes, error: Exception | None) -> HTTPResponse:
-    """A response like `raw`, with its body once more to read"""
-    return HTTPResponse(
-        body=_Replay(data, error),
-        headers=raw.headers,
-        status=raw.status,
-        version=raw.version,
-        reason=raw.reason,
-        preload_content=False,
-        decode_content=raw.decode_content,
-        original_response=getattr(raw, '_original_response', None),
-        enforce_content_length=False,
-        request_url=raw.geturl(),
-    )
-
-
-class _Replay(BytesIO):
-    """Bytes followed by the error that came after them"""
-
-    def __init__(self, data: bytes, error: Exception | None):
-        super().__init__(data)
-        self.error = error
-
-    def read(self, size: int | None = -1) -> bytes:
-        data = super().read(size)
-        if self.error is None:
-            return data
-        # Who asks for all of it, or for more than there is, meets the error; that a body is too short, version 1 of
-        # urllib3 notices in the first case only
-        wants_all = size is None or size < 0
-        if wants_all or (size and not data and type(self.error) is not IncompleteRead):
-            raise self.error
-        return data

@@ -96,6 +96,9 @@ class DefaultMode:
                 return DoNotStore('no-store')
         return decided
 
+    def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:
+        return False
+
     def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
         return Storing([Put(str(plan.cache_key), cached, expires)], plan.cache_key, expires)
 
@@ -106,8 +109,8 @@ class DefaultMode:
         exchange.store.forget(key)
 
     def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
-        # What nobody reads is read to its end, so that the connection is free again
-        return exchange._replace(send_kwargs={**exchange.send_kwargs, 'stream': False}, is_in_background=True)
+        # Nobody reads it, so that it need not be in memory
+        return exchange._replace(send_kwargs={**exchange.send_kwargs, 'stream': True}, is_in_background=True)
 
     def report(self, exchange: Exchange, response: AnyResponse) -> AnyResponse:
         if exchange.policy.settings.cache_status:

@@ -74,6 +74,11 @@ class Exchange(NamedTuple):
         return self.store.read(key, self.request)
 
     @property
+    def is_streamed(self) -> bool:
+        """Whether the caller reads the body piece by piece, or not at all"""
+        return bool(self.send_kwargs.get('stream'))
+
+    @property
     def follows_redirects(self) -> bool:
         return bool(self.send_kwargs.get('allow_redirects', True))
 
@@ -150,7 +155,8 @@ class Result(NamedTuple):
         reason: Why it was answered as it was
         key: Key of the stored response
         origin_status: Status of the origin's answer; None if it was not asked
-        is_stored: Whether the response, or what a 304 changes in it, was stored
+        is_stored: Whether the response, or what a 304 changes in it, was stored; of one that is read piece by piece,
+            once its end has been read
         is_unanswered: There was nothing to answer with, and the network could not be used
         is_other_variant: Only variants were stored that the request does not match
     """
@@ -170,11 +176,13 @@ class Storing(NamedTuple):
         writes: What to write, in this order
         cache_key: The key under which it will be found
         expires: Until when it is fresh
+        is_done: It was stored; otherwise that will show when its body has been read
     """
 
-    writes: Iterable[Write]
+    writes: Sequence[Write]
     cache_key: str | None
     expires: datetime | None
+    is_done: bool = True
 
 
 class Mode(Protocol):
@@ -229,6 +237,9 @@ class Mode(Protocol):
 
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
         """Whether to store a response, and until when it is fresh"""
+
+    def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:
+        """Whether how a response is to be stored can only be told when its body is there"""
 
     def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
         """How to store a response; None if it cannot be stored after all"""

@@ -11,17 +11,20 @@ from logging import getLogger
 from typing import Any
 
 from requests import PreparedRequest, RequestException, Response
+from requests.exceptions import ChunkedEncodingError
 
 from .._utils import assert_never
 from ..keys.shown import shown_error, shown_url
-from ..models.redirects import limit_to_end, own_response, without_following
+from ..models.body import BodyLostError
+from ..models.redirects import own_response, without_following
 from ..models.response import AnyResponse, CachedResponse, OriginalResponse
 from ..policy.expiration import utcnow
 from ..policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
 from .answers import answer, gateway_timeout
-from .body import read_body, release
-from .conditional import conditions_to_send, request_to_send, without_conditions
+from .body import release
+from .conditional import conditions_to_send, request_to_send
 from .exchange import Exchange, LookUp, Plan, Result, Storing
+from .recording import read_to_end, record
 
 logger = getLogger(__name__)
 NOT_STORED = Storing((), None, None)
@@ -56,13 +59,16 @@ def _send(exchange: Exchange) -> AnyResponse:
     decision = mode.decide_read(policy, look_up.stored, utcnow())
     match decision:
         case Use(reason, age_seconds):
-            return _answer_with(look_up.found, Plan(exchange, look_up, reason), age_seconds)
+            plan = Plan(exchange, look_up, reason)
+            response = _answer_with(look_up.found, plan, age_seconds)
+            return response if response is not None else _without_stored(plan)
         case UseAndRefresh(reason, conditions):
-            _refresh_later(Plan(exchange, look_up, reason, conditions))
-            return _answer_with(look_up.found, Plan(exchange, look_up, reason))
+            plan = Plan(exchange, look_up, reason, conditions)
+            _refresh_later(plan)
+            response = _answer_with(look_up.found, plan)
+            return response if response is not None else _without_stored(plan)
         case GatewayTimeout(reason):
-            result = Result(reason, key, is_unanswered=True, is_other_variant=look_up.is_other_variant)
-            return answer(exchange, gateway_timeout(exchange, mode.content_of_504), result)
+            return _unanswered(Plan(exchange, look_up, reason))
         case Validate(reason, conditions):
             return _send_and_cache(Plan(exchange, look_up, reason, conditions_to_send(exchange, conditions)))
         case Fetch(reason):
@@ -85,15 +91,34 @@ def _bypass(exchange: Exchange) -> AnyResponse:
     return _wrap(response, Result(exchange.policy.skip_read or '', origin_status=response.status_code))
 
 
-def _answer_with(stored: CachedResponse, plan: Plan, age_seconds: int | None = None, **done: Any) -> AnyResponse:
-    """Answer with a stored response"""
+def _unanswered(plan: Plan) -> AnyResponse:
+    exchange, look_up = plan.exchange, plan.look_up
+    result = Result(plan.reason, look_up.key, is_unanswered=True, is_other_variant=look_up.is_other_variant)
+    return answer(exchange, gateway_timeout(exchange, exchange.mode.content_of_504), result)
+
+
+def _without_stored(plan: Plan) -> AnyResponse:
+    """Go on as if nothing were stored, as the body of what is has been lost"""
+    look_up = plan.look_up._replace(stored=None, parts=())
+    plan = Plan(plan.exchange, look_up, 'not stored')
+    return _unanswered(plan) if plan.exchange.policy.only_if_cached else _send_and_cache(plan)
+
+
+def _answer_with(stored: CachedResponse, plan: Plan, age_seconds: int | None = None, **done: Any) -> AnyResponse | None:
+    """Answer with a stored response; None if its body has been lost"""
     exchange, look_up = plan.exchange, plan.look_up
     filter_fn = exchange.settings.filter_fn
     if filter_fn is not None and look_up.key is not None and not filter_fn(stored):
         exchange.mode.forget(exchange, look_up.key)
     if stored.history and not exchange.follows_redirects:
         stored = without_following(stored)
-    shown = exchange.mode.show(exchange, look_up, stored, age_seconds)
+    try:
+        shown = exchange.mode.show(exchange, look_up, stored, age_seconds)
+        if shown._body is not None and not exchange.is_streamed:
+            shown.content  # noqa: B018 - read now, while another response can still be had
+    except (BodyLostError, ChunkedEncodingError) as e:
+        exchange.store.report_lost(e)
+        return None
     return answer(exchange, shown, Result(plan.reason, look_up.key, **done))
 
 
@@ -106,16 +131,21 @@ def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -
         if stored is None or not is_of_the_network(e) or not mode.decide_on_error(policy, stored, utcnow()):
             raise
         ignored = exchange.settings.ignored_parameters
+        answered = _answer_with(stored, plan)
+        if answered is None:
+            raise
         url, error = shown_url(exchange.request.url, ignored), shown_error(e, ignored)
         logger.warning('Request for %s failed; using the stored response: %s', url, error)
-        return _answer_with(stored, plan)
+        return answered
     if response.status_code == 304 and stored is not None and own_response(response) is response:
         return _not_modified(plan, stored, response)
     if stored is not None and mode.decide_on_error(policy, stored, utcnow(), response.status_code):
-        url, status = shown_url(response.url, exchange.settings.ignored_parameters), response.status_code
-        logger.warning('Request for %s got status %d; using the stored response', url, status)
-        release(response)
-        return _answer_with(stored, plan, origin_status=response.status_code)
+        answered = _answer_with(stored, plan, origin_status=response.status_code)
+        if answered is not None:
+            url, status = shown_url(response.url, exchange.settings.ignored_parameters), response.status_code
+            logger.warning('Request for %s got status %d; using the stored response', url, status)
+            release(response)
+            return answered
     return _record(plan, response, stored)
 
 
@@ -130,7 +160,8 @@ def _not_modified(plan: Plan, stored: CachedResponse, response: Response) -> Any
         return _record(plan, response, stored)
     release(response)
     is_stored = storing is not None and exchange.store.apply(storing.writes)
-    return _answer_with(merged, plan, origin_status=304, is_stored=is_stored)
+    answered = _answer_with(merged, plan, origin_status=304, is_stored=is_stored)
+    return answered if answered is not None else _without_stored(plan)
 
 
 def _refresh_later(plan: Plan) -> None:
@@ -145,7 +176,9 @@ def _refresh_later(plan: Plan) -> None:
 
 def refresh(plan: Plan, request: PreparedRequest, stored: CachedResponse) -> None:
     """Renew a stored response, in a thread in which nobody waits for it"""
-    release(fetch(plan, request, stored))
+    response = fetch(plan, request, stored)
+    read_to_end(response)
+    release(response)
 
 
 def _send_to_origin(exchange: Exchange, request: PreparedRequest) -> Response:
@@ -163,13 +196,8 @@ def _record(plan: Plan, response: Response, stored: CachedResponse | None) -> An
     if filter_fn is not None and not filter_fn(response):
         if (stored is not None or policy.skip_read) and plan.cache_key is not None:
             mode.forget(exchange, plan.cache_key)
-    elif isinstance(decision, Store) and read_body(own):
-        cached = CachedResponse.from_response(own, expires=decision.expires, created_at=now)
-        limit_to_end(cached, own, decision.expires)
-        without_conditions(plan, cached)
-        storing = mode.storing(plan, cached, cached.expires)
-        if storing is not None and not exchange.store.apply(storing.writes):
-            storing = None
+    elif isinstance(decision, Store):
+        storing = record(plan, own, decision.expires, now)
     result = _result(plan, response, storing)
     # The end of redirects that are stored one by one has been through all this already
     return _wrap(response, result, storing) if own is response else _with_result(response, result)
@@ -178,7 +206,8 @@ def _record(plan: Plan, response: Response, stored: CachedResponse | None) -> An
 def _result(plan: Plan, response: Response, storing: Storing | None) -> Result:
     key = storing.cache_key if storing is not None else plan.cache_key
     status = response.status_code
-    return Result(plan.reason, key, status, storing is not None, is_other_variant=plan.look_up.is_other_variant)
+    is_stored = storing is not None and storing.is_done
+    return Result(plan.reason, key, status, is_stored, is_other_variant=plan.look_up.is_other_variant)
 
 
 def _wrap(response: Any, result: Result, storing: Storing | None = None) -> AnyResponse:

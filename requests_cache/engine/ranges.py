@@ -11,6 +11,7 @@ from os import urandom
 from types import MappingProxyType
 
 from attrs import frozen
+from requests.exceptions import ChunkedEncodingError
 
 from ..models.response import CachedResponse
 from ..policy.expiration import utcnow
@@ -112,7 +113,10 @@ def _read_span(
 
 
 def _content_of(entry: CachedResponse | None) -> bytes:
-    return entry.content or b'' if entry is not None else b''
+    try:
+        return entry.content or b'' if entry is not None else b''
+    except ChunkedEncodingError:  # it is gone or damaged
+        return b''
 
 
 def show_ranges(exchange: Exchange, look_up: LookUp, stored: CachedResponse) -> CachedResponse:
@@ -138,7 +142,7 @@ def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Sto
         key: Key of the complete response
     """
     part = part_from(cached.headers)
-    if part is None or len(cached.content) != part.span.size or cached.history:
+    if part is None or cached.size != part.span.size or cached.history:
         return None
     stored = exchange.read(key)
     if stored is None or not gives_ranges(stored) or not match(exchange, stored).matches:
@@ -161,7 +165,7 @@ def _after(before: list[Write], storing: Storing | None) -> Storing | None:
 def _renewed(exchange: Exchange, stored: CachedResponse, cached: CachedResponse) -> CachedResponse:
     """A stored response with the header fields and times of a newer one (section 3.4)"""
     headers = combined_headers(stored.headers, cached.headers)
-    renewed = replaced(stored, stored.status_code, stored.reason, headers, stored.content)
+    renewed = replaced(stored, stored.status_code, stored.reason, headers, stored._content_or_body)
     renewed.created_at, renewed.elapsed = cached.created_at, cached.elapsed
     renewed.expires = renewed_until(exchange.policy, headers, cached.headers, cached.created_at)
     return renewed

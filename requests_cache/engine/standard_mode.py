@@ -129,6 +129,10 @@ class StandardMode(DefaultMode):
         delay_seconds = response.elapsed.total_seconds()
         return decision.decide_store(policy, response.status_code, response.headers, now, delay_seconds)
 
+    def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:
+        """A part must be as long as it says"""
+        return bool(plan.exchange.policy.ranges) and response.status_code == 206
+
     def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
         exchange = plan.exchange
         if cached.request.method == 'POST':

@@ -14,7 +14,9 @@ from requests import PreparedRequest
 
 from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
+from ..backends.bodies import BodyWriter
 from ..backends.related import keys_for_any_headers, stored_part_keys
+from ..backends.storage import body_writer
 from ..exceptions import BackendUnavailableError
 from ..keys.bodies import REDACTED
 from ..keys.matching import same_headers, same_target
@@ -24,6 +26,7 @@ from ..models.request import AnyPreparedRequest
 from ..models.response import CachedResponse
 from ..policy.settings import CacheSettings
 from ..policy.vary import SameKey
+from .body import can_decode
 from .fault_log import FaultLog
 
 # What a user's replacement, on the class too, differs from
@@ -63,6 +66,55 @@ class Delete(NamedTuple):
 
 
 Write = Put | Delete
+
+
+class Recording:
+    """A body that is being written for an entry that may come to be
+
+    Args:
+        writer: Writes it
+        report: Called with what goes wrong
+    """
+
+    __slots__ = ('_report', '_writer')
+
+    def __init__(self, writer: BodyWriter, report: Callable[[Exception], object]):
+        self._writer = writer
+        self._report = report
+
+    @property
+    def longest_content(self) -> int:
+        """Length of the longest body that the entry itself may hold"""
+        return self._writer.longest_content
+
+    def write(self, data: bytes) -> bool:
+        """Add bytes to it; returns whether that was possible"""
+        try:
+            self._writer.write(data)
+        except Exception as e:
+            self._report(e)
+            return False
+        return True
+
+    def content(self) -> bytes | None:
+        """All of it, if it is a short one"""
+        return self._writer.content()
+
+    def commit(self, is_coded: bool) -> Body | None:
+        """Where it is, now that all of it has been written; None if that was not possible"""
+        try:
+            body = self._writer.commit(is_coded)
+        except Exception as e:
+            self._report(e)
+            return None
+        return body if isinstance(body, Body) else None
+
+    def abort(self) -> None:
+        """Leave nothing of it behind"""
+        try:
+            self._writer.abort()
+        except Exception as e:
+            self._report(e)
 
 
 class Store:
@@ -131,9 +183,15 @@ class Store:
             self._is_away = isinstance(e, BackendUnavailableError)
             return None
         self._faults.succeeded('read')
-        if stored is None or request is None or self.answers(request, stored):
+        if stored is None or not can_decode(stored):
+            return None
+        if request is None or self.answers(request, stored):
             return stored
         return None
+
+    def report_lost(self, error: Exception) -> None:
+        """Tell that the body of a stored response cannot be read"""
+        self._faults.report('read', error)
 
     def answers(self, request: PreparedRequest, stored: CachedResponse) -> bool:
         """Whether a stored response is one for the URL of a request, and for its header fields that make up keys"""
@@ -179,6 +237,20 @@ class Store:
         except Exception as e:
             self._faults.report('read', e)
             return keys
+
+    def begin(self, key: str) -> Recording | None:
+        """Begin to write the body of an entry; None if that is in vain"""
+        if self._is_away:
+            return None
+        try:
+            writer = body_writer(self._cache.responses, key)
+        except Exception as e:
+            self._report_write(e)
+            return None
+        return Recording(writer, self._report_write)
+
+    def _report_write(self, error: Exception) -> None:
+        self._faults.report('write to', error)
 
     def apply(self, writes: Iterable[Write]) -> bool:
         """Carry out writes, up to the first that fails; returns whether all have been carried out"""

@@ -221,6 +221,11 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     def raw(self, raw: Any) -> None:
         self.__dict__['_raw'] = raw
 
+    @property
+    def _content_or_body(self) -> Any:
+        """The body, or where it is if it has not been read into memory"""
+        return self._body if self._is_apart else self.content
+
     def _new_raw(self) -> Any:
         if self._body is not None and self._is_apart:
             return stored_http_response(self, self._body)

@@ -72,6 +72,22 @@ def _check_cache_status(instance: Any, attribute: Attribute[Any], value: Any) ->
         raise ValueError(f"Invalid cache_status: {value!r}; it must be True, False or 'key'")
 
 
+def _check_bytes(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value is None and attribute.default is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{attribute.name} must be a number of bytes, not {value!r}')
+    if value < 0:
+        raise ValueError(f'{attribute.name} must not be negative, but is {value}')
+
+
+def _check_seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'{attribute.name} must be a number of seconds, not {value!r}')
+    if not value >= 0:
+        raise ValueError(f'{attribute.name} must not be negative, but is {value}')
+
+
 @define(repr=False, eq=True)
 class CacheSettings(RichMixin):
     """What a session caches, for how long, and how it matches requests
@@ -87,6 +103,9 @@ class CacheSettings(RichMixin):
         cache_status: Add a `Cache-Status` header field to responses (RFC 9211); 'key': with the key of the response
         content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
         disabled: Neither read nor write the cache
+        drain_bytes: If the caller closes a response without having read all of it, up to so many bytes are read so
+            that it can be stored
+        drain_seconds: How long that may take
         expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
             NEVER_EXPIRE
         filter_fn: Called with a response; False keeps it out of the cache
@@ -96,6 +115,7 @@ class CacheSettings(RichMixin):
             whose values are not stored
         key_fn: Called with a request and the arguments of its sending; returns its key
         match_headers: Names of request headers that requests must share to match; True for all
+        max_body_bytes: Length of the largest body that is stored; None for any length
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
         shared_cache: By the standard, cache for more than one user
@@ -116,12 +136,15 @@ class CacheSettings(RichMixin):
     cache_status: bool | str = field(default=False, validator=_check_cache_status, kw_only=True)
     content_root_key: str | None = field(default=None)
     disabled: bool = field(default=False)
+    drain_bytes: int = field(default=64 * 1024, validator=_check_bytes, kw_only=True)
+    drain_seconds: float = field(default=0.25, validator=_check_seconds, kw_only=True)
     expire_after: ExpirationTime = field(default=None, validator=_check_expiration)
     filter_fn: FilterCallback | None = field(default=None)
     heuristic_fraction: float = field(default=0.1, kw_only=True)
     ignored_parameters: Iterable[str] = field(default=DEFAULT_IGNORED_PARAMS, converter=_reusable)
     key_fn: KeyCallback | None = field(default=None)
     match_headers: Iterable[str] | bool = field(default=False, converter=_reusable)
+    max_body_bytes: int | None = field(default=None, validator=_check_bytes, kw_only=True)
     only_if_cached: bool = field(default=False)
     read_only: bool = field(default=False)
     shared_cache: bool = field(default=False, kw_only=True)

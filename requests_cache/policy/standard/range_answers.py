@@ -8,9 +8,10 @@ from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
+from ...models.body import Body
 from ...models.response import CachedResponse
 from .parts import representation_headers, strong_date, strong_tag
-from .ranges import ByteRange, ContentRange, multipart, resolve
+from .ranges import ByteRange, ContentRange, Span, multipart, resolve
 
 # Header fields that are not needed after `If-Range`, as the client has them from an earlier response
 KNOWN_TO_THE_CLIENT = frozenset(('content-language', 'content-type', 'last-modified'))
@@ -40,20 +41,28 @@ def ranges_of_complete(
         is_brief: Leave out what the client has from an earlier response
         boundary: Text that is not in the content, to stand between parts
     """
-    content = stored.content
-    if not content:
+    length = stored.size
+    if not length:
         return stored
-    spans = resolve(ranges, len(content)) or []
+    spans = resolve(ranges, length) or []
     if not spans:
-        return _not_satisfiable(stored, len(content))
-    parts = [(ContentRange(span, len(content)), content[span.first : span.last + 1]) for span in spans]
+        return _not_satisfiable(stored, length)
+    whole = stored._content_or_body
+    parts = [(ContentRange(span, length), _part(whole, span)) for span in spans]
     return partial_content(stored, parts, is_brief, boundary)
 
 
+def _part(whole: bytes | Body, span: Span) -> bytes | Body:
+    return whole.part(span.first, span.last) if isinstance(whole, Body) else whole[span.first : span.last + 1]
+
+
 def partial_content(
-    stored: CachedResponse, parts: Sequence[tuple[ContentRange, bytes]], is_brief: bool, boundary: str
+    stored: CachedResponse, parts: Sequence[tuple[ContentRange, bytes | Body]], is_brief: bool, boundary: str
 ) -> CachedResponse:
-    """A 206 with the header fields of a stored response (section 15.3.7)"""
+    """A 206 with the header fields of a stored response (section 15.3.7)
+
+    A single part of a body that is kept in pieces is not read before its caller does so.
+    """
     headers = representation_headers(stored.headers)
     if is_brief:
         headers = CaseInsensitiveDict({k: v for k, v in headers.items() if k.lower() not in KNOWN_TO_THE_CLIENT})
@@ -61,9 +70,10 @@ def partial_content(
         content_range, content = parts[0]
         headers['Content-Range'] = str(content_range)
     else:
-        content = multipart(parts, boundary, stored.headers.get('Content-Type'))
+        read = ((content_range, part.read() if isinstance(part, Body) else part) for content_range, part in parts)
+        content = multipart(read, boundary, stored.headers.get('Content-Type'))
         headers['Content-Type'] = f'multipart/byteranges; boundary={boundary}'
-    headers['Content-Length'] = str(len(content))
+    headers['Content-Length'] = str(content.size if isinstance(content, Body) else len(content))
     return replaced(stored, 206, 'Partial Content', headers, content)
 
 
@@ -75,12 +85,24 @@ def _not_satisfiable(stored: CachedResponse, length: int) -> CachedResponse:
 
 
 def replaced(
-    stored: CachedResponse, status_code: int, reason: str | None, headers: CaseInsensitiveDict[str], content: bytes
+    stored: CachedResponse,
+    status_code: int,
+    reason: str | None,
+    headers: CaseInsensitiveDict[str],
+    content: bytes | Body,
 ) -> CachedResponse:
     """A copy of a stored response with another status, header fields and body"""
+    body = content if isinstance(content, Body) else None
     copy = CachedResponse.from_response(
-        stored, status_code=status_code, reason=reason, headers=headers, content=content, decoded_content=None
+        stored,
+        status_code=status_code,
+        reason=reason,
+        headers=headers,
+        content=b'' if body is not None else content,
+        decoded_content=None,
     )
+    if body is not None:
+        copy = copy._with_body(body)
     if stored._header_fields:
         # Repeated fields stay so, unless they have changed
         kept = tuple(f for f in stored._header_fields if headers.get(f[0]) == stored.headers.get(f[0]))

@@ -1,0 +1,85 @@
+"""Storing new responses: at once, or while their callers read them"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from requests import Response
+
+from ..models.redirects import limit_to_end
+from ..models.response import CachedResponse
+from .body import declared_length, is_to_be_read, read_body
+from .conditional import without_conditions
+from .exchange import Plan, Storing
+from .store import Put
+from .streaming import RecordedHTTPResponse, Recorder
+
+
+def record(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | None:
+    """Store a response that may be stored
+
+    Args:
+        plan: The request
+        response: The response
+        expires: Until when it is fresh
+        now: When it was received
+
+    Returns:
+        How it was stored, or will be once its body has been read; None if it was not
+    """
+    limit = plan.exchange.settings.max_body_bytes
+    if limit is not None and (declared_length(response) or 0) > limit:
+        return None
+    if is_to_be_read(response):
+        return _record_stream(plan, response, expires, now)
+    if not read_body(response) or (limit is not None and len(response.content or b'') > limit):
+        return None
+    cached = _as_stored(plan, response, expires, now)
+    storing = plan.exchange.mode.storing(plan, cached, cached.expires)
+    return storing if storing is not None and plan.exchange.store.apply(storing.writes) else None
+
+
+def _as_stored(
+    plan: Plan, response: Response, expires: datetime | None, now: datetime, **fields: Any
+) -> CachedResponse:
+    cached = CachedResponse.from_response(response, expires=expires, created_at=now, **fields)
+    limit_to_end(cached, response, expires)
+    without_conditions(plan, cached)
+    return cached
+
+
+def _record_stream(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | None:
+    exchange, raw = plan.exchange, response.raw
+    if raw.tell():  # a hook has read some of it
+        return None
+    cached = _as_stored(plan, response, expires, now, content=b'')
+    depends = exchange.mode.storing_depends_on_body(plan, response)
+    storing = None if depends else exchange.mode.storing(plan, cached, cached.expires)
+    key = _key_of(storing, cached) if storing is not None else plan.cache_key
+    if (storing is None and not depends) or key is None:
+        return None
+    recording = exchange.store.begin(key)
+    if recording is None:
+        return None
+    recorder = Recorder(plan, response, cached, storing, recording)
+    settings = exchange.settings
+    response.raw = RecordedHTTPResponse(raw, recorder, settings.drain_bytes, settings.drain_seconds)
+    told = storing or Storing((), plan.cache_key, cached.expires)
+    return told._replace(is_done=False)
+
+
+def _key_of(storing: Storing, cached: CachedResponse) -> str | None:
+    """The key under which the response itself is written"""
+    for write in storing.writes:
+        if isinstance(write, Put) and write.response is cached:
+            return write.key
+    return None
+
+
+def read_to_end(response: Response) -> None:
+    """Have a response stored that nobody else reads, if it is to be stored"""
+    raw: Any = response.raw
+    if isinstance(raw, RecordedHTTPResponse):
+        for _ in raw.stream(decode_content=False):
+            pass

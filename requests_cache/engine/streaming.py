@@ -1,0 +1,289 @@
+"""Bodies that are stored while their callers read them
+
+In place of the response of urllib3, the caller gets another one that reads from it. What passes is copied to the store,
+as it comes over the wire, and when the last byte has passed, the entry is written. Decoding, reading by lines and all
+the rest is done by urllib3, as without a cache.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any
+from weakref import ref
+
+from requests import Response
+from urllib3.response import HTTPResponse
+
+from ..models.response import CachedResponse
+from .body import CHECKS_LENGTH, decode, is_coded, is_complete
+from .exchange import Plan, Storing
+from .store import Recording
+
+# Read at once from a connection that may be slow
+DRAINED_BYTES = 16 * 1024
+
+
+class Recorder:
+    """What becomes of a response whose body is being read
+
+    Args:
+        plan: The request
+        response: The response; the one that its caller has may be gone before this
+        cached: The response as it will be stored, without its body
+        storing: How it will be stored; None if that depends on the body
+        recording: Where the body goes
+    """
+
+    def __init__(
+        self, plan: Plan, response: Response, cached: CachedResponse, storing: Storing | None, recording: Recording
+    ):
+        self._plan = plan
+        self._response = ref(response)
+        self._cached = cached
+        self._storing = storing
+        self._recording: Recording | None = recording
+        self._length = 0
+
+    @property
+    def is_recording(self) -> bool:
+        return self._recording is not None
+
+    def write(self, data: bytes) -> None:
+        """Take a copy of some bytes that the caller reads"""
+        if self._recording is None or not data:
+            return
+        self._length += len(data)
+        limit = self._plan.exchange.settings.max_body_bytes
+        if (limit is not None and self._length > limit) or not self._recording.write(data):
+            self.give_up()
+
+    def finish(self) -> None:
+        """The last byte has passed: store the response"""
+        recording, self._recording = self._recording, None
+        if recording is None:
+            return
+        try:
+            is_stored = self._has_body(recording) and self._store()
+        except BaseException:
+            recording.abort()
+            raise
+        if not is_stored:
+            recording.abort()
+        response: Any = self._response()
+        if response is None or not is_stored:
+            return
+        if self._cached._body is None and response.__dict__.get('_content') is False:
+            # As 1.x read all of it beforehand, its callers may use `content` after they have read it bit by bit
+            response._content = self._cached._content
+        if getattr(response, '_result', None) is not None:
+            response._result = response._result._replace(is_stored=True)
+        if getattr(response, 'cache_status', None) is not None:
+            response.cache_status = response.cache_status._replace(stored=True)
+
+    def _has_body(self, recording: Recording) -> bool:
+        """Give the response its body: decoded if it is a short one, else as it is in the store"""
+        coded, content = is_coded(self._cached.headers), recording.content()
+        if coded and content is not None:
+            try:
+                content = decode(self._cached.headers, content, recording.longest_content)
+            except Exception:  # the caller meets it as well
+                return False
+        if content is not None:
+            self._cached._content = content
+            return True
+        body = recording.commit(coded)
+        if body is None:
+            return False
+        self._cached.__dict__.update(_body=body, _content=False)
+        return True
+
+    def _store(self) -> bool:
+        exchange, storing = self._plan.exchange, self._storing
+        if storing is None:
+            storing = exchange.mode.storing(self._plan, self._cached, self._cached.expires)
+        return storing is not None and exchange.store.apply(storing.writes)
+
+    def give_up(self) -> None:
+        """Store nothing; the caller reads on"""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.abort()
+
+
+class RecordedHTTPResponse(HTTPResponse):
+    """A urllib3 response that reads from another one, and has what passes recorded
+
+    Args:
+        raw: The response from the origin
+        recorder: What records it
+        drain_bytes: How much to read for the store, if the caller stops reading
+        drain_seconds: How long to do so
+    """
+
+    # False while urllib3 sets what is given to it
+    _owns_connection = False
+
+    def __init__(self, raw: HTTPResponse, recorder: Recorder, drain_bytes: int, drain_seconds: float):
+        self._inner = raw
+        self._recorder = recorder
+        self._chunks: Iterator[bytes] | None = None
+        self._drain_limits = drain_bytes, drain_seconds
+        original: Any = getattr(raw, '_original_response', None)
+        super().__init__(
+            body=_Copied(raw, recorder),
+            headers=raw.headers,
+            status=raw.status,
+            version=raw.version,
+            reason=raw.reason,
+            preload_content=False,
+            decode_content=raw.decode_content,
+            original_response=original,
+            msg=getattr(raw, 'msg', None),
+            retries=raw.retries,
+            # The other one does so
+            enforce_content_length=False,
+            request_method=getattr(original, '_method', None),
+            request_url=raw.geturl(),
+        )
+        self._owns_connection = True
+        for name in ('version_string', '_sock_shutdown'):
+            if hasattr(raw, name):
+                setattr(self, name, getattr(raw, name))
+
+    # The connection is that of the other one
+
+    @property
+    def _connection(self) -> Any:
+        return getattr(self._inner, '_connection', None)
+
+    @_connection.setter
+    def _connection(self, connection: Any) -> None:
+        if self._owns_connection:
+            self._inner._connection = connection
+
+    @property
+    def _pool(self) -> Any:
+        return getattr(self._inner, '_pool', None)
+
+    @_pool.setter
+    def _pool(self, pool: Any) -> None:
+        """Set by urllib3"""
+
+    def supports_chunked_reads(self) -> bool:
+        return self._inner.supports_chunked_reads()
+
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
+        """The chunks as they arrive; `amt` is the most that one of them may have"""
+        self._init_decoder()
+        if decode_content is None:
+            decode_content = self.decode_content
+        for chunk in self._next_chunks(amt):
+            decoded = self._decode(chunk, decode_content, False)
+            if decoded:
+                yield decoded
+        if decode_content:
+            rest = self._flush_decoder()
+            if rest:
+                yield rest
+
+    def _next_chunks(self, amt: int | None) -> Iterator[bytes]:
+        """Chunks with their coding; who stops does not end the response, so that it can be drained"""
+        if self._chunks is None:
+            self._chunks = self._inner.read_chunked(amt, decode_content=False)
+        while True:
+            try:
+                chunk = next(self._chunks, None)
+            except BaseException:
+                self._recorder.give_up()
+                raise
+            if chunk is None:
+                self._recorder.finish()
+                return
+            self._recorder.write(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        """Close the connection; before, the rest of the body is read for the store if little is missing"""
+        if self._recorder.is_recording and not sys.is_finalizing():
+            try:
+                self._drain()
+            finally:
+                self._recorder.give_up()
+        self._chunks = None
+        super().close()
+
+    def _drain(self) -> None:
+        """Read what is missing, within limits; what goes wrong is nobody's concern any more"""
+        max_bytes, seconds = self._drain_limits
+        missing = getattr(self._inner, 'length_remaining', None)
+        if not max_bytes or (missing is not None and missing > max_bytes):
+            return
+        deadline = monotonic() + seconds
+        sock = getattr(getattr(self._inner, '_connection', None), 'sock', None)
+        try:
+            for data in self._rest():
+                max_bytes -= len(data)
+                left = deadline - monotonic()
+                if max_bytes < 0 or left <= 0 or not self._recorder.is_recording:
+                    return
+                if sock is not None:  # urllib3 sets the time for the next response anew
+                    sock.settimeout(left)
+        except Exception:
+            return
+
+    def _rest(self) -> Iterator[bytes]:
+        yield b''
+        if self._chunks is not None or (self.chunked and self.supports_chunked_reads()):
+            yield from self._next_chunks(DRAINED_BYTES)
+            return
+        source: Any = self._fp
+        read: Callable[[int], bytes] = source.read1 if hasattr(self._inner, 'read1') else source.read
+        while data := read(DRAINED_BYTES if hasattr(self._inner, 'read1') else 256):
+            yield data
+
+
+class _Copied:
+    """The file that such a response reads from"""
+
+    def __init__(self, raw: HTTPResponse, recorder: Recorder):
+        self._raw: Any = raw
+        self._recorder = recorder
+
+    def read(self, amt: int | None = None) -> bytes:
+        return self._pass(self._raw.read, amt)
+
+    def read1(self, amt: int | None = None) -> bytes:
+        return self._pass(self._raw.read1, amt)
+
+    def _pass(self, read: Callable[..., Any], amt: int | None) -> bytes:
+        try:
+            data: bytes = read(amt, decode_content=False)
+        except BaseException:
+            self._recorder.give_up()
+            raise
+        self._recorder.write(data)
+        if (amt is None and read == self._raw.read) or (amt != 0 and not data) or self._raw.closed:
+            if is_complete(self._raw):
+                self._recorder.finish()
+            else:
+                self._recorder.give_up()
+        elif data and CHECKS_LENGTH and self._raw.length_remaining == 0:
+            self._recorder.finish()
+        return data
+
+    def isclosed(self) -> bool:
+        return bool(self._raw.closed)
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._raw.closed)
+
+    def close(self) -> None:
+        self._raw.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == 'fp':  # would have urllib3 read chunks itself
+            raise AttributeError(name)
+        return getattr(self._raw, name)
