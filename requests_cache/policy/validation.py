@@ -12,6 +12,7 @@ from requests.structures import CaseInsensitiveDict
 from .._utils import lazy_pattern
 from ..models.redirects import redirects_of
 from ..models.response import CachedResponse, HeaderFields
+from .directives import is_sendable
 from .standard.http_date import parse_http_date
 
 # Fields of a 304 that describe its own message, not the stored response (RFC 9111, section 3.2; RFC 9110, section
@@ -37,7 +38,13 @@ def entity_tags(value: str) -> list[str]:
 
 def has_validator(response: CachedResponse) -> bool:
     """Whether a stored response can be validated"""
-    return bool(response.headers.get('ETag') or response.headers.get('Last-Modified'))
+    return bool(validators(response.headers))
+
+
+def validators(headers: Mapping[str, Any]) -> dict[str, str]:
+    """The request header fields that a stored response can be validated by; none that could not be sent"""
+    fields = {'If-None-Match': 'ETag', 'If-Modified-Since': 'Last-Modified'}
+    return {name: headers[source] for name, source in fields.items() if is_sendable(headers.get(source))}
 
 
 def conditions(response: CachedResponse) -> dict[str, str]:
@@ -45,10 +52,7 @@ def conditions(response: CachedResponse) -> dict[str, str]:
 
     None for the end of a chain of redirects: its validators are those of another URL than the one that is asked for.
     """
-    if redirects_of(response):
-        return {}
-    fields = {'If-None-Match': 'ETag', 'If-Modified-Since': 'Last-Modified'}
-    return {name: response.headers[source] for name, source in fields.items() if response.headers.get(source)}
+    return {} if redirects_of(response) else validators(response.headers)
 
 
 def updated_headers(

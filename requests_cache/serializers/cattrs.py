@@ -8,6 +8,7 @@ from typing import Any
 
 from ..exceptions import MissingDependencyError
 from ..models.response import CachedResponse, DecodedContent
+from .checksum import check, with_checksum
 from .pipeline import Stage
 from .record import Record, RecordFormat, from_record, map_values, to_record
 
@@ -23,6 +24,7 @@ class CattrStage(Stage):
         convert_datetime: Write times as ISO 8601 text; otherwise leave `datetime` objects to the next stage
         convert_timedelta: Write durations as seconds; otherwise leave `timedelta` objects to the next stage
         encode_bytes: Write binary data as base64 text
+        checked: Write a checksum of the record, and compare it; for records that are stored as they are, not as text
     """
 
     # Responses may refer to a body that is kept beside their entry
@@ -37,6 +39,7 @@ class CattrStage(Stage):
             numeric_timedeltas=kwargs.get('convert_timedelta', True),
             text_bytes=kwargs.get('encode_bytes', False),
         )
+        self.checked = bool(kwargs.get('checked', False))
         self._converter: Any = None
 
     @property
@@ -59,13 +62,17 @@ class CattrStage(Stage):
         if not isinstance(value, CachedResponse):
             return value
         if self._converter is None and self.factory is None:
-            return to_record(value, self.format, self.decode_content)
-        return self.converter.unstructure(value, unstructure_as=CachedResponse)
+            record = to_record(value, self.format, self.decode_content)
+        else:
+            record = self.converter.unstructure(value, unstructure_as=CachedResponse)
+        return with_checksum(record) if self.checked else record
 
     def loads(self, value: Any) -> Any:
         is_dict = isinstance(value, dict)
         if not is_dict and not isinstance(value, Mapping):
             return value
+        if self.checked:
+            check(value)
         if self._converter is None and self.factory is None:
             return from_record(value if is_dict else dict(value))
         return self.converter.structure(value, CachedResponse)

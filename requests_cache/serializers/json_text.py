@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._utils import decode_text
-from .pipeline import Stage
+from .checksum import RecordStage
 
 # Beginning of the body, and of the readable copy; what ends a text; what escapes; the end of an entry
 _MARKS = ('{\n  "_content": "', ',\n  "_decoded_content": ', '"', '\\', '\n}')
@@ -20,7 +20,7 @@ _MARKS_IN: dict[type, tuple[Any, ...]] = {str: _MARKS, bytes: tuple(mark.encode(
 _ALWAYS_THERE = ('checksum', 'created_at', 'status_code')
 
 
-class JsonTextStage(Stage):
+class JsonTextStage(RecordStage):
     """The stage between records and JSON"""
 
     takes_buffers = True

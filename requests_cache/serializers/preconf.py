@@ -12,6 +12,7 @@ from operator import methodcaller
 from typing import Any
 
 from .cattrs import CattrStage
+from .checksum import RecordStage
 from .json_text import JsonTextStage, load_entry
 from .pipeline import SerializerPipeline, Stage
 from .record import map_values
@@ -143,25 +144,26 @@ ujson_serializer = SerializerPipeline(
     requires=[('ujson', 'json')],
 )
 orjson_serializer = SerializerPipeline(
-    [orjson_preconf_stage, Stage(dumps=_orjson_dumps, loads=_orjson_loads)],
+    [orjson_preconf_stage, RecordStage(dumps=_orjson_dumps, loads=_orjson_loads)],
     name='orjson',
     is_binary=True,
     requires=[('orjson', 'json')],
 )
 yaml_serializer = SerializerPipeline(
-    [yaml_preconf_stage, Stage(dumps=_yaml_dumps, loads=_yaml_loads)], name='yaml', requires=[('yaml', 'yaml')]
+    [yaml_preconf_stage, RecordStage(dumps=_yaml_dumps, loads=_yaml_loads)], name='yaml', requires=[('yaml', 'yaml')]
 )
 bson_serializer = SerializerPipeline(
-    [bson_preconf_stage, Stage(dumps=_bson_dumps, loads=_bson_loads)],
+    [bson_preconf_stage, RecordStage(dumps=_bson_dumps, loads=_bson_loads)],
     name='bson',
     is_binary=True,
     requires=[('bson', 'bson')],
 )
-bson_document_serializer = SerializerPipeline([bson_preconf_stage], name='bson_document')
+# The number of stages is part of keys
+bson_document_serializer = SerializerPipeline([CattrStage(convert_datetime=False, checked=True)], name='bson_document')
 dynamodb_document_serializer = SerializerPipeline(
-    [dynamodb_preconf_stage, Stage(dumps=_to_decimals, loads=_from_decimals)], name='dynamodb_document'
+    [dynamodb_preconf_stage, RecordStage(dumps=_to_decimals, loads=_from_decimals)], name='dynamodb_document'
 )
-dict_serializer = SerializerPipeline([base_stage], name='dict')
+dict_serializer = SerializerPipeline([CattrStage(checked=True)], name='dict')
 utf8_serializer = SerializerPipeline([utf8_encoder], name='utf8', is_binary=True)
 
 

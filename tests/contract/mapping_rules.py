@@ -234,6 +234,19 @@ class MappingRules:
         assert sorted(seen, key=int) == [str(i) for i in range(50)]
         assert len(storage) == 50
 
+    def test_a_changed_character_is_noticed(self, serializer: Any, storage_factory: Callable[..., Any]) -> None:
+        storage = storage_factory(**({} if serializer is None else {'serializer': serializer}))
+        texts = {
+            'reason': 'Right 1',
+            'url': 'http://example.com/Right2',
+            'headers': CaseInsensitiveDict(ETag='"Right3"'),
+        }
+        storage['key'] = make_response(1, **texts)
+        whole = self.raw(storage, 'key')
+        for right in ('Right 1', 'Right2', 'Right3', 'Very Fine'):
+            self.plant(storage, 'key', _replaced(whole, right, right.replace('i', 'I')))
+            assert (storage['key'] is None) is (right != 'Very Fine'), right
+
     def test_damaged_values_are_read_as_none(self, damage: Any, storage: Any) -> None:
         storage['good'] = make_response(1)
         self.plant(storage, 'bad', damage)
@@ -344,6 +357,15 @@ class MappingRules:
                 assert len(redirects) == len(model)
 
         check()
+
+
+def _replaced(raw: Any, old: str, new: str) -> Any:
+    """What a storage keeps, with other text in some place"""
+    if isinstance(raw, dict):
+        return {name: _replaced(value, old, new) for name, value in raw.items()}
+    if isinstance(raw, str):
+        return raw.replace(old, new)
+    return raw.replace(old.encode(), new.encode()) if isinstance(raw, bytes) else raw
 
 
 class _Unwritable:

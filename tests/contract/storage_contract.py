@@ -85,6 +85,14 @@ class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, Var
     def cache(self, cache_factory: Callable[..., Any]) -> Any:
         return cache_factory()
 
+    def raw(self, storage: Any, key: str) -> Any:
+        """What the store has in place of an entry"""
+        serializer, storage.serializer = storage.serializer, None
+        try:
+            return storage[key]
+        finally:
+            storage.serializer = serializer
+
     def plant(self, storage: Any, key: str, value: Any) -> None:
         """Write a raw value in place of an entry"""
         serializer, storage.serializer = storage.serializer, None

@@ -155,8 +155,8 @@ class TestRoundTrips:
     def test_fields_are_those_of_1x_in_their_order(self):
         record = dict_serializer.dumps(response())
         assert list(record) == [
-            '_content', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason', 'request',
-            'status_code', 'url', 'checksum', 'http_version',
+            '_content', 'record_checksum', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history',
+            'reason', 'request', 'status_code', 'url', 'checksum', 'http_version',
         ]  # fmt: skip
         assert record['created_at'] == '2026-01-02T03:04:05.678000+00:00'
         assert (record['elapsed'], record['_content'], record['request']['body']) == (1.5, b'body', b'\x00\xff')

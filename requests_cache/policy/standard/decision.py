@@ -14,7 +14,7 @@ from ..expiration import EXPIRE_IMMEDIATELY, ExpirationTime, shifted
 from ..freshness import is_stale_allowed
 from ..request import RequestPolicy
 from ..settings import DEFAULT_STATUS_CODES
-from ..validation import conditions
+from ..validation import conditions, validators
 from ..verdicts import (
     DoNotStore,
     Fetch,
@@ -120,7 +120,7 @@ def decide_store(
         return DoNotStore(reason)
     lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after)
     never_fresh = lifetime is None or (lifetime == 0 and policy.expire_after == EXPIRE_IMMEDIATELY)
-    if never_fresh and not (headers.get('ETag') or headers.get('Last-Modified')):
+    if never_fresh and not validators(headers):
         return DoNotStore('no freshness and no validator')
     remaining = min(lifetime or 0, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
     return Store(shifted(now, timedelta(seconds=remaining)))
