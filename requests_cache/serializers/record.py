@@ -4,6 +4,7 @@ What a record holds, and in which order, is what 1.3.x writes, so that either ve
 that only this version knows stand beside the old ones, where 1.3.x passes over them:
 
     checksum            CRC-32 of the body as stored in `_content`
+    record_checksum     CRC-32 of all fields but the readable copy (see `checksum.py`); pickles end with one instead
     http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1), 0 if it is not known; absent
                         only from what 1.x stored first, with a normalised URL
     header_fields       [name, value] of each header field in order, if a name is repeated

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 from contract.values import facts, make_response
-from support.origin import Origin, answer, redirect
+from support.origin import Origin, answer, redirect, revalidating
 
 from faults.local_caches import BODY, SessionFactory
 from faults.stress import FLIPS
 from requests_cache import CachedResponse, CachedSession, DictStorage, SerializerPipeline, Stage
 from requests_cache.serializers import SERIALIZERS
+from requests_cache.serializers.checksum import FIELD, record_checksum
 from requests_cache.serializers.unpickling import SEAL_LENGTH
 
 TEXT = 'Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. ' * 8
@@ -298,3 +299,91 @@ class TestElsewhere:
         store = open_store(serializer=failing(dumps=fail, loads=bytes))
         for _ in range(2):
             visit(store.session, pages)
+
+
+# What is in no field that a server sends, or that can be sent to one
+UNSENDABLE = ['\x00', '"1"\r\nX: 1', '"1"\n', '\ud800', '"\u2603"', '']
+VALIDATORS = [('ETag', '"1"'), ('Last-Modified', 'Thu, 01 Jan 2026 13:00:00 GMT')]
+
+
+def with_other_texts(record: Any, other: str) -> Iterator[Any]:
+    """Copies of a record, each with another value in place of one of its texts"""
+    for name, value in record.items() if isinstance(record, dict) else enumerate(record):
+        if isinstance(value, (dict, list)):
+            replacements: Iterable[Any] = with_other_texts(value, other)
+        else:
+            replacements = [other] if isinstance(value, str) and name != '_content' else []
+        for replacement in replacements:
+            copy = record.copy()
+            copy[name] = replacement
+            yield copy
+
+
+class TestFields:
+    """Entries without a checksum of the whole, as 1.3 writes them, and such as somebody else has made one for"""
+
+    def write(self, store: RawStore, name: str, record: Any, has_checksum: bool) -> None:
+        if has_checksum:
+            record = {**record, FIELD: record_checksum(record)}
+        store.write(name, json.dumps(record))
+
+    @pytest.mark.parametrize('has_checksum', [False, True])
+    @pytest.mark.parametrize('cache_control', [False, 'strict'])
+    def test_damaged_texts(
+        self, has_checksum: bool, cache_control: Any, open_store: Callable[..., RawStore], origin: Origin
+    ) -> None:
+        headers = [*VALIDATORS, ('Content-Type', 'text/plain'), ('Vary', 'Accept'), ('Set-Cookie', 'a=1')]
+        origin.add('/page', revalidating(answer(200, TEXT, headers)))
+        store = open_store(serializer='json', cache_control=cache_control, always_revalidate=True)
+        store.session.get(origin.url('/page'))
+        [(name, text)] = store.read().items()
+        whole = json.loads(text)
+        del whole[FIELD]
+        for other in UNSENDABLE:
+            for record in with_other_texts(whole, other):
+                self.write(store, name, record, has_checksum)
+                response = store.session.get(origin.url('/page'))
+                assert response.content == TEXT.encode()
+                asked = origin.requests_for('/page')[-1]
+                assert asked.header('If-None-Match') in (None, '"1"')
+                assert asked.header('If-Modified-Since') in (None, VALIDATORS[1][1])
+                assert asked.header('X') is None
+                assert store.session.get(origin.url('/page')).content == TEXT.encode()
+                store.session.cookies.clear()
+
+    @pytest.mark.parametrize('damage', UNSENDABLE)
+    def test_the_other_validator_is_used(
+        self, damage: str, open_store: Callable[..., RawStore], origin: Origin
+    ) -> None:
+        origin.add('/page', revalidating(answer(200, TEXT, VALIDATORS)))
+        store = open_store(serializer='json', always_revalidate=True)
+        store.session.get(origin.url('/page'))
+        [(name, text)] = store.read().items()
+        record = json.loads(text)
+        record['headers']['ETag'] = damage
+        self.write(store, name, record, has_checksum=True)
+        store.session.get(origin.url('/page'))
+        asked = origin.requests_for('/page')[1]
+        assert (asked.header('If-None-Match'), asked.header('If-Modified-Since')) == (None, VALIDATORS[1][1])
+        assert store.session.get(origin.url('/page')).revalidated
+
+    @pytest.mark.parametrize('serializer', ['json', 'ujson', 'orjson', 'yaml', 'bson'])
+    def test_a_changed_character_is_a_miss(
+        self, serializer: str, open_store: Callable[..., RawStore], origin: Origin
+    ) -> None:
+        origin.add('/page', body=BODY, headers=[('X-Name', 'right-value'), *VALIDATORS])
+        store = open_store(serializer=serializer)
+        store.session.get(origin.url('/page'))
+        [(name, whole)] = store.read().items()
+        for old, new in (
+            (b'right-value', b'wrong-value'),
+            (b'X-Name', b'X-Mane'),
+            (b'Thu', b'Tue'),
+            (b'/page', b'/cage'),
+        ):
+            assert old in whole
+            store.write(name, whole.replace(old, new, 1))
+            response = store.session.get(origin.url('/page'))
+            assert not response.from_cache
+            assert response.headers['X-Name'] == 'right-value'
+            assert store.session.get(origin.url('/page')).from_cache

@@ -457,6 +457,24 @@ class TestValidation:
         assert has_validator(response)
         assert not has_validator(stored())
 
+    @pytest.mark.parametrize(
+        'value', ['"a\x00"', '"a\r\nX: 1"', '"a\n"', '"\u2603"', '"\ud800"', '"\x7f"', '"\x85"\x0b', '', ' \t ']
+    )
+    def test_what_cannot_be_sent_is_no_validator(self, value):
+        for name, other, condition in (
+            ('ETag', 'Last-Modified', 'If-Modified-Since'),
+            ('Last-Modified', 'ETag', 'If-None-Match'),
+        ):
+            assert conditions(stored(5, {name: value})) == {}
+            assert not has_validator(stored(5, {name: value}))
+            assert conditions(stored(5, {name: value, other: 'x'})) == {condition: 'x'}
+            assert read(stored(-5, {name: value})) == Fetch('stale')
+            assert not CacheDirectives.from_headers({name: value}).has_validator
+
+    def test_what_can_be_sent_is_a_validator(self):
+        for value in ('unquoted', '"\xe9\xff\x80"', '"a\tb"', "W/''"):
+            assert conditions(stored(5, {'ETag': value})) == {'If-None-Match': value}
+
     def test_updated_headers(self):
         before = CaseInsensitiveDict({'Content-Length': '5', 'X-A': '1', 'Date': 'old'})
         after = updated_headers(before, {'content-length': '0', 'Connection': 'close', 'Date': 'new', 'X-B': '2'})
