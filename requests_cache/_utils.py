@@ -38,6 +38,14 @@ def lazy_pattern(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
     return _Pattern(pattern, flags)  # type: ignore[return-value]
 
 
+_LATIN1_LINE = lazy_pattern(r'[\t\x20-\x7e\x80-\xff]+')
+
+
+def is_latin1_line(value: object) -> bool:
+    """Whether a value is text in Latin-1 that is not blank, without control characters: what a header field can hold"""
+    return isinstance(value, str) and bool(value.strip()) and _LATIN1_LINE.fullmatch(value) is not None
+
+
 def is_decimal(value: object) -> bool:
     """Whether a value is a `decimal.Decimal`"""
     return _is_instance(value, 'decimal', 'Decimal')

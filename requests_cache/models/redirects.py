@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Protocol
+from urllib.parse import urljoin, urlsplit
 
 from requests import PreparedRequest, Response
 
+from .._utils import is_latin1_line
 from .request import CachedRequest
 from .response import CachedResponse
 
@@ -76,6 +78,18 @@ def limit_to_end(cached: CachedResponse, end: Response, expires: datetime | None
     if isinstance(end, CachedResponse):
         cached.expires = min(filter(None, (end.expires, expires)), default=None)
         cached.created_at = end.created_at
+
+
+def can_be_followed(redirect: CachedResponse) -> bool:
+    """Whether a stored redirect says where it leads to, in a way that an origin can say it"""
+    location = redirect.headers.get('Location')
+    if not location:
+        return True
+    try:
+        target = urlsplit(urljoin(redirect.url or '', location))
+        return is_latin1_line(location) and bool(target.scheme) and target.port != 0
+    except ValueError:
+        return False
 
 
 def follow(session: Redirecting, request: PreparedRequest, redirect: CachedResponse, **kwargs: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 from requests.structures import CaseInsensitiveDict
 
-from .._utils import lazy_pattern
+from .._utils import is_latin1_line, lazy_pattern
 from ..models.base import RichMixin
 from .expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_seconds
 
@@ -25,14 +25,8 @@ ANY_STALENESS_SECONDS = 10**12
 # A directive: a token, and perhaps a value that is a token or a quoted string (RFC 9111, section 5.2)
 _DIRECTIVE = lazy_pattern(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
 _QUOTED_PAIR = lazy_pattern(r'\\(.)')
-_SENDABLE = lazy_pattern(r'[\t\x20-\x7e\x80-\xff]+')
 _NUMERIC = ('max_age', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate')
 _FLAGS = ('immutable', 'must_revalidate', 'no_cache', 'no_store', 'only_if_cached')
-
-
-def is_sendable(value: Any) -> bool:
-    """Whether there is a field value that can be sent: Latin-1 without control characters (RFC 9110, section 5.5)"""
-    return isinstance(value, str) and bool(value.strip()) and _SENDABLE.fullmatch(value) is not None
 
 
 def parse_cache_control(value: str | bytes | None) -> Iterator[tuple[str, str | None]]:
@@ -125,8 +119,8 @@ class CacheDirectives(RichMixin):
 
     @property
     def has_validator(self) -> bool:
-        """Whether a stored response can be validated (RFC 9111, section 4.3.1)"""
-        return is_sendable(self.etag) or is_sendable(self.last_modified)
+        """Whether a stored response can be validated (RFC 9111, section 4.3.1), by a field that can be sent"""
+        return is_latin1_line(self.etag) or is_latin1_line(self.last_modified)
 
     def get_expire_offset(self) -> timedelta:
         """How far the time of expiration moves by `max-stale` or `min-fresh`"""

@@ -9,10 +9,9 @@ from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
-from .._utils import lazy_pattern
+from .._utils import is_latin1_line, lazy_pattern
 from ..models.redirects import redirects_of
 from ..models.response import CachedResponse, HeaderFields
-from .directives import is_sendable
 from .standard.http_date import parse_http_date
 
 # Fields of a 304 that describe its own message, not the stored response (RFC 9111, section 3.2; RFC 9110, section
@@ -44,7 +43,7 @@ def has_validator(response: CachedResponse) -> bool:
 def validators(headers: Mapping[str, Any]) -> dict[str, str]:
     """The request header fields that a stored response can be validated by; none that could not be sent"""
     fields = {'If-None-Match': 'ETag', 'If-Modified-Since': 'Last-Modified'}
-    return {name: headers[source] for name, source in fields.items() if is_sendable(headers.get(source))}
+    return {name: headers[source] for name, source in fields.items() if is_latin1_line(headers.get(source))}
 
 
 def conditions(response: CachedResponse) -> dict[str, str]:

@@ -27,6 +27,7 @@ from .._utils import is_decimal
 from ..exceptions import InvalidEntryError
 from ..models.body import Body
 from ..models.cookies import cookie_to_dict, is_cookie
+from ..models.redirects import can_be_followed
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
 from .legacy import decode_text_fields, restore_content
@@ -185,6 +186,8 @@ def _build(record: Any) -> CachedResponse:
     if record.get('header_fields'):
         response.__dict__['_header_fields'] = tuple((str(n), str(v)) for n, v in record['header_fields'])
     _check_lazy_fields(record)
+    if 300 <= response.status_code < 400 and not can_be_followed(response):
+        raise InvalidEntryError('the stored redirect leads to no URL')
     return response
 
 

@@ -351,6 +351,25 @@ class TestFields:
                 assert store.session.get(origin.url('/page')).content == TEXT.encode()
                 store.session.cookies.clear()
 
+    @pytest.mark.parametrize('cache_control', [False, 'strict'])
+    @pytest.mark.parametrize('is_followed', [True, False])
+    def test_redirects_that_lead_nowhere(
+        self, is_followed: bool, cache_control: Any, open_store: Callable[..., RawStore], origin: Origin
+    ) -> None:
+        origin.add('/page', answer(200, TEXT, VALIDATORS))
+        origin.add('/start', redirect('/page', 301))
+        store = open_store(serializer='json', cache_control=cache_control, allowable_codes=(200, 301), expire_after=60)
+        store.session.get(origin.url('/start'), allow_redirects=is_followed)
+        for name, text in store.read().items():
+            whole = json.loads(text)
+            del whole[FIELD]
+            for other in [*filter(None, UNSENDABLE), 'http://[', 'http://host:port']:
+                for record in with_other_texts(whole, other):
+                    self.write(store, name, record, has_checksum=True)
+                    response = store.session.get(origin.url('/start'), allow_redirects=is_followed)
+                    assert response.content == (TEXT.encode() if is_followed else b'')
+                    self.write(store, name, whole, has_checksum=True)
+
     @pytest.mark.parametrize('damage', UNSENDABLE)
     def test_the_other_validator_is_used(
         self, damage: str, open_store: Callable[..., RawStore], origin: Origin
