@@ -12,8 +12,8 @@ What a record may become on its way, and what is done about it:
                        same here
     any                a field that is absent may be null
 
-It covers all fields that are read. The body takes part by its own checksum. Fields of others, and the readable copy of
-the body, which may be edited, take no part.
+It covers all fields that are read. The body takes part by its own checksum, or by where it is kept. Fields of others,
+and the readable copy of the body, which may be edited, take no part.
 
 A record without the field is read unchecked, as earlier versions wrote none; whoever edits an entry by hand may
 remove it. It stands before the fields that every entry has, so that no entry loses it by being cut off. If its name is
@@ -38,7 +38,7 @@ FIELD = 'record_checksum'
 # Later versions read entries of this one, and the other way round: fields that they add need a checksum of their own
 _TEXTS_AND_INTEGERS = (
     '_next', 'checksum', 'cookies', 'encoding', 'generation', 'header_fields', 'headers', 'http_version', 'reason',
-    'request', 'status_code', 'url',
+    'request', 'status_code', 'stored_body', 'url',
 )  # fmt: skip
 _TIMES_AND_NUMBERS = ('created_at', 'elapsed', 'expires')
 _NOT_OF_A_RECORD = (TypeError, ValueError, ArithmeticError, RecursionError)

@@ -29,6 +29,7 @@ from requests_cache import (
     json_serializer,
 )
 from requests_cache.exceptions import InvalidEntryError
+from requests_cache.models.body import Body
 from requests_cache.serializers.checksum import FIELD, record_checksum
 
 TEXTS = {name: SERIALIZERS[name] for name in ('json', 'ujson', 'orjson', 'yaml', 'bson')}
@@ -228,6 +229,15 @@ class TestWhatTakesPart:
         assert dict_serializer.loads(record)._decoded_content == {'a': 1}
         with pytest.raises(InvalidEntryError):
             dict_serializer.loads({**record, '_decoded_content': {'a': 2}})
+
+    @pytest.mark.parametrize('name', DOCUMENTS)
+    def test_where_a_body_is_kept(self, name: str) -> None:
+        pipeline, store = DOCUMENTS[name]
+        record = store(pipeline.dumps(make_response(1)._with_body(Body.whole('abc', 10, 5))))
+        assert pipeline.loads(record).size == 10
+        for field, value in (('id', 'abd'), ('length', 11), ('piece_bytes', 4), ('coded', True)):
+            with pytest.raises(InvalidEntryError, match='checksum'):
+                pipeline.loads({**record, 'stored_body': {**record['stored_body'], field: value}})
 
     def test_fields_of_others_do_not(self) -> None:
         record = bson_document_serializer.dumps(make_response(1))
