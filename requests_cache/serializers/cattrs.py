@@ -24,7 +24,6 @@ class CattrStage(Stage):
         convert_datetime: Write times as ISO 8601 text; otherwise leave `datetime` objects to the next stage
         convert_timedelta: Write durations as seconds; otherwise leave `timedelta` objects to the next stage
         encode_bytes: Write binary data as base64 text
-        checked: Write a checksum of the record, and compare it; for records that are stored as they are, not as text
     """
 
     # Responses may refer to a body that is kept beside their entry
@@ -39,7 +38,6 @@ class CattrStage(Stage):
             numeric_timedeltas=kwargs.get('convert_timedelta', True),
             text_bytes=kwargs.get('encode_bytes', False),
         )
-        self.checked = bool(kwargs.get('checked', False))
         self._converter: Any = None
 
     @property
@@ -62,17 +60,13 @@ class CattrStage(Stage):
         if not isinstance(value, CachedResponse):
             return value
         if self._converter is None and self.factory is None:
-            record = to_record(value, self.format, self.decode_content)
-        else:
-            record = self.converter.unstructure(value, unstructure_as=CachedResponse)
-        return with_checksum(record) if self.checked else record
+            return to_record(value, self.format, self.decode_content)
+        return self.converter.unstructure(value, unstructure_as=CachedResponse)
 
     def loads(self, value: Any) -> Any:
         is_dict = isinstance(value, dict)
         if not is_dict and not isinstance(value, Mapping):
             return value
-        if self.checked:
-            check(value)
         if self._converter is None and self.factory is None:
             return from_record(value if is_dict else dict(value))
         return self.converter.structure(value, CachedResponse)
@@ -130,6 +124,16 @@ class CattrStage(Stage):
             if isinstance(record.get(name), Mapping):
                 record[name] = self._structure_values(converter, record[name])
         return record
+
+
+class DocumentStage(CattrStage):
+    """The same for records that are stored as they are: adds a checksum, and refuses what does not match it"""
+
+    def dumps(self, value: Any) -> Any:
+        return with_checksum(super().dumps(value))
+
+    def loads(self, value: Any) -> Any:
+        return super().loads(check(value))
 
 
 def _is_response(cls: Any) -> bool:

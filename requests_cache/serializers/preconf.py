@@ -11,7 +11,7 @@ from importlib import import_module
 from operator import methodcaller
 from typing import Any
 
-from .cattrs import CattrStage
+from .cattrs import CattrStage, DocumentStage
 from .checksum import RecordStage
 from .json_text import JsonTextStage, load_entry
 from .pipeline import SerializerPipeline, Stage
@@ -159,11 +159,11 @@ bson_serializer = SerializerPipeline(
     requires=[('bson', 'bson')],
 )
 # The number of stages is part of keys
-bson_document_serializer = SerializerPipeline([CattrStage(convert_datetime=False, checked=True)], name='bson_document')
+bson_document_serializer = SerializerPipeline([DocumentStage(convert_datetime=False)], name='bson_document')
 dynamodb_document_serializer = SerializerPipeline(
     [dynamodb_preconf_stage, RecordStage(dumps=_to_decimals, loads=_from_decimals)], name='dynamodb_document'
 )
-dict_serializer = SerializerPipeline([CattrStage(checked=True)], name='dict')
+dict_serializer = SerializerPipeline([DocumentStage()], name='dict')
 utf8_serializer = SerializerPipeline([utf8_encoder], name='utf8', is_binary=True)
 
 

@@ -20,7 +20,6 @@ from requests_cache import (
     SERIALIZERS,
     CachedRequest,
     CachedResponse,
-    CattrStage,
     SerializerPipeline,
     Stage,
     bson_document_serializer,
@@ -285,7 +284,7 @@ class TestStagesOfTheUser:
 
     @pytest.mark.parametrize('serializer', [json_serializer, dict_serializer])
     def test_a_converter(self, serializer: SerializerPipeline) -> None:
-        stage = CattrStage(encode_bytes=True, checked=serializer is dict_serializer)
+        stage = type(serializer.stages[0])(encode_bytes=True)
         stage.converter.register_unstructure_hook(datetime, lambda d: d.timestamp())
         stage.converter.register_structure_hook(datetime, lambda v, _: datetime.fromtimestamp(v, timezone.utc))
         pipeline = SerializerPipeline([stage, *serializer.stages[1:]])
