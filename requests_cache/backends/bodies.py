@@ -28,7 +28,7 @@ logger = getLogger(__name__)
 
 # Bodies that are longer are kept in pieces
 LARGE_BODY_BYTES = 1 << 20
-PIECE_BYTES = 512 * 1024
+PIECE_BYTES = 256 * 1024
 ABANDONED_AFTER_SECONDS = 24 * 3600
 # What was left behind is removed in steps of so many bodies
 LEFTOVERS_PER_STEP = 100

@@ -212,11 +212,12 @@ class BodyRules:
             writers['dead'].write(large(2).content)
         for name in ('alive', 'kept'):
             writers[name].write(large(3).content)
+        other = large_storage
         if self.persistent and self.shared:  # type: ignore[attr-defined]
-            large_storage = with_pieces(storage_factory(large_body_bytes=1_000))
-        large_storage.remove_leftovers()
-        assert 'dead' not in {key for key, _ in large_storage.pieces.unused()}
-        assert large_storage['kept'].content == large(1).content
+            other = with_pieces(storage_factory(large_body_bytes=1_000))
+        other.remove_leftovers()
+        assert 'dead' not in {key for key, _ in other.pieces.unused()}
+        assert other['kept'].content == large(1).content
         for name in ('alive', 'kept'):
             written = make_response(3)._with_body(writers[name].commit())
             large_storage[name] = written

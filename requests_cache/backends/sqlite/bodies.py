@@ -1,7 +1,10 @@
 """Large bodies in an SQLite database: two tables beside the one with the entries, made when they are needed
 
     NAME_bodies   id of a body, key of its entry, and what is left of the entry; that is NULL until the body is complete
-    NAME_pieces   its pieces, each written in a transaction of its own, so that nobody waits for a slow origin
+    NAME_pieces   its pieces
+
+Nobody waits for a slow origin: pieces are collected in a temporary file, and written many at a time, as each transaction
+waits for the disk. The last ones are written together with the entry.
 
 The entry itself has no value then, so that 1.3.x and before take it for one that cannot be read. Triggers delete the
 body together with its entry, also if it is an earlier version that deletes or replaces this.
@@ -10,6 +13,7 @@ body together with its entry, also if it is an earlier version that deletes or r
 from __future__ import annotations
 
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any
 
 from ...exceptions import BackendError
@@ -19,6 +23,10 @@ from .table import Table, from_column, to_column
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+# So much is written in one transaction
+COLLECTED_BYTES = 16 << 20
+COLLECTED_IN_MEMORY_BYTES = 512 * 1024
 
 
 class BodyTables(Pieces):
@@ -32,6 +40,7 @@ class BodyTables(Pieces):
     def __init__(self, database: Database, table: Table):
         self.database = database
         self._table = table
+        self._collected: dict[str, _Collected] = {}
         quote = '"' + table.name.replace('"', '""')
         self.bodies, self.pieces = f'{quote}_bodies"', f'{quote}_pieces"'
         self.names = (f'{table.name}_bodies', f'{table.name}_pieces')
@@ -61,15 +70,23 @@ class BodyTables(Pieces):
     # Pieces
 
     def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
-        def write(connection: Connection) -> None:
-            if not index:
-                for statement in self._make:
-                    connection.execute(statement)
-                values = (body_id, to_column(key))
-                connection.execute(f'INSERT INTO {self.bodies} (body, key) VALUES (?, ?)', values)
-            connection.execute(f'INSERT INTO {self.pieces} VALUES (?, ?, ?)', (body_id, index, piece))
+        collected = self._collected.get(body_id)
+        if collected is None:
+            collected = self._collected[body_id] = _Collected()
+        collected.add(piece)
+        if collected.size >= COLLECTED_BYTES:
+            self.database.write(lambda connection: self._write(connection, to_column(key), body_id, collected))
+            collected.clear()
 
-        self.database.write(write)
+    def _write(self, connection: Connection, key: str | bytes, body_id: str, collected: _Collected) -> None:
+        """Write what has been collected of a body, within a transaction"""
+        if collected.first == 0:
+            for statement in self._make:
+                connection.execute(statement)
+            connection.execute(f'INSERT INTO {self.bodies} (body, key) VALUES (?, ?)', (body_id, key))
+        insert = f'INSERT INTO {self.pieces} VALUES (?, ?, ?)'
+        for index, piece in collected:
+            connection.execute(insert, (body_id, index, piece))
 
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
         statement = f'SELECT data FROM {self.pieces} WHERE body = ? AND piece = ?'
@@ -77,6 +94,12 @@ class BodyTables(Pieces):
         return None if row is None else row[0]
 
     def delete(self, key: str, body_id: str) -> None:
+        collected = self._collected.pop(body_id, None)
+        if collected is not None:
+            collected.close()
+            if collected.first == 0:  # nothing has been written
+                return
+
         def delete(connection: Connection) -> None:
             if self.exist(connection):
                 connection.execute(f'DELETE FROM {self.pieces} WHERE body = ?', (body_id,))
@@ -101,6 +124,9 @@ class BodyTables(Pieces):
             BackendError: It is not there any more
         """
         count = f'SELECT COUNT(*) FROM {self.pieces} WHERE body = ?'
+        collected = self._collected.get(body_id)
+        if collected is not None:
+            self._write(connection, key, body_id, collected)
         is_there = self.exist(connection) and connection.execute(count, (body_id,)).fetchone()[0] == piece_count
         complete = f'UPDATE {self.bodies} SET record = ? WHERE body = ? AND key = ?'
         if not is_there or not connection.execute(complete, (record, body_id, key)).rowcount:
@@ -109,6 +135,12 @@ class BodyTables(Pieces):
         for (other,) in connection.execute(others, (key, body_id)).fetchall():
             connection.execute(f'DELETE FROM {self.pieces} WHERE body = ?', (other,))
             connection.execute(f'DELETE FROM {self.bodies} WHERE body = ?', (other,))
+
+    def forget(self, body_id: str) -> None:
+        """Let go of what was collected of a body, as its entry has been written"""
+        collected = self._collected.pop(body_id, None)
+        if collected is not None:
+            collected.close()
 
     def record(self, key: str) -> Any:
         """What is left of an entry; None if there is none"""
@@ -131,3 +163,47 @@ class BodyTables(Pieces):
             f'coalesce(length(value), (SELECT sum(length(data)) FROM {self.pieces} JOIN {self.bodies} USING (body) '
             f'WHERE {self.bodies}.key = {self._table.quoted}.key))'
         )
+
+
+class _Collected:
+    """Pieces of one body that have not been written to the database: a few in memory, more in a temporary file"""
+
+    def __init__(self) -> None:
+        self._in_memory: list[bytes] = []
+        self._file: Any = None
+        self._lengths: list[int] = []
+        self.first = 0
+        self.size = 0
+
+    def add(self, piece: bytes) -> None:
+        self._lengths.append(len(piece))
+        self.size += len(piece)
+        if self._file is None and self.size <= COLLECTED_IN_MEMORY_BYTES:
+            self._in_memory.append(piece)
+            return
+        if self._file is None:
+            self._file = TemporaryFile()
+            self._file.writelines(self._in_memory)
+            self._in_memory.clear()
+        self._file.write(piece)
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """The pieces, with their numbers"""
+        if self._file is None:
+            return enumerate(self._in_memory, self.first)
+        self._file.seek(0)
+        return ((self.first + i, self._file.read(length)) for i, length in enumerate(self._lengths))
+
+    def clear(self) -> None:
+        """Let go of pieces that have been written"""
+        self.first += len(self._lengths)
+        self._lengths.clear()
+        self.size = 0
+        self._file.seek(0)
+        self._file.truncate()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    __del__ = close

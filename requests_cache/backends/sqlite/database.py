@@ -33,7 +33,7 @@ IMPATIENT_WRITER_SECONDS = 0.25
 MEMORY_URI = 'file::memory:?cache=shared'
 DEFAULT_SECONDS = 5.0
 MAX_SECONDS = 2_000_000.0
-CACHE_KIB = 8 * 1024
+CACHE_KIB = 2 * 1024
 CONNECT_KEYWORDS = frozenset(
     {'cached_statements', 'check_same_thread', 'detect_types', 'factory', 'isolation_level', 'timeout', 'uri'}
 )
@@ -318,7 +318,7 @@ def make_database(
 
 
 def _pragmas(wal: bool, fast_save: bool) -> tuple[str, ...]:
-    # More than SQLite's own 2 MB, so that a large body is not read from the file, page by page, for each hit
+    # Enough for what there is in one row, and no more, as bodies of any size pass through it
     pragmas = [f'cache_size = -{CACHE_KIB}']
     if wal:
         pragmas.append('journal_mode = WAL')

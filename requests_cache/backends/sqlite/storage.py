@@ -72,6 +72,7 @@ class TableStorage(BaseStorage[str, Any]):
             pieces.put(connection, stored_key, body.id, body.piece_count, data)
 
         self._database.write(write)
+        pieces.forget(body.id)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
         with self.bulk_commit():
