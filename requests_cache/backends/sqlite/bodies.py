@@ -182,7 +182,7 @@ class _Collected:
             self._in_memory.append(piece)
             return
         if self._file is None:
-            self._file = TemporaryFile()
+            self._file = TemporaryFile()  # noqa: SIM115 - it is closed with this
             self._file.writelines(self._in_memory)
             self._in_memory.clear()
         self._file.write(piece)
