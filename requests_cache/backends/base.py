@@ -175,8 +175,9 @@ class BaseCache:
         history = history_from(key, response, self.create_key)
         if history is not None:
             response.history = history
-        elif self._settings.key_fn is not None:
-            # What is stored under the other key has changed, and the user's keys are all that tells
+        elif self._settings.key_fn is not None or getattr(self.responses, 'piece_stages', ()):
+            # What is stored under the other key has changed, and the user's keys are all that tells; or somebody else
+            # has written the redirect, which is not signed as responses are
             return None
         return response
 

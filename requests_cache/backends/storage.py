@@ -196,7 +196,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
         `commit` gives what the entry is to hold: the body itself, or where it is.
         """
-        return BodyWriter(self._usable_pieces, self._piece_stages, self, str(key), self.large_body_bytes)
+        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), self.large_body_bytes)
 
     @property
     def _usable_pieces(self) -> Pieces | None:
@@ -206,15 +206,14 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return self.pieces if is_usable else None
 
     @property
-    def _piece_stages(self) -> tuple[Any, ...]:
-        """Stages that bind what is stored to its place; they do so for pieces, too"""
-        stages = getattr(self.serializer, 'stages', ())
-        return tuple(stage for stage in stages if getattr(stage, 'takes_key', False))
+    def piece_stages(self) -> tuple[Any, ...]:
+        """Stages of the serializer that pieces of large bodies go through as well, such as to sign them"""
+        return getattr(self.serializer, 'piece_stages', ())
 
     def _locate_body(self, key: KT, response: CachedResponse) -> None:
         body = response._body
         if body is not None and self.pieces is not None:
-            source = source_of(self.pieces, self._piece_stages, self, str(key), body)
+            source = source_of(self.pieces, self.piece_stages, self, str(key), body)
             response.__dict__['_body'] = body.located(source)
 
     def _is_elsewhere(self, key: KT | None, body: Body) -> bool:

@@ -21,11 +21,10 @@ from urllib.parse import quote, unquote, unquote_plus
 
 from .._utils import lazy_pattern
 from .bodies import REDACTED
+from .urls import split_url
 
 MAX_DEPTH = 4
 
-AUTHORITY = lazy_pattern(r'(?:[^/?#:]*:)?//([^/?#]*)')
-URL_PARTS = lazy_pattern(r'([^?#]*)(\?[^#]*)?(#.*)?', re.DOTALL)
 PATH_PARAMETER = lazy_pattern(r'([;&])([^=;&/]*)=')
 PATH_VALUES = {';': lazy_pattern(r'[^;/]+'), '&': lazy_pattern(r'[^&]+')}
 PASSWORD = lazy_pattern(r'/[^/\s"@:]*:[^/\s"@]+@')
@@ -101,26 +100,27 @@ def replaced(text: str, findings: Iterable[Finding]) -> str:
 
 def in_url(url: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
     """The password of a URL or URL reference, and its secret parameters, in its path, query and fragment"""
-    match = URL_PARTS.fullmatch(url)
-    if match is None:
-        return
-    authority = AUTHORITY.match(url)
-    path_start = 0
-    if authority is not None:
-        userinfo, _, _ = authority[1].rpartition('@')
-        user, _, password = userinfo.partition(':')
-        path_start = authority.end()
-        if password:
-            start = authority.start(1) + len(user) + 1
-            yield start, start + len(password), REDACTED
-    for parameter in PATH_PARAMETER.finditer(url, path_start, match.end(1)):
+    parts = split_url(url)
+    position = 0 if parts.scheme is None else len(parts.scheme) + 1
+    if parts.location is not None:
+        position += 2
+        if parts.userinfo is not None:
+            user, _, password = parts.userinfo.partition(':')
+            if password:
+                start = position + len(user) + 1
+                yield start, start + len(password), REDACTED
+            position += len(parts.userinfo) + 1
+        position += len(parts.location)
+    end = position + len(parts.path)
+    for parameter in PATH_PARAMETER.finditer(url, position, end):
         if unquote_plus(parameter[2]) in names:
-            value = PATH_VALUES[parameter[1]].match(url, parameter.end(), match.end(1))
+            value = PATH_VALUES[parameter[1]].match(url, parameter.end(), end)
             if value is not None:
                 yield value.start(), value.end(), REDACTED
-    for group in (2, 3):
-        if match[group]:
-            yield from moved(in_pairs(match[group][1:], names, depth), match.start(group) + 1)
+    for text in (parts.query, parts.fragment):
+        if text is not None:
+            yield from moved(in_pairs(text, names, depth), end + 1)
+            end += len(text) + 1
 
 
 def in_pairs(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:

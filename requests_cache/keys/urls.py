@@ -37,8 +37,8 @@ PATH_SAFE = "!#$&'()*+,/:;=@[]"
 QUERY_SAFE = "!$'()*+,/:;?@[]"
 FRAGMENT_SAFE = '='
 
-# RFC 3986, appendix B, with user information apart from host and port
-_PARTS = lazy_pattern(r'(?:([^:/?#]+):)?(?://(?:([^/?#]*)@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
+# RFC 3986, appendix B, with user information apart from host and port, and with schemes that are empty
+_PARTS = lazy_pattern(r'(?:([^:/?#]*):)?(?://(?:([^/?#]*)@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
 
 
 class UrlParts(NamedTuple):

@@ -108,6 +108,15 @@ class SerializerPipeline:
         return [stage.loads for stage in reversed(self.stages)]
 
     @property
+    def piece_stages(self) -> tuple[Any, ...]:
+        """Stages that pieces of large bodies go through as well, each with its place for a key"""
+        found: list[Any] = []
+        for stage in self.stages:
+            found += stage.piece_stages if isinstance(stage, SerializerPipeline) else ()
+            found += (stage,) if getattr(stage, 'takes_pieces', False) else ()
+        return tuple(found)
+
+    @property
     def takes_buffers(self) -> bool:
         """Whether `loads` takes bytes in place of text, as all stages take what the one before then makes of them"""
         return all(getattr(stage, 'takes_buffers', False) for stage in self.stages)

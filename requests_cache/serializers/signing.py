@@ -34,6 +34,8 @@ class SigningStage(Stage):
     """
 
     takes_key = True
+    # Pieces of large bodies, which the other stages do not see, are signed as well, each for its place
+    takes_pieces = True
 
     def __init__(self, secret_key: Any = None, salt: str | bytes = 'requests-cache', accept_unbound: bool = True):
         from itsdangerous import Signer

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from contract.values import facts, make_response
 from itsdangerous import BadSignature, Signer
+from requests import Request
 from support.origin import Origin, answer
 
 from requests_cache import CachedSession, SerializerPipeline, SQLiteDict, Stage, safe_pickle_serializer
@@ -60,6 +61,25 @@ def swap_rows(session: CachedSession) -> None:
 
 
 class TestBinding:
+    def test_a_redirect_that_somebody_else_wrote(self, new_session: NewSession, pages: str) -> None:
+        session = new_session()
+        bobs = session.get(pages, headers=BOB)
+        session.cache.redirects[session.cache.create_key(Request('GET', pages, headers=ALICE))] = bobs.cache_key
+        assert session.get(pages, headers=ALICE).text == 'Alice'
+
+    def test_swapped_pieces(self, new_session: NewSession, origin: Origin) -> None:
+        session = new_session(large_body_bytes=10)
+        for name in ('alice', 'bob'):
+            origin.add(f'/{name}', body=name * 100)
+            session.get(origin.url(f'/{name}'))
+        with closing(sqlite3.connect(session.cache.db_path)) as connection:
+            (one, first), (other, second) = connection.execute('SELECT rowid, data FROM responses_pieces').fetchall()
+            connection.execute('UPDATE responses_pieces SET data = ? WHERE rowid = ?', (second, one))
+            connection.execute('UPDATE responses_pieces SET data = ? WHERE rowid = ?', (first, other))
+            connection.commit()
+        with pytest.raises(BadSignature):
+            session.get(origin.url('/alice'))
+
     def test_swapped_rows(self, new_session: NewSession, pages: str) -> None:
         session = new_session()
         for headers in (ALICE, BOB, ALICE, BOB):

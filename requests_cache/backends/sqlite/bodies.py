@@ -3,8 +3,8 @@
     NAME_bodies   id of a body, key of its entry, and what is left of the entry; that is NULL until the body is complete
     NAME_pieces   its pieces
 
-Nobody waits for a slow origin: pieces are collected in a temporary file, and written many at a time, as each transaction
-waits for the disk. The last ones are written together with the entry.
+Nobody waits for a slow origin: pieces are collected in a temporary file, and written many at a time, as each
+transaction waits for the disk. The last ones are written together with the entry.
 
 The entry itself has no value then, so that 1.3.x and before take it for one that cannot be read. Triggers delete the
 body together with its entry, also if it is an earlier version that deletes or replaces this.
