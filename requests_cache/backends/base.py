@@ -173,9 +173,10 @@ class BaseCache:
         if not isinstance(response, CachedResponse):
             return None
         history = history_from(key, response, self.create_key)
+        signs: Any = getattr(self.responses, 'piece_stages', None)
         if history is not None:
             response.history = history
-        elif self._settings.key_fn is not None or getattr(self.responses, 'piece_stages', ()):
+        elif self._settings.key_fn is not None or signs:
             # What is stored under the other key has changed, and the user's keys are all that tells; or somebody else
             # has written the redirect, which is not signed as responses are
             return None
