@@ -13,8 +13,10 @@ from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerType
 from ..serializers.preconf import pickle_serializer
 from .mongodb import MongoRedirects
-from .mongodb.gridfs_files import Files
-from .mongodb.storage import SMALL_BATCH_SIZE, MongoBackend, MongoStorage, from_id, to_id, to_ids
+from .mongodb.bodies import MongoPieces
+from .mongodb.gridfs_files import BODY_ID, NEEDED_TO_DELETE, Files
+from .mongodb.ids import from_id, to_id, to_ids
+from .mongodb.storage import ANY, SMALL_BATCH_SIZE, MongoBackend, MongoStorage
 
 if TYPE_CHECKING:
     from gridfs import GridFS
@@ -38,6 +40,7 @@ class GridFSCache(MongoBackend):
         connection: A `pymongo.MongoClient`; it is not closed by the cache
         decode_content: Add a readable copy of JSON and text bodies to what is stored
         serializer: Name or object; pickle by default
+        large_body_bytes: Length from which on bodies are kept in pieces, in a collection of their own; 1 MiB by default
         kwargs: Options of `MongoClient`, as for `MongoCache`
 
     Raises:
@@ -77,7 +80,7 @@ class GridFSDict(MongoStorage):
         collection_name: Ignored
         connection: A `pymongo.MongoClient`; it is not closed by the storage
         serializer: Name or object whose result is bytes or text, or None to keep bytes or text as they are
-        kwargs: `decode_content`, and options of `MongoClient`
+        kwargs: `decode_content`, `large_body_bytes`, and options of `MongoClient`
     """
 
     _dates_in = 'metadata.'
@@ -92,6 +95,8 @@ class GridFSDict(MongoStorage):
     ):
         super().__init__(db_name, connection, serializer=serializer, **kwargs)
         self._files = Files(self._mongo, self._db_name)
+        if self.serializer is not None:
+            self.pieces = MongoPieces(self._mongo, self._db_name, 'fs.bodies', 'fs.files', f'metadata.{BODY_ID}')
 
     @property
     def db(self) -> Database[Document]:
@@ -120,20 +125,27 @@ class GridFSDict(MongoStorage):
             raise KeyError(key)
         return self._value(key, file, content)
 
-    def __setitem__(self, key: str, item: Any) -> None:
+    def _look(self, key: str) -> tuple[Document | None, Any]:
+        file, content = self._files.read(to_id(key)) or (None, None)
+        return file, None if file is None or content is None else self._value(key, file, content)
+
+    def _write(self, key: str, item: Any, found: Document | None = ANY) -> None:
         value, encoding = self._serialize(key, item), None
         if isinstance(value, str):
             value, encoding = value.encode('utf-8', 'surrogatepass'), 'utf-8'
         elif not isinstance(value, bytes):
             raise BackendError(f'GridFS holds bytes and text; the serializer made a {type(value).__name__}')
-        metadata = {}
+        metadata: Document = {}
         if isinstance(item, CachedResponse):
             # For the server, which deletes by time
             metadata = {'created_at': item.created_at, 'expires': item.expires}
-        self._files.write(to_id(key), value, encoding, metadata)
+        body_id = self._claim_body(key, item)
+        if body_id is not None:
+            metadata[BODY_ID] = body_id
+        self._discard_body(key, self._files.write(to_id(key), value, encoding, metadata, found), body_id)
 
     def __delitem__(self, key: str) -> None:
-        if not self._files.delete(self._files.named([to_id(key)])):
+        if not self._delete(self._files.named([to_id(key)])):
             raise KeyError(key)
 
     def __len__(self) -> int:
@@ -141,11 +153,17 @@ class GridFSDict(MongoStorage):
             return self._index.count_documents({'_id': {'$not': {'$type': 'objectId'}}})
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        return sum(self._files.delete(self._files.named(ids)) for ids in to_ids(keys, SMALL_BATCH_SIZE))
+        return sum(self._delete(self._files.named(ids)) for ids in to_ids(keys, SMALL_BATCH_SIZE))
 
     def _delete_matching(self, conditions: list[Document]) -> int:
-        found = self._documents({'metadata.revision': 1}, {'$or': conditions})
-        return sum(self._files.delete(batch) for batch in chunkify(found, SMALL_BATCH_SIZE))
+        found = self._documents(NEEDED_TO_DELETE, {'$or': conditions})
+        return sum(self._delete(batch) for batch in chunkify(found, SMALL_BATCH_SIZE))
+
+    def _delete(self, files: list[Document]) -> int:
+        removed = self._files.delete(files)
+        if self.pieces is not None:
+            self.pieces.delete_orphans(files)
+        return removed
 
     def clear(self) -> None:
         """Delete all entries; files that are not entries stay"""

@@ -1,8 +1,9 @@
-"""MongoDB backend: one document for each response, in BSON types; for bodies over 16 MB there is `gridfs`"""
+"""MongoDB backend: one document for each response, in BSON types; large bodies are beside them"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from itertools import chain
 from logging import getLogger
@@ -15,8 +16,10 @@ from ...models.response import CachedResponse
 from ...policy.expiration import NEVER_EXPIRE
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import bson_document_serializer
+from .bodies import INDEX_PATIENCE_SECONDS, MAX_TTL_SECONDS, TTL_INDEX, MongoPieces, create_ttl_index, ttl_of
 from .connection import patience
-from .storage import BATCH_SIZE, SMALL_BATCH_SIZE, MongoBackend, MongoStorage, from_id, to_id, to_ids
+from .ids import from_id, to_id, to_ids
+from .storage import ANY, BATCH_SIZE, SMALL_BATCH_SIZE, ChangedError, MongoBackend, MongoStorage
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -25,13 +28,17 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-TTL_INDEX = 'ttl_idx'
-MAX_TTL_SECONDS = 2**31 - 1
-_INDEX_PATIENCE_SECONDS = 300
 _TOO_LARGE_CODES = (10334, 17419, 17420)
 _TOO_LARGE = (
-    "The entry is larger than the 16 MB that a MongoDB document can hold; use backend='gridfs', which holds larger ones"
+    'The entry without its body, or with one that is not kept beside it, is larger than the 16 MB that a MongoDB '
+    "document can hold; use a smaller large_body_bytes=, or backend='gridfs', which holds larger ones"
 )
+# The document of an entry with a large body has the id of that, `data` = None, for which earlier versions take it for
+# one that cannot be read, and its value in `record`
+_BODY_ID, _RECORD = 'body_id', 'record'
+# A different one each time that a response is written
+_REVISION = '_revision'
+_RESERVED = {'_id', 'data', _REVISION}
 
 
 class MongoCache(MongoBackend):
@@ -42,6 +49,7 @@ class MongoCache(MongoBackend):
         connection: A `pymongo.MongoClient`; it is not closed by the cache
         decode_content: Keep a readable copy of JSON and text bodies beside the body
         serializer: Name or object; by default responses are documents with a field for each of their parts
+        large_body_bytes: Length from which on bodies are kept in pieces, in a collection of their own; 1 MiB by default
         kwargs: Options of `MongoClient`: host (also a connection string), port, username, password, tls, replicaSet, …
             Timeouts for reaching a server, connecting and answers are 5 seconds each unless given.
 
@@ -98,7 +106,7 @@ class MongoDict(MongoStorage):
         collection_name: Name of the collection
         connection: A `pymongo.MongoClient`; it is not closed by the storage
         serializer: Name or object, or None to keep values as they are
-        kwargs: `decode_content`, and options of `MongoClient`
+        kwargs: `decode_content`, `large_body_bytes`, and options of `MongoClient`
     """
 
     def __init__(
@@ -111,6 +119,9 @@ class MongoDict(MongoStorage):
     ):
         super().__init__(db_name, connection, serializer=serializer, **kwargs)
         self._collection_name = str(collection_name)
+        if self.serializer is not None:
+            name = self._collection_name
+            self.pieces = MongoPieces(self._mongo, self._db_name, f'{name}_bodies', name, _BODY_ID)
 
     @property
     def collection(self) -> Collection[Document]:
@@ -125,30 +136,60 @@ class MongoDict(MongoStorage):
             raise KeyError(key)
         return self._from_document(key, document)
 
-    def __setitem__(self, key: str, item: Any) -> None:
+    def _look(self, key: str) -> tuple[Document | None, Any]:
+        with self._mongo.calling('read from it'):
+            document = self.collection.find_one({'_id': to_id(key)})
+        return document, None if document is None else self._from_document(key, document)
+
+    def _write(self, key: str, item: Any, found: Document | None = ANY) -> None:
+        body_id = self._claim_body(key, item)
         document = self._to_document(key, item)
         with self._mongo.calling('write to it'):
             try:
-                self._replace(key, document)
+                replaced = self._replace(key, document, found)
             except Exception as e:
                 # A readable copy may hold what BSON cannot, and may make the document too large
-                if _is_unreachable(e) or not {'_content', '_decoded_content'} <= document.keys():
+                if (
+                    isinstance(e, ChangedError)
+                    or _is_unreachable(e)
+                    or not {'_content', '_decoded_content'} <= document.keys()
+                ):
                     raise
-                self._replace(key, {k: v for k, v in document.items() if k != '_decoded_content'})
+                document.pop('_decoded_content')
+                replaced = self._replace(key, document, found)
+        self._discard_body(key, replaced, body_id)
 
-    def _replace(self, key: str, document: Document) -> None:
+    def _replace(self, key: str, document: Document, found: Document | None) -> Document | None:
+        """Write a document in place of the one that is to be there; returns what was replaced, if it has a body"""
         from pymongo.errors import DuplicateKeyError
 
         one = {'_id': to_id(key)}
         try:
-            try:
-                self.collection.replace_one(one, document, upsert=True)
-            except DuplicateKeyError:  # somebody else inserted it at the same moment
-                self.collection.replace_one(one, document, upsert=True)
+            if found is ANY:
+                return self._replace_any(one, document)
+            if found is None:
+                self.collection.insert_one({**one, **document})
+            elif not self.collection.replace_one({**one, **_version(found)}, document).matched_count:
+                raise ChangedError
+            return found
+        except DuplicateKeyError as e:
+            raise ChangedError from e
         except Exception as e:
             if _is_too_large(e):
                 raise BackendError(_TOO_LARGE) from e
             raise
+
+    def _replace_any(self, one: Document, document: Document) -> Document | None:
+        from pymongo.errors import DuplicateKeyError
+
+        if _BODY_ID not in document:
+            # There may be an entry with a body, or somebody else may insert one at the same moment
+            with suppress(DuplicateKeyError):
+                self.collection.replace_one(_without_body(one), document, upsert=True)
+                return None
+        with suppress(DuplicateKeyError):
+            return self.collection.find_one_and_replace(one, document, {_BODY_ID: 1}, upsert=True)
+        return self.collection.find_one_and_replace(one, document, {_BODY_ID: 1}, upsert=True)
 
     def update(self, other: Any = (), /, **kwargs: Any) -> None:
         """Write many entries, in batches"""
@@ -156,7 +197,13 @@ class MongoDict(MongoStorage):
 
         pairs = other.items() if isinstance(other, Mapping) else other
         for batch in chunkify(chain(pairs, kwargs.items()), SMALL_BATCH_SIZE):
-            writes = [ReplaceOne({'_id': to_id(k)}, self._to_document(k, v), upsert=True) for k, v in batch]
+            if any(self._goes_apart(v) for _, v in batch):
+                for key, item in batch:
+                    self[key] = item
+                continue
+            writes = [
+                ReplaceOne(_without_body({'_id': to_id(k)}), self._to_document(k, v), upsert=True) for k, v in batch
+            ]
             try:
                 with self._mongo.calling('write to it'):
                     self.collection.bulk_write(writes)
@@ -166,26 +213,44 @@ class MongoDict(MongoStorage):
                 for key, item in batch:
                     self[key] = item
 
+    def _goes_apart(self, value: Any) -> bool:
+        if not isinstance(value, CachedResponse) or self._usable_pieces is None:
+            return False
+        return value._body is not None or value.size > self.large_body_bytes
+
     def __delitem__(self, key: str) -> None:
-        if not self._delete([{'_id': to_id(key)}]):
+        with self._mongo.calling('delete from it'):
+            deleted = self.collection.find_one_and_delete({'_id': to_id(key)}, {_BODY_ID: 1})
+        if deleted is None:
             raise KeyError(key)
+        self._discard_body(key, deleted, None)
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        return sum(self._delete([{'_id': i} for i in ids]) for ids in to_ids(keys, BATCH_SIZE))
+        return sum(self._delete([{'_id': i} for i in ids], self._with_body(ids)) for ids in to_ids(keys, BATCH_SIZE))
+
+    def _with_body(self, ids: list[Any]) -> list[Document]:
+        """Those of some entries that have a large body"""
+        if self.pieces is None:
+            return []
+        query = {'_id': {'$in': ids}, _BODY_ID: {'$exists': True}}
+        return list(self._mongo.each(self.collection.find(query, {_BODY_ID: 1}), 'read from it'))
 
     def _delete_matching(self, conditions: list[Document]) -> int:
-        found = self._documents({'_id': 1}, {'$or': conditions})
+        found = self._documents({_BODY_ID: 1}, {'$or': conditions})
         return sum(
-            self._delete([{'_id': document['_id'], '$or': conditions} for document in batch])
+            self._delete([{'_id': document['_id'], '$or': conditions} for document in batch], batch)
             for batch in chunkify(found, BATCH_SIZE)
         )
 
-    def _delete(self, queries: list[Document]) -> int:
-        """Delete one entry for each query"""
+    def _delete(self, queries: list[Document], found: list[Document]) -> int:
+        """Delete one entry for each query, and the bodies of those that were found to have one"""
         from pymongo import DeleteOne
 
         with self._mongo.calling('delete from it'):
-            return self.collection.bulk_write([DeleteOne(q) for q in queries], ordered=False).deleted_count
+            removed = self.collection.bulk_write([DeleteOne(q) for q in queries], ordered=False).deleted_count
+        if self.pieces is not None:
+            self.pieces.delete_orphans(found)
+        return removed
 
     def __len__(self) -> int:
         with self._mongo.calling('read from it'):
@@ -197,25 +262,34 @@ class MongoDict(MongoStorage):
             yield key, self._from_document(key, document)
 
     def _to_document(self, key: str, item: Any) -> Document:
+        from bson.objectid import ObjectId
+
         value = self._serialize(key, item)
-        if isinstance(value, Mapping) and not {'_id', 'data'} & value.keys():
-            return dict(value)
-        document: Document = {'data': to_id(value) if isinstance(value, str) else value}
+        revision: Document = {_REVISION: ObjectId()} if isinstance(item, CachedResponse) else {}
+        has_body = revision and item._body is not None and self._usable_pieces is not None
+        if isinstance(value, Mapping) and not has_body and not _RESERVED & value.keys():
+            return {**value, **revision}
+        data = to_id(value) if isinstance(value, str) else value
+        document: Document = {'data': None, _RECORD: data, _BODY_ID: item._body.id} if has_body else {'data': data}
         if isinstance(item, CachedResponse):
             # For the server, which deletes by time
             document['created_at'] = item.created_at
             if item.expires is not None:
                 document['expires'] = item.expires
-        return document
+        return {**document, **revision}
 
     def _from_document(self, key: str, document: Document) -> Any:
-        value = from_id(document['data']) if 'data' in document else {k: v for k, v in document.items() if k != '_id'}
-        return self.deserialize(key, value)
+        if 'data' not in document:
+            return self.deserialize(key, {k: v for k, v in document.items() if k not in _RESERVED})
+        value = document['data']
+        if value is None and isinstance(document.get(_BODY_ID), str):
+            value = document.get(_RECORD)
+        return self.deserialize(key, from_id(value))
 
     def get_ttl(self) -> int | None:
         """Seconds after which the server deletes entries; None if it does not"""
         with self._mongo.calling('read its indexes'):
-            seconds = self.collection.index_information().get(TTL_INDEX, {}).get('expireAfterSeconds')
+            seconds = ttl_of(self.collection)
         return int(seconds) if seconds is not None else None
 
     def set_ttl(self, ttl: float | timedelta | None, overwrite: bool = False) -> None:
@@ -225,11 +299,12 @@ class MongoDict(MongoStorage):
         if exists and not overwrite:
             logger.warning('The TTL index exists and stays as it is; pass overwrite=True to change it')
             return
-        with self._mongo.calling('change its indexes'), patience(_INDEX_PATIENCE_SECONDS):
+        with self._mongo.calling('change its indexes'), patience(INDEX_PATIENCE_SECONDS):
             if exists:
                 self.collection.drop_index(TTL_INDEX)
-            if seconds:
-                self.collection.create_index('created_at', name=TTL_INDEX, expireAfterSeconds=seconds)
+            create_ttl_index(self.collection, seconds)
+            if self.pieces is not None:
+                self.pieces.set_ttl(seconds)
 
 
 class MongoRedirects(MongoDict):
@@ -246,6 +321,18 @@ def _ttl_seconds(ttl: float | timedelta | None) -> int:
     if not 0 <= seconds <= MAX_TTL_SECONDS:
         raise ValueError(f'Invalid TTL: {ttl!r}; it must be between 0 and {MAX_TTL_SECONDS} seconds, or -1 for never')
     return seconds
+
+
+def _without_body(query: Document) -> Document:
+    return {**query, _BODY_ID: {'$exists': False}}
+
+
+def _version(document: Document) -> Document:
+    """A query for a document as it is: by its revision, or, if an earlier version wrote it, by all plain values"""
+    if _REVISION in document:
+        return {_REVISION: document[_REVISION]}
+    values = {k: {'$eq': v} for k, v in document.items() if not isinstance(v, (dict, list)) and k.isidentifier()}
+    return {**values, _REVISION: {'$exists': False}}
 
 
 def _is_unreachable(error: Exception) -> bool:

@@ -11,11 +11,15 @@ content has a revision, which stands in its file's `metadata` and in its chunks,
 Readers look for chunks by revision, in both places; a content that is gone by then was replaced, and they begin again.
 Earlier versions read what has come to rest after step 3; between 2 and 3 they have a miss. A writer that is stopped on
 its way leaves chunks without a file: they take space until `clear()`, are no entry, and are in nobody's way.
+
+The content of an entry with a large body beside it is in its `metadata`, as `record`. Earlier versions find no chunks
+then, and have a miss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
@@ -24,6 +28,7 @@ from ...exceptions import BackendError
 from ...keys.shown import shown_error
 from ...policy.expiration import utcnow
 from .connection import MongoConnection, patience
+from .storage import ANY, ChangedError
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -39,6 +44,9 @@ CHUNK_BYTES = 255 * 1024
 MAX_READS = 100
 # When chunks without a file are not on their way to one any more
 ABANDONED_AFTER = timedelta(hours=1)
+# What is to be known of a file that is deleted
+BODY_ID = 'body_id'
+NEEDED_TO_DELETE = {'metadata.revision': 1, f'metadata.{BODY_ID}': 1}
 # For a search without an index, where the bucket holds files of others
 SEARCH_SECONDS = 60
 
@@ -76,7 +84,8 @@ class Files:
             is_same = found == file
             file = found
             # Chunks that move meanwhile may be missed once, but not twice
-            parts = {**(parts if is_same else {}), **self._read_parts([file])}
+            if _record(file) is None:
+                parts = {**(parts if is_same else {}), **self._read_parts([file])}
             content = _join(file, parts)
             if content is not None or is_same:
                 return file, content
@@ -84,7 +93,8 @@ class Files:
 
     def read_all(self, files: list[Document]) -> Iterator[tuple[Document, bytes | None]]:
         """Files and their contents, None for a content that is damaged; without those that are gone by now"""
-        parts = self._read_parts(files)
+        in_chunks = [file for file in files if _record(file) is None]
+        parts = self._read_parts(in_chunks) if in_chunks else {}
         for file in files:
             content = _join(file, parts)
             found = (file, content) if content is not None else self.read(file['_id'])
@@ -96,35 +106,53 @@ class Files:
         chunks = self._mongo.each(cursor, 'read from it')
         return {(c.get('revision') or c['files_id'], c['n']): c['data'] for c in chunks if 'n' in c and 'data' in c}
 
-    def write(self, file_id: Any, content: bytes, encoding: str | None, metadata: Document) -> None:
+    def write(
+        self, file_id: Any, content: bytes, encoding: str | None, metadata: Document, found: Document | None = ANY
+    ) -> Document | None:
         """Write a file, new or instead of the one that is there
 
         Args:
             file_id: Its `_id`
             content: Its content
             encoding: The encoding, if it is text
-            metadata: What is noted beside it
+            metadata: What is noted beside it; with the id of a body, the content is, too
+            found: The file that is to be there, None if there is to be none
+
+        Returns:
+            The file that was replaced
+
+        Raises:
+            ChangedError: Something else is there
         """
         from bson.objectid import ObjectId
 
-        revision = ObjectId()
+        revision, is_apart = ObjectId(), BODY_ID in metadata
         file = {
             'encoding': encoding,
-            'length': len(content),
+            # With no bytes at all, earlier versions would not look for chunks
+            'length': max(len(content), 1) if is_apart else len(content),
             'chunkSize': CHUNK_BYTES,
             'uploadDate': utcnow(),
-            'metadata': {**metadata, 'revision': revision},
+            'metadata': {**metadata, 'revision': revision, **({'record': content} if is_apart else {})},
         }
         with self._mongo.calling('write to it'):
             self._create_indexes()
-            if content:
+            if content and not is_apart:
                 self.chunks.insert_many(_split(content, revision))
-            previous = self._switch(file_id, file)
+            try:
+                previous = self._switch(file_id, file, found)
+            except ChangedError:
+                self.chunks.delete_many({'files_id': revision})
+                raise
         try:
             with self._mongo.calling('tidy up'):
-                self._settle(file_id, revision, previous)
+                if previous is not None:
+                    self.chunks.delete_many(_chunks_of([previous]))
+                if not is_apart:
+                    self._settle(file_id, revision)
         except BackendError as e:  # the file is written nevertheless
             logger.debug('What was replaced is left behind: %s', shown_error(e))
+        return previous
 
     def _create_indexes(self) -> None:
         if not self._is_indexed:
@@ -132,22 +160,28 @@ class Files:
             self.files.create_index([('filename', 1), ('uploadDate', 1)])
             self._is_indexed = True
 
-    def _switch(self, file_id: Any, file: Document) -> Document | None:
-        """Put a file in place; returns the one that was there"""
+    def _switch(self, file_id: Any, file: Document, found: Document | None) -> Document | None:
+        """Put a file in place of what is to be there; returns what was there"""
         from pymongo.errors import DuplicateKeyError
 
         one = {'_id': file_id}
-        try:
+        if found is ANY:
+            with suppress(DuplicateKeyError):  # somebody else inserted it at the same moment
+                return self.files.find_one_and_replace(one, file, upsert=True)
             return self.files.find_one_and_replace(one, file, upsert=True)
-        except DuplicateKeyError:  # somebody else inserted it at the same moment
-            return self.files.find_one_and_replace(one, file, upsert=True)
+        if found is None:
+            try:
+                self.files.insert_one({**one, **file})
+            except DuplicateKeyError as e:
+                raise ChangedError from e
+        elif not self.files.replace_one({**one, **_version(found)}, file).matched_count:
+            raise ChangedError
+        return found
 
-    def _settle(self, file_id: Any, revision: Any, previous: Document | None) -> None:
-        """Delete the chunks of the previous content, and move the new ones to their final place"""
+    def _settle(self, file_id: Any, revision: Any) -> None:
+        """Move the chunks of a content to their final place"""
         from pymongo.errors import OperationFailure
 
-        if previous is not None:
-            self.chunks.delete_many(_chunks_of([previous]))
         move = {'files_id': revision}, {'$set': {'files_id': file_id}}
         try:
             self.chunks.update_many(*move)
@@ -171,7 +205,7 @@ class Files:
     def named(self, file_ids: list[Any]) -> list[Document]:
         """What `delete` needs to know of those files that exist"""
         query = {'_id': {'$in': file_ids} if len(file_ids) > 1 else file_ids[0]}
-        return list(self._mongo.each(self.files.find(query, {'metadata.revision': 1}), 'read from it'))
+        return list(self._mongo.each(self.files.find(query, NEEDED_TO_DELETE), 'read from it'))
 
     def delete(self, files: list[Document]) -> int:
         """Delete files; returns their number. One that was replaced meanwhile stays."""
@@ -194,9 +228,25 @@ class Files:
             self.chunks.delete_many({'revision': {'$lt': limit}})
 
 
-def _revision(file: Document) -> Any:
+def _metadata(file: Document, name: str) -> Any:
     metadata = file.get('metadata')
-    return metadata.get('revision') if isinstance(metadata, dict) else None
+    return metadata.get(name) if isinstance(metadata, dict) else None
+
+
+def _revision(file: Document) -> Any:
+    return _metadata(file, 'revision')
+
+
+def _record(file: Document) -> bytes | None:
+    """The content of a file with a large body"""
+    record = _metadata(file, 'record')
+    return record if isinstance(record, bytes) and isinstance(_metadata(file, BODY_ID), str) else None
+
+
+def _version(file: Document) -> Document:
+    """A query for a file as it is; those of earlier versions have no revision, and times in milliseconds"""
+    values = {name: file.get(name) for name in ('length', 'uploadDate', 'md5')}
+    return {'metadata.revision': _revision(file), **({} if _revision(file) else values)}
 
 
 def _chunks_of(files: list[Document]) -> Document:
@@ -215,6 +265,9 @@ def _split(content: bytes, revision: Any) -> Iterator[Document]:
 
 def _join(file: Document, parts: Parts) -> bytes | None:
     """The content of a file, or None if some of it is missing"""
+    record = _record(file)
+    if record is not None:
+        return record
     try:
         owner, count = _revision(file) or file['_id'], -(-file['length'] // file['chunkSize'])
         content = b''.join(parts[owner, n] for n in range(count))

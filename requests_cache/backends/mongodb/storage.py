@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime, get_expiration_datetime, utcnow
 from ..base import BaseCache
+from ..bodies import discard
 from ..storage import BaseStorage
+from .bodies import MongoPieces
 from .connection import Keywords, MongoConnection
+from .ids import from_id, to_id, to_ids
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -23,48 +27,14 @@ if TYPE_CHECKING:
 BATCH_SIZE = 1000
 # Whole entries that are read or written together, and keys in one query
 SMALL_BATCH_SIZE = 100
-
-# Binary subtypes from 128 on are free for applications
-_TEXT_SUBTYPE = 128
-
-
-def to_id(key: Any) -> Any:
-    """A key as `_id`: as it is, but for text that is not valid Unicode, which BSON cannot hold as text
-
-    Raises:
-        TypeError: It is a list or dict, which would be taken for a query
-    """
-    if not isinstance(key, str) or key.isascii():
-        hash(key)
-        return key
-    try:
-        key.encode()
-    except UnicodeEncodeError:
-        from bson.binary import Binary
-
-        return Binary(key.encode('utf-8', 'surrogatepass'), _TEXT_SUBTYPE)
-    return key
+# How often an entry is looked at that others write to each time before it can be replaced
+MAX_LOOKS = 20
+# Stands for whatever document there is, or none
+ANY: Document = {}
 
 
-def from_id(value: Any) -> Any:
-    """Undo `to_id`"""
-    if getattr(value, 'subtype', None) == _TEXT_SUBTYPE:
-        return bytes(value).decode('utf-8', 'surrogatepass')
-    return value
-
-
-def to_ids(keys: Iterable[Any], size: int, max_bytes: int = 4 << 20) -> Iterator[list[Any]]:
-    """The ids of keys, in lists that fit into one command"""
-    batch: list[Any] = []
-    used = 0
-    for key in keys:
-        batch.append(to_id(key))
-        used += 4 * len(key) if isinstance(key, str) else 0
-        if len(batch) >= size or used >= max_bytes:
-            yield batch
-            batch, used = [], 0
-    if batch:
-        yield batch
+class ChangedError(Exception):
+    """An entry is not any more what it was when it was read"""
 
 
 class MongoStorage(BaseStorage[str, Any]):
@@ -74,6 +44,9 @@ class MongoStorage(BaseStorage[str, Any]):
     """
 
     iteration_tolerates_writes = True
+    pieces: MongoPieces | None = None
+    # Done when the first large body is written: small entries need not wait for it
+    _has_swept = True
 
     def __init__(self, db_name: str, connection: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -100,6 +73,23 @@ class MongoStorage(BaseStorage[str, Any]):
     @abstractmethod
     def _values_of(self, documents: Iterator[Document]) -> Iterator[tuple[str, Any]]:
         """Keys and values for documents of the index, None for a value that cannot be read"""
+
+    @abstractmethod
+    def _look(self, key: str) -> tuple[Document | None, Any]:
+        """The document of an entry, and its value; None for what is not there or cannot be read"""
+
+    @abstractmethod
+    def _write(self, key: str, item: Any, found: Document | None = ANY) -> None:
+        """Write an entry
+
+        Args:
+            key: Its key
+            item: Its value
+            found: The document that is to be there, None if there is to be none
+
+        Raises:
+            ChangedError: Something else is there
+        """
 
     # Where the index has `created_at` and `expires`
     _dates_in = ''
@@ -130,6 +120,35 @@ class MongoStorage(BaseStorage[str, Any]):
             if not isinstance(document['_id'], ObjectId):
                 yield document
 
+    def __setitem__(self, key: str, item: Any) -> None:
+        self._write_apart(key, item, self._write)
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        for _ in range(MAX_LOOKS):
+            found, stored = self._look(key)
+            if not is_expected(stored):
+                return False
+            try:
+                self._write_apart(key, value, partial(self._write, found=found))
+            except ChangedError:
+                continue
+            return True
+        return False
+
+    def _claim_body(self, key: str, item: Any) -> str | None:
+        """The id of the body of an entry that is to be written, if that is kept beside it"""
+        body = item._body if isinstance(item, CachedResponse) and self.pieces is not None else None
+        if body is None or self.pieces is None or self._usable_pieces is None:
+            return None
+        self.pieces.claim(str(key), body, item.created_at)
+        return body.id
+
+    def _discard_body(self, key: str, replaced: Document | None, body_id: str | None) -> None:
+        """Delete the body of an entry that was replaced, unless the new one has it"""
+        old_id = self.pieces.body_of(replaced) if replaced and self.pieces is not None else None
+        if old_id is not None and old_id != body_id and self.pieces is not None:
+            discard(self.pieces, str(key), old_id)
+
     def __contains__(self, key: object) -> bool:
         with self._mongo.calling('read from it'):
             return self._index.find_one({'_id': to_id(key)}, {'_id': 1}) is not None
@@ -151,6 +170,7 @@ class MongoStorage(BaseStorage[str, Any]):
     def clear(self) -> None:
         """Delete all entries; indexes stay"""
         self.bulk_delete(self)
+        self.remove_leftovers()
 
     def delete_dated(self, expired_at: datetime | None, created_before: datetime | None) -> int:
         """Delete entries that have expired at a time, or were received before a time; returns their number"""
@@ -167,7 +187,9 @@ class MongoStorage(BaseStorage[str, Any]):
         without_date = {f'{self._dates_in}created_at': {'$not': {'$type': 'date'}}}
         undated = self._documents(query=without_date, size=SMALL_BATCH_SIZE)
         keys = (k for k, v in self._values_of(undated) if _is_dated(v, expired_at, created_before))
-        return removed + self.bulk_delete(keys)
+        removed += self.bulk_delete(keys)
+        self.remove_leftovers()
+        return removed
 
     def close(self) -> None:
         """Close the client, unless it is the caller's; a later use makes another"""
@@ -190,14 +212,18 @@ class MongoBackend(BaseCache):
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
         """Keywords of the constructor, and all options of `MongoClient`"""
-        return Keywords(('db_name', 'connection', 'decode_content', 'serializer'))
+        return Keywords(('db_name', 'connection', 'decode_content', 'large_body_bytes', 'serializer'))
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if redirects:
             self.redirects.update(redirects)
 
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
-        if invalid or not isinstance(self.responses, MongoStorage):
+        if not isinstance(self.responses, MongoStorage):
             return super()._delete_where(expired, invalid, older_than)
+        if invalid:
+            removed = super()._delete_where(expired, invalid, older_than)
+            self.responses.remove_leftovers()
+            return removed
         limit = get_expiration_datetime(older_than, negative_delta=True) if older_than else None
         return int(self.responses.delete_dated(utcnow() if expired else None, limit))

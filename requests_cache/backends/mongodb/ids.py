@@ -1,0 +1,48 @@
+"""Keys as `_id` of documents"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+# Binary subtypes from 128 on are free for applications
+_TEXT_SUBTYPE = 128
+
+
+def to_id(key: Any) -> Any:
+    """A key as `_id`: as it is, but for text that is not valid Unicode, which BSON cannot hold as text
+
+    Raises:
+        TypeError: It is a list or dict, which would be taken for a query
+    """
+    if not isinstance(key, str) or key.isascii():
+        hash(key)
+        return key
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        from bson.binary import Binary
+
+        return Binary(key.encode('utf-8', 'surrogatepass'), _TEXT_SUBTYPE)
+    return key
+
+
+def from_id(value: Any) -> Any:
+    """Undo `to_id`"""
+    if getattr(value, 'subtype', None) == _TEXT_SUBTYPE:
+        return bytes(value).decode('utf-8', 'surrogatepass')
+    return value
+
+
+def to_ids(keys: Iterable[Any], size: int, max_bytes: int = 4 << 20) -> Iterator[list[Any]]:
+    """The ids of keys, in lists that fit into one command"""
+    batch: list[Any] = []
+    used = 0
+    for key in keys:
+        batch.append(to_id(key))
+        used += 4 * len(key) if isinstance(key, str) else 0
+        if len(batch) >= size or used >= max_bytes:
+            yield batch
+            batch, used = [], 0
+    if batch:
+        yield batch
