@@ -12,7 +12,7 @@ from pathlib import Path
 import nox
 
 PYTHONS = ['3.10', '3.11', '3.12', '3.13']
-PUBLISHED = ('requests-cache==1.3.3', 'url-normalize==3.0.0', 'time-machine')
+PUBLISHED = ('requests-cache[all]==1.3.3', 'url-normalize==3.0.0', 'time-machine')
 PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
 
 nox.needs_version = '>=2024.3.2'

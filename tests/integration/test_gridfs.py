@@ -41,7 +41,9 @@ class TestGridFS:
         assert file.encoding == 'utf-8'
         assert json.loads(file.read())['status_code'] == 200
 
-    def test_bodies_of_any_size(self, gridfs_cache: GridFSCache, mongodb_database: Any) -> None:
+    def test_bodies_of_any_size(self, make_mongodb: Any, mongodb_database: Any) -> None:
+        """Also in files, if they are to be there"""
+        gridfs_cache = make_mongodb(GridFSCache, large_body_bytes=1 << 30)
         large = make_response(1, content=LARGE * 20)
         gridfs_cache.responses['key'] = large
         gridfs_cache.responses['small'] = make_response(2)

@@ -86,7 +86,9 @@ class TestDocuments:
         assert mongodb_cache.responses['key'].content == content
         assert mongodb_cache.responses['key'].headers == headers
 
-    def test_what_is_too_large_is_refused(self, mongodb_cache: MongoCache) -> None:
+    def test_what_is_too_large_is_refused(self, make_mongodb: Any) -> None:
+        """Bodies that may be as large as they want, and stay with their entry"""
+        mongodb_cache = make_mongodb(MongoCache, large_body_bytes=1 << 30)
         mongodb_cache.responses['key'] = make_response(1)
         large = make_response(2, content=LARGE * 17)
         with pytest.raises(BackendError, match=r'16 MB.*gridfs') as caught:

@@ -30,8 +30,8 @@ logger = getLogger(__name__)
 
 _TOO_LARGE_CODES = (10334, 17419, 17420)
 _TOO_LARGE = (
-    'The entry without its body, or with one that is not kept beside it, is larger than the 16 MB that a MongoDB '
-    "document can hold; use a smaller large_body_bytes=, or backend='gridfs', which holds larger ones"
+    'The entry is larger than the 16 MB that a MongoDB document can hold, not counting a body that is kept beside it; '
+    "use a smaller large_body_bytes=, or backend='gridfs', which holds larger ones"
 )
 # The document of an entry with a large body has the id of that, `data` = None, for which earlier versions take it for
 # one that cannot be read, and its value in `record`

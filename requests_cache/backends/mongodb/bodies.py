@@ -44,6 +44,8 @@ class MongoPieces(Pieces):
         field: Where an entry has the id of its body
     """
 
+    piece_bytes = 512 * 1024
+
     def __init__(self, mongo: MongoConnection, db_name: str, name: str, entries: str, field: str):
         self._mongo = mongo
         self._db_name = db_name
