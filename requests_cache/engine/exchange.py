@@ -19,6 +19,7 @@ from ..policy.request import RequestOptions, RequestPolicy
 from ..policy.settings import CacheSettings
 from ..policy.verdicts import ReadDecision, StoreDecision
 from .carrying import NO_CONDITIONS
+from .flights import Flight
 from .store import Store, Write
 
 if TYPE_CHECKING:
@@ -79,6 +80,13 @@ class Exchange(NamedTuple):
         return bool(self.send_kwargs.get('stream'))
 
     @property
+    def may_be_shared(self) -> bool:
+        """Whether the request may wait for an equal one, and be answered with what comes of that"""
+        policy = self.policy
+        is_plain = not (policy.skip_read or policy.skip_write or policy.only_if_cached or policy.refresh)
+        return is_plain and bool(policy.settings.single_flight)
+
+    @property
     def follows_redirects(self) -> bool:
         return bool(self.send_kwargs.get('allow_redirects', True))
 
@@ -136,12 +144,14 @@ class Plan(NamedTuple):
         look_up: What is stored
         reason: Why it goes to the origin
         conditions: Header fields that are added to validate the stored response
+        flight: Others may be waiting for what comes of it
     """
 
     exchange: Exchange
     look_up: LookUp
     reason: str
     conditions: Mapping[str, str] = NO_CONDITIONS
+    flight: Flight | None = None
 
     @property
     def cache_key(self) -> str | None:
@@ -159,6 +169,7 @@ class Result(NamedTuple):
             once its end has been read
         is_unanswered: There was nothing to answer with, and the network could not be used
         is_other_variant: Only variants were stored that the request does not match
+        is_collapsed: It was answered with what came of another request
     """
 
     reason: str = ''
@@ -167,6 +178,7 @@ class Result(NamedTuple):
     is_stored: bool = False
     is_unanswered: bool = False
     is_other_variant: bool = False
+    is_collapsed: bool = False
 
 
 class Storing(NamedTuple):

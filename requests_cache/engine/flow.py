@@ -7,7 +7,10 @@ of `exchange.mode` (`exchange.py` lists them).
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from logging import getLogger
+from time import monotonic
 from typing import Any
 
 from requests import PreparedRequest, RequestException, Response
@@ -24,10 +27,13 @@ from .answers import answer, gateway_timeout
 from .body import release
 from .conditional import conditions_to_send, request_to_send
 from .exchange import Exchange, LookUp, Plan, Result, Storing
+from .flights import Flight, Outcome, patience
 from .recording import read_to_end, record
 
 logger = getLogger(__name__)
 NOT_STORED = Storing((), None, None)
+# Reasons for asking the origin that are the same for all who ask
+SHARED_REASONS = frozenset(('not stored', 'stale'))
 
 # What a mistake in the program raises
 PROGRAMMING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
@@ -56,6 +62,16 @@ def _send(exchange: Exchange) -> AnyResponse:
     if key is None and not policy.only_if_cached:
         return _bypass(exchange)
     look_up = mode.look_up(exchange, key) if key is not None and not policy.skip_read else LookUp(key)
+    return _act(exchange, look_up, _fly)
+
+
+def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], AnyResponse]) -> AnyResponse:
+    """Do with a request what is decided by what is stored
+
+    Args:
+        go_out: What to do if that is to ask the origin
+    """
+    mode, policy = exchange.mode, exchange.policy
     decision = mode.decide_read(policy, look_up.stored, utcnow())
     match decision:
         case Use(reason, age_seconds):
@@ -70,11 +86,70 @@ def _send(exchange: Exchange) -> AnyResponse:
         case GatewayTimeout(reason):
             return _unanswered(Plan(exchange, look_up, reason))
         case Validate(reason, conditions):
-            return _send_and_cache(Plan(exchange, look_up, reason, conditions_to_send(exchange, conditions)))
+            return go_out(Plan(exchange, look_up, reason, conditions_to_send(exchange, conditions)))
         case Fetch(reason):
-            return _send_and_cache(Plan(exchange, look_up, reason))
+            return go_out(Plan(exchange, look_up, reason))
         case _:
             assert_never(decision)
+
+
+def _fly(plan: Plan) -> AnyResponse:
+    """Send a request to the origin, unless an equal one is under way: then wait for that, and look again"""
+    exchange, key = plan.exchange, plan.cache_key
+    if key is None or plan.reason not in SHARED_REASONS or not exchange.may_be_shared:
+        return _send_and_cache(plan)
+    flights, settings = exchange.store.flights, exchange.settings
+    deadline = monotonic() + patience(settings.single_flight_timeout, exchange.send_kwargs.get('timeout'))
+    while not flights.is_unshared(key):
+        flight = Flight(flights, key)
+        try:
+            other = flights.enter(flight)
+            if other is None:
+                return _lead(plan, flight)
+        finally:
+            if not flight.is_handed_over:
+                flight.land()
+        outcome = None if other.thread == threading.get_ident() else other.wait(deadline - monotonic())
+        if outcome is Outcome.STORED:
+            return _look_again(plan)
+        if outcome is not Outcome.FAILED:  # there is nothing to wait for (any longer)
+            break
+        stored = plan.look_up.stored
+        if stored is not None and exchange.mode.decide_on_error(exchange.policy, stored, utcnow()):
+            answered = _answer_with(stored, plan, is_collapsed=True)
+            if answered is not None:
+                return answered
+    return _send_and_cache(plan)
+
+
+def _lead(plan: Plan, flight: Flight) -> AnyResponse:
+    """Send the request that others wait for"""
+    if plan.exchange.store.flights.has_just_landed(flight.key):
+        flight.land(Outcome.STORED)
+        return _look_again(plan)
+    response = _send_and_cache(plan._replace(flight=flight))
+    if not flight.is_handed_over:
+        result = response._result or Result()
+        is_of_origin = result.origin_status is not None
+        outcome = Outcome.STORED if result.is_stored else Outcome.NOT_STORED if is_of_origin else Outcome.FAILED
+        flight.land(outcome)
+    return response
+
+
+def _look_again(plan: Plan) -> AnyResponse:
+    """Go on with what another request has stored; if it does not answer this one, there was no use in waiting"""
+    exchange = plan.exchange
+    key = exchange.mode.key(exchange)
+    look_up = exchange.mode.look_up(exchange, key) if key is not None else plan.look_up
+
+    def go_out(plan: Plan) -> AnyResponse:
+        exchange.store.flights.is_unshared(str(plan.cache_key), now=True)
+        return _send_and_cache(plan)
+
+    response = _act(exchange, look_up, go_out)
+    if response.from_cache and response._result is not None:
+        response._result = response._result._replace(is_collapsed=response._result.origin_status is None)
+    return response
 
 
 def _send_and_cache(plan: Plan) -> AnyResponse:
@@ -176,9 +251,18 @@ def _refresh_later(plan: Plan) -> None:
 
 def refresh(plan: Plan, request: PreparedRequest, stored: CachedResponse) -> None:
     """Renew a stored response, in a thread in which nobody waits for it"""
-    response = fetch(plan, request, stored)
-    read_to_end(response)
-    release(response)
+    exchange, key = plan.exchange, plan.cache_key
+    flight = Flight(exchange.store.flights, str(key))
+    try:
+        if exchange.store.flights.enter(flight) is not None:  # it is being renewed
+            return
+        response = fetch(plan._replace(flight=flight), request, stored)
+        read_to_end(response)
+        release(response)
+        is_stored = response._result is not None and response._result.is_stored
+        flight.land(Outcome.STORED if is_stored else Outcome.NOT_STORED)
+    finally:
+        flight.land()
 
 
 def _send_to_origin(exchange: Exchange, request: PreparedRequest) -> Response:

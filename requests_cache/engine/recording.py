@@ -65,6 +65,8 @@ def _record_stream(plan: Plan, response: Response, expires: datetime | None, now
     recorder = Recorder(plan, response, cached, storing, recording)
     settings = exchange.settings
     response.raw = RecordedHTTPResponse(raw, recorder, settings.drain_bytes, settings.drain_seconds)
+    if plan.flight is not None:
+        plan.flight.is_handed_over = True
     told = storing or Storing((), plan.cache_key, cached.expires)
     return told._replace(is_done=False)
 

@@ -36,6 +36,7 @@ def _cache_status(exchange: Exchange, response: AnyResponse, result: Result) -> 
         fwd_status=result.origin_status,
         ttl=round((expires - utcnow()).total_seconds()) if expires is not None else None,
         stored=result.is_stored,
+        collapsed=result.is_collapsed,
         key=result.key,
         detail=reason,
     )

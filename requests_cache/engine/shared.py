@@ -1,6 +1,7 @@
-"""What the sessions that use one backend share: the faults that were reported, and renewals in the background
+"""What the sessions that use one backend share: reported faults, requests under way, and renewals in the background
 
-So a program that makes a session for each request, as `requests.get()` does, is warned once, and renews an entry once.
+So a program that makes a session for each request, as `requests.get()` does, is warned once, sends equal requests once,
+and renews an entry once.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .fault_log import FaultLog
+from .flights import Flights
 from .refreshing import Refreshing
 
 _NAME = '_shared'
@@ -18,6 +20,7 @@ class Shared:
 
     def __init__(self) -> None:
         self.faults = FaultLog()
+        self.flights = Flights()
         self.refreshing = Refreshing()
 
     def __reduce__(self) -> tuple[type[Shared], tuple[()]]:

@@ -28,6 +28,8 @@ from ..policy.settings import CacheSettings
 from ..policy.vary import SameKey
 from .body import can_decode
 from .fault_log import FaultLog
+from .flights import Flights
+from .shared import shared_by
 
 # What a user's replacement, on the class too, differs from
 _OUR_CREATE_KEY = BaseCache.create_key
@@ -158,6 +160,11 @@ class Store:
         if match_headers is None:
             return self._cache.create_key(request, **self._send_kwargs)
         return self._cache.create_key(request, match_headers=match_headers, **self._send_kwargs)
+
+    @property
+    def flights(self) -> Flights:
+        """Requests that are under way"""
+        return shared_by(self._cache).flights
 
     @property
     def keys_are_the_users(self) -> bool:

@@ -19,6 +19,7 @@ from urllib3.response import HTTPResponse
 from ..models.response import CachedResponse
 from .body import CHECKS_LENGTH, decode, is_coded, is_complete
 from .exchange import Plan, Storing
+from .flights import Outcome
 from .store import Recording
 
 # Read at once from a connection that may be slow
@@ -64,13 +65,11 @@ class Recorder:
         recording, self._recording = self._recording, None
         if recording is None:
             return
+        is_stored = False
         try:
             is_stored = self._has_body(recording) and self._store()
-        except BaseException:
-            recording.abort()
-            raise
-        if not is_stored:
-            recording.abort()
+        finally:
+            self._end(recording, is_stored)
         response: Any = self._response()
         if response is None or not is_stored:
             return
@@ -109,7 +108,16 @@ class Recorder:
         """Store nothing; the caller reads on"""
         recording, self._recording = self._recording, None
         if recording is not None:
-            recording.abort()
+            self._end(recording, is_stored=False)
+
+    def _end(self, recording: Recording, is_stored: bool) -> None:
+        """Leave nothing of a body that was not stored, and let others go on who wait for it"""
+        try:
+            if not is_stored:
+                recording.abort()
+        finally:
+            if self._plan.flight is not None:
+                self._plan.flight.land(Outcome.STORED if is_stored else Outcome.NOT_STORED)
 
 
 class RecordedHTTPResponse(HTTPResponse):

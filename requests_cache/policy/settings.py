@@ -119,6 +119,9 @@ class CacheSettings(RichMixin):
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
         shared_cache: By the standard, cache for more than one user
+        single_flight: Send equal requests that are made at the same time once; the others wait for the response
+        single_flight_timeout: How many seconds a request waits for another one at most; its own `timeout` counts if
+            that is less
         stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
         stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have
             been stale
@@ -148,6 +151,8 @@ class CacheSettings(RichMixin):
     only_if_cached: bool = field(default=False)
     read_only: bool = field(default=False)
     shared_cache: bool = field(default=False, kw_only=True)
+    single_flight: bool = field(default=True, kw_only=True)
+    single_flight_timeout: float = field(default=30.0, validator=_check_seconds, kw_only=True)
     stale_if_error: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     stale_while_revalidate: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     urls_expire_after: dict[ExpirationPattern, ExpirationTime] = field(factory=dict, validator=_check_patterns)

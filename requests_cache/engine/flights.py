@@ -1,0 +1,132 @@
+"""One flight per key: requests for the same key at the same time are one request to the origin
+
+The first one goes out and leads; the others wait until it has landed, and then look into the store again. So a request
+is answered as a hit is, or goes out after all: what followers wait for is a chance, never a promise.
+
+There is no lock that a forked child could find taken: dicts do one thing at a time. What leads in the parent does not
+exist in the child, so what was begun does not count there.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import Enum
+from os import getpid
+from time import monotonic
+from typing import Any
+
+# How long it is remembered that a key is not worth waiting for, and that one has just been stored
+UNSHARED_SECONDS = 60.0
+LANDED_SECONDS = 5.0
+# How many keys are remembered
+MAX_REMEMBERED = 1000
+
+
+class Outcome(Enum):
+    """What became of a flight"""
+
+    STORED = 'stored'
+    NOT_STORED = 'not stored'
+    FAILED = 'failed'
+
+
+class Flight:
+    """A request that leads for a key; it ends when it lands
+
+    Args:
+        flights: Those that it is one of
+        key: The key
+    """
+
+    __slots__ = ('_event', '_flights', 'is_handed_over', 'key', 'outcome', 'thread')
+
+    def __init__(self, flights: Flights, key: str):
+        self._flights = flights
+        self.key = key
+        # By their present names, as libraries put others in their place
+        self.thread = threading.get_ident()
+        self._event = threading.Event()
+        self.outcome: Outcome | None = None
+        # Its end is when the body of the response has been read
+        self.is_handed_over = False
+
+    def land(self, outcome: Outcome = Outcome.FAILED) -> None:
+        """Come to an end; whoever waits goes on"""
+        if self.outcome is None:
+            self.outcome = outcome
+            self._flights.remove(self)
+            self._event.set()
+
+    def wait(self, seconds: float) -> Outcome | None:
+        """Wait for its end; None if it takes longer"""
+        return self.outcome if self._event.wait(max(seconds, 0)) else None
+
+
+class Flights:
+    """The flights for the keys of one backend, in this process"""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = getpid()
+        self._flights: dict[str, Flight] = {}
+        self._unshared: dict[str, float] = {}
+        self._landed: dict[str, float] = {}
+
+    def enter(self, flight: Flight) -> Flight | None:
+        """Begin a flight; if there is one for its key already, that one is returned"""
+        if self._pid != getpid():
+            self._reset()
+        other = self._flights.setdefault(flight.key, flight)
+        return None if other is flight else other
+
+    def remove(self, flight: Flight) -> None:
+        """Take away a flight that has landed, and remember what came of it"""
+        if flight.outcome is Outcome.STORED:
+            _remember(self._landed, flight.key, LANDED_SECONDS)
+        elif flight.outcome is Outcome.NOT_STORED:
+            self.is_unshared(flight.key, now=True)
+        if self._flights.get(flight.key) is flight:
+            self._flights.pop(flight.key, None)
+
+    def is_unshared(self, key: str, now: bool = False) -> bool:
+        """Whether there is no use in waiting for a key, as its responses are not for all
+
+        Args:
+            now: It has just been found to be so
+        """
+        if now:
+            _remember(self._unshared, key, UNSHARED_SECONDS)
+        return _is_remembered(self._unshared, key)
+
+    def has_just_landed(self, key: str) -> bool:
+        """Whether a response was stored a moment ago, perhaps after the store was looked into for it"""
+        return _is_remembered(self._landed, key)
+
+
+def _remember(until: dict[str, float], key: str, seconds: float) -> None:
+    until.pop(key, None)
+    until[key] = monotonic() + seconds
+    if len(until) > MAX_REMEMBERED:
+        for old in list(until)[: len(until) - MAX_REMEMBERED]:
+            until.pop(old, None)
+
+
+def _is_remembered(until: dict[str, float], key: str) -> bool:
+    end = until.get(key)
+    return end is not None and monotonic() < end
+
+
+def patience(bound_seconds: float, timeout: Any) -> float:
+    """How long to wait for another request: no longer than for the own one
+
+    Args:
+        bound_seconds: How long at most
+        timeout: `timeout` of the request, as `requests` takes it
+    """
+    if isinstance(timeout, tuple):
+        timeout = timeout[-1]
+    seconds = getattr(timeout, 'total', timeout)
+    seconds = getattr(timeout, 'read_timeout', None) if not isinstance(seconds, (int, float)) else seconds
+    return min(bound_seconds, seconds) if isinstance(seconds, (int, float)) else bound_seconds
