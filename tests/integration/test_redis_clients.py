@@ -236,8 +236,9 @@ class TestDriver:
             storage['never'] = make_response(1)
             storage['key'] = make_response(1, expires=in_an_hour())
             assert storage.get('missing') is None
-        (never, _), _ = replaced.return_value.set.call_args
-        (name, seconds, value), _ = replaced.return_value.setex.call_args
+        pipeline = replaced.return_value.pipeline.return_value.__enter__.return_value
+        (never, _), _ = pipeline.set.call_args
+        (name, seconds, value), _ = pipeline.setex.call_args
         assert (never, name) == (b'mine:never', b'mine:key')
         assert seconds == pytest.approx(3600 + DEFAULT_TTL_OFFSET, abs=5)
         assert isinstance(value, bytes)

@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from inspect import isfunction
 from typing import Any, TypeVar
+
+from ..._utils import lazy_pattern
 
 T = TypeVar('T')
 
 # How many names are kept in mind while scanning. A server repeats one only if its table shrinks in the meantime.
 REMEMBERED_NAMES = 50_000
 UNDECODED: dict[str, Any] = {'NEVER_DECODE': []}
+# How often a transaction is tried while others change what it has looked at
+MOST_ATTEMPTS = 100
+# Servers, and proxies in front of them, have different words for it
+REFUSAL = lazy_pattern(
+    '(Transaction discarded because of: )?'
+    '(NOPERM|EXEC without MULTI|'
+    '(unknown|unsupported|disabled) command|command (is )?not (allowed|permitted|supported))',
+    re.IGNORECASE,
+)
+
+# The name of a method, and its arguments, the first of which is a name in Redis
+Command = tuple[Any, ...]
 
 
 def is_wrong_type(error: object) -> bool:
     """Whether the server says that the value under a name is of another type than the command is for"""
     return isinstance(error, Exception) and str(error).startswith('WRONGTYPE')
+
+
+def is_refusal(error: object) -> bool:
+    """Whether the server does not permit a command, or does not know it"""
+    kinds = {cls.__name__ for cls in type(error).__mro__}
+    # In pipelines, the driver writes the command before what the server says
+    text = str(error).rpartition('of pipeline caused error: ')[2]
+    return 'NoPermissionError' in kinds or ('ResponseError' in kinds and REFUSAL.match(text) is not None)
 
 
 def unless_wrong_type(command: Callable[..., Any], *args: Any) -> Any:
@@ -88,60 +111,122 @@ def set_for(client: Any, name: bytes, seconds: int, value: Any) -> None:
         setex(name, seconds, value)
 
 
-def each(client: Any, command: str, names: list[bytes]) -> list[Any]:
-    """The replies to a command about each of several names, in one round trip per server
-
-    Each name has a command of its own, as they may be on different servers. For a value of a wrong type there is None.
-    """
+def _is_cluster(client: Any) -> bool:
     cluster = sys.modules.get('redis.cluster')
-    if cluster is not None and isinstance(client, cluster.RedisCluster):
-        replies = _each_in_cluster(client, command, names)
-    else:
-        replies = _pipelined(client, command, names)
+    return cluster is not None and isinstance(client, cluster.RedisCluster)
+
+
+def each(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """The replies to several commands, in one round trip per server
+
+    Each is about names on one server, but those of different commands may be on different ones. For a value of a wrong
+    type there is None.
+    """
+    replies = replies_to(client, commands)
     for reply in replies:
         if isinstance(reply, Exception) and not is_wrong_type(reply):
             raise reply
     return [None if isinstance(reply, Exception) else reply for reply in replies]
 
 
-def _pipelined(client: Any, command: str, names: list[bytes]) -> list[Any]:
+def replies_to(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """The same, with the driver's exceptions for what has failed"""
+    return _each_in_cluster(client, commands) if _is_cluster(client) else _pipelined(client, commands)
+
+
+def _pipelined(client: Any, commands: Iterable[Command]) -> list[Any]:
     with with_replies_in_bytes(client).pipeline(transaction=False) as pipeline:
-        for name in names:
-            getattr(pipeline, command)(name)
+        for command in commands:
+            run(pipeline, command)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
     return replies
 
 
-def _each_in_cluster(client: Any, command: str, names: list[bytes]) -> list[Any]:
+def run(client: Any, command: Command) -> Any:
+    """The reply of a client; a pipeline runs it later"""
+    method, *arguments = command
+    return set_for(client, *arguments) if method == 'setex' else getattr(client, method)(*arguments)
+
+
+def _each_in_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
     # The driver's own pipelines go on one by one when a server is away, and wait for it with each name anew
     from redis import exceptions
 
-    nodes: dict[str, list[bytes]] = {}
-    for name in dict.fromkeys(names):
-        nodes.setdefault(client.get_node_from_key(name).name, []).append(name)
-    replies: dict[bytes, Any] = {}
-    for group in nodes.values():
+    nodes: dict[str, list[int]] = {}
+    for index, command in enumerate(commands):
+        nodes.setdefault(client.get_node_from_key(command[1]).name, []).append(index)
+    replies: list[Any] = [None] * len(commands)
+    for indexes in nodes.values():
+        group = [commands[index] for index in indexes]
+        name = group[0][1]
         try:
-            found = _pipelined(_server_of(client, group[0]), command, group)
+            found = _pipelined(_server_of(client, name), group)
         except (exceptions.ConnectionError, exceptions.TimeoutError):
-            client.exists(group[0])  # makes the client look for the server that has the name by now, or fails
-            found = _pipelined(_server_of(client, group[0]), command, group)
-        replies.update(zip(group, found, strict=True))
-    for name, reply in replies.items():
-        if isinstance(reply, (exceptions.AskError, exceptions.TryAgainError)):  # the name has moved
-            replies[name] = getattr(with_replies_in_bytes(client), command)(name)
-    return [replies[name] for name in names]
+            client.exists(name)  # makes the client look for the server that has the name by now, or fails
+            found = _pipelined(_server_of(client, name), group)
+        for index, reply in zip(indexes, found, strict=True):
+            has_moved = isinstance(reply, (exceptions.AskError, exceptions.TryAgainError))
+            replies[index] = run(with_replies_in_bytes(client), commands[index]) if has_moved else reply
+    return replies
 
 
 def _server_of(client: Any, name: bytes) -> Any:
     return client.get_redis_connection(client.get_node_from_key(name))
 
 
-def scan_names(client: Any, pattern: bytes, count: int) -> Iterator[bytes]:
-    """Names of all strings that match a pattern, some perhaps more than once"""
+def check_transactions(client: Any, name: bytes) -> None:
+    """Find out whether a server permits transactions
+
+    One that refuses to end what it has begun would take all later commands on the connection for a part of it; one that
+    refuses to begin runs each command by itself.
+
+    Raises:
+        redis.exceptions.ResponseError: It does not
+    """
+    server = _server_of(client, name) if _is_cluster(client) else client
+    try:
+        server.execute_command('EXEC')
+    except Exception as e:
+        if 'EXEC without MULTI' not in str(e):
+            raise
+    with server.pipeline(transaction=True) as pipeline:
+        pipeline.exists(name)
+        pipeline.execute()
+
+
+def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
+    """Call a function with a pipeline to watch names, look at them, and change them in one step
+
+    It is called again if others have changed the names meanwhile.
+
+    Args:
+        client: A client of any kind
+        name: One of the names, which are all in the same slot
+        function: Calls `watch`, `multi` and `execute`
+    """
+    from redis import exceptions
+
+    may_have_moved = _is_cluster(client)
+    for _ in range(MOST_ATTEMPTS):
+        server = _server_of(client, name) if _is_cluster(client) else client
+        try:
+            with with_replies_in_bytes(server).pipeline(transaction=True) as pipeline:
+                return function(pipeline)
+        except exceptions.WatchError:
+            continue
+        except (exceptions.AskError, exceptions.TryAgainError, exceptions.ConnectionError, exceptions.TimeoutError):
+            if not may_have_moved:
+                raise
+            may_have_moved = False
+            client.exists(name)
+    raise exceptions.WatchError(f'others changed the value {MOST_ATTEMPTS} times meanwhile')
+
+
+def scan_names(client: Any, pattern: bytes, count: int, kind: str = 'STRING') -> Iterator[bytes]:
+    """Names of all values of a kind that match a pattern, some perhaps more than once"""
     is_first = True
     try:
-        for name in client.scan_iter(match=pattern, count=count, _type='STRING'):
+        for name in client.scan_iter(match=pattern, count=count, _type=kind):
             is_first = False
             yield name
     except Exception as e:

@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from inspect import Parameter, signature
-from typing import Any
+from typing import Any, TypeVar
 
 from ..clients import Fault, ServerConnection
-from .commands import with_replies_in_bytes
+from .commands import check_transactions, in_transaction, with_replies_in_bytes
+
+T = TypeVar('T')
 
 # For drivers that would wait without end
 TIMEOUT_SECONDS = 5.0
@@ -43,6 +45,7 @@ class RedisConnection(ServerConnection):
     keywords = 'url=, or host= and port='
 
     _bytes_client: tuple[Any, Any]
+    _has_transactions = False
 
     def __init__(self, client: Any, keywords: Mapping[str, Any], client_class: Callable[[], Any]):
         super().__init__(client)
@@ -73,6 +76,14 @@ class RedisConnection(ServerConnection):
         if known[0] is not client:
             known = self._bytes_client = client, with_replies_in_bytes(client)
         return known[1]
+
+    def in_transaction(self, name: bytes, function: Callable[[Any], T]) -> T:
+        """The same as `commands.in_transaction`, for servers that permit transactions; others raise what they say"""
+        client = self.client
+        if not self._has_transactions:
+            check_transactions(client, name)
+            self._has_transactions = True
+        return in_transaction(client, name, function)
 
     def _close_client(self, client: Any) -> None:
         with self.calling('close its connections'):

@@ -1,9 +1,4 @@
-"""What the storages in Redis have in common, and the one that is a hash
-
-The name of an entry is `NAMESPACE:KEY`. The key of a request holds no colon, which tells the names of one cache from
-those of another whose namespace begins with the first one's: `a:b:KEY` belongs to `a:b`, not to `a`. Keys that are made
-in other ways are escaped where they would spoil this, or where they would make the name of a hash.
-"""
+"""What the storages in Redis have in common, and the one that is a hash"""
 
 from __future__ import annotations
 
@@ -16,65 +11,20 @@ from random import sample
 from time import time
 from typing import Any, TypeVar
 
-from ..._utils import chunkify, lazy_pattern
+from ..._utils import chunkify
+from ...exceptions import BackendError
 from ..storage import CHUNK_SIZE, BaseStorage
-from .commands import is_wrong_type, scan_fields, unique, unless_wrong_type
+from .commands import is_refusal, is_wrong_type, scan_fields, unique, unless_wrong_type
 from .connection import RedisConnection
+from .names import decode, encode
 
 T = TypeVar('T')
-
-REDIRECTS = 'redirects'
-GLOB_CHARACTERS = lazy_pattern(rb'([*?\[\]\\])')
 
 # Redirects that are looked at whenever some are written
 FIELDS_PER_STEP = 50
 # How much longer than an entry redirects are kept, so that the next entries need not see to it again, and for how long
 # they rely on it
 SLACK_SECONDS = 60
-
-
-def encode(text: str) -> bytes:
-    """Any text as bytes, lone surrogates included"""
-    return text.encode('utf-8', 'surrogatepass')
-
-
-def decode(data: bytes) -> str:
-    """Undo `encode`; raises UnicodeDecodeError for what is not its work"""
-    return data.decode('utf-8', 'surrogatepass')
-
-
-def name_of_entry(namespace: str, key: str) -> bytes:
-    return encode(f'{namespace}:{_escape(key)}')
-
-
-def key_of_entry(namespace: str, name: bytes) -> str | None:
-    """The key that a name is made of; None if there is none in this namespace"""
-    prefix = encode(f'{namespace}:')
-    if not name.startswith(prefix):
-        return None
-    try:
-        escaped = decode(name[len(prefix) :])
-    except UnicodeDecodeError:
-        return None
-    key = _unescape(escaped)
-    return key if _escape(key) == escaped else None
-
-
-def pattern_of_entries(namespace: str) -> bytes:
-    """A glob pattern that matches the names of a namespace, and those of namespaces that begin with it and a colon"""
-    return GLOB_CHARACTERS.sub(rb'\\\1', encode(f'{namespace}:')) + b'*'
-
-
-def _escape(key: str) -> str:
-    if ':' in key or key.startswith('%') or key.endswith(f'-{REDIRECTS}'):
-        return '%' + key.replace('%', '%25').replace(':', '%3A').replace('-', '%2D')
-    return key
-
-
-def _unescape(escaped: str) -> str:
-    if not escaped.startswith('%'):
-        return escaped
-    return escaped[1:].replace('%3A', ':').replace('%2D', '-').replace('%25', '%')
 
 
 class RedisStorage(BaseStorage[str, Any]):
@@ -254,6 +204,35 @@ class HashStorage(RedisStorage):
         dead = [field for field, target in targets.items() if target not in alive]
         if dead:
             self._delete_fields(dead)
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        field, data = encode(str(key)), self._serialize(key, value)
+
+        def write(pipeline: Any) -> bool:
+            pipeline.watch(self._hash_name)
+            is_foreign = False
+            try:
+                stored = pipeline.hget(self._hash_name, field)
+            except Exception as e:
+                is_foreign, stored = is_wrong_type(e), None
+                if not is_foreign:
+                    raise
+            if not is_expected(None if stored is None else self.deserialize(key, stored)):
+                return False
+            pipeline.multi()
+            if is_foreign:
+                pipeline.unlink(self._hash_name)
+            pipeline.hset(self._hash_name, field, data)
+            pipeline.execute()
+            return True
+
+        try:
+            with self._calling('write to it'):
+                return self._connection.in_transaction(self._hash_name, write)
+        except BackendError as e:
+            if not is_refusal(e.__cause__):
+                raise
+            return super().write_if(key, value, is_expected)
 
     def clear(self) -> None:
         """Delete all entries"""

@@ -1,0 +1,281 @@
+"""Entries in Redis: a string for each, or a hash if its body is large"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from logging import getLogger
+from typing import Any
+
+from ..._utils import chunkify
+from ...exceptions import BackendError, BackendUnavailableError
+from ...models.body import Body
+from ...models.response import CachedResponse
+from ..bodies import Pieces
+from ..storage import CHUNK_SIZE
+from .bodies import RECORD, BodyHashes
+from .commands import Command, each, is_refusal, is_wrong_type, replies_to, run, scan_names, unique
+from .connection import RedisConnection
+from .names import encode, key_of_entry, name_of_entry, pattern_of
+from .storage import HashStorage, RedisStorage
+
+logger = getLogger(__name__)
+
+# Entries whose values are in memory at once
+VALUES_PER_PAGE = 100
+
+
+class _UnexpectedError(Exception):
+    """What is stored is not what is expected"""
+
+
+@contextmanager
+def if_permitted() -> Iterator[None]:
+    """What is not done for users of Redis that may write and read, and no more than that"""
+    try:
+        yield
+    except BackendUnavailableError:
+        raise
+    except BackendError as e:
+        logger.debug('Redirects in Redis are not looked after: %s', e)
+
+
+class EntryStorage(RedisStorage):
+    """A storage with a string or a hash of Redis per entry
+
+    Args:
+        connection: Where to keep them
+        namespace: Prefix of the names
+        ttl: Have Redis remove entries after they have expired
+        ttl_offset: Seconds for which they are kept after that
+        kwargs: As for `BaseStorage`
+    """
+
+    pieces: BodyHashes
+    # Redis removes by itself what is not finished
+    _has_swept = True
+    # Those that lead to the entries
+    _redirects: HashStorage | None = None
+
+    def __init__(self, connection: RedisConnection, namespace: str, ttl: bool, ttl_offset: int, **kwargs: Any):
+        super().__init__(connection, **kwargs)
+        self.namespace = namespace
+        self.ttl = ttl
+        self.ttl_offset = ttl_offset
+        self.pieces = BodyHashes(self, namespace)
+
+    @property
+    def _usable_pieces(self) -> Pieces | None:
+        return super()._usable_pieces if self.pieces.writable else None
+
+    def _name(self, key: object) -> bytes:
+        return name_of_entry(self.namespace, str(key))
+
+    def _names(self, key: object) -> tuple[bytes, ...]:
+        """Names that an entry may have"""
+        return (self._name(key), self.pieces.name(str(key))) if self.pieces.readable else (self._name(key),)
+
+    # Reading
+
+    def __getitem__(self, key: str) -> Any:
+        with self._calling('read from it'):
+            is_foreign, value = self._look_up(self._client, key)
+        if is_foreign:
+            return None
+        if value is None:
+            raise KeyError(key)
+        return self.deserialize(key, value)
+
+    def _look_up(self, client: Any, key: str) -> tuple[bool, Any]:
+        """Whether there is a value of another type under the name of an entry, and what is stored of the entry"""
+        try:
+            value = client.get(self._name(key))
+        except Exception as e:
+            if is_wrong_type(e):
+                return True, None
+            raise
+        return False, self.pieces.record(client, str(key)) if value is None else value
+
+    def __contains__(self, key: object) -> bool:
+        return bool(self._of_each('exists', [key])[0])
+
+    def existing(self, keys: Iterable[str]) -> set[str]:
+        """Those of the keys that there are entries for"""
+        wanted = list(keys)
+        return {key for key, exists in zip(wanted, self._of_each('exists', wanted), strict=True) if exists}
+
+    def seconds_left(self, keys: Iterable[str]) -> int | None:
+        """Seconds after which Redis has removed all entries under some keys; None if it never does"""
+        with self._calling('read from it'):
+            seconds = each(self._connection.client, [('ttl', name) for key in keys for name in self._names(key)])
+        return None if -1 in seconds else max(0, *seconds)
+
+    def _of_each(self, method: str, keys: Iterable[object], purpose: str = 'read from it') -> list[Any]:
+        """Replies to a command that takes all names of an entry, for each of some entries"""
+        commands = [(method, *self._names(key)) for key in keys]
+        with self._calling(purpose):
+            try:
+                return each(self._connection.client, commands)
+            except Exception as e:
+                if not (self.pieces.readable and is_refusal(e)):
+                    raise
+            # Perhaps they may use names of strings only
+            return each(self._connection.client, [command[:2] for command in commands])
+
+    # All entries
+
+    def __iter__(self) -> Iterator[str]:
+        return unique((key for key, _ in self._keys()), key=str)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _keys(self) -> Iterator[tuple[str, bool]]:
+        """Keys, and whether it is a hash that their entries were found in; some perhaps more than once"""
+        with self._calling('read from it'):
+            strings = scan_names(self._client, pattern_of(encode(f'{self.namespace}:')), CHUNK_SIZE)
+        for page in self._pages(strings, CHUNK_SIZE):
+            keys = (key_of_entry(self.namespace, name) for name in page)
+            yield from ((key, False) for key in keys if key is not None)
+        for page in self._pages(self.pieces.names(), CHUNK_SIZE):
+            yield from ((key, True) for key in map(self.pieces.key, page) if key is not None)
+
+    def scan(self) -> Iterator[tuple[str, Any]]:
+        """All keys with their values, None for those that cannot be read; in memory that does not grow with them"""
+        for page in chunkify(unique(self._keys(), key=lambda found: found[0]), VALUES_PER_PAGE):
+            commands = [
+                ('hget', self.pieces.name(key), RECORD) if is_large else ('get', self._name(key))
+                for key, is_large in page
+            ]
+            with self._calling('read from it'):
+                values = each(self._connection.client, commands)
+            for (key, _), value in zip(page, values, strict=True):
+                found = value if value is not None else self._now_stored(key)
+                if found is not None:
+                    yield key, self.deserialize(key, found)
+
+    def _now_stored(self, key: str) -> Any:
+        """What there is of an entry that was deleted, or written in another way, since it was listed"""
+        with self._calling('read from it'):
+            return self._look_up(self._client, key)[1]
+
+    # Writing
+
+    def __setitem__(self, key: str, item: Any) -> None:
+        self._write_apart(key, item, self._write)
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        try:
+            self._write_apart(key, value, partial(self._write, is_expected=is_expected))
+        except _UnexpectedError:
+            return False
+        except BackendError as e:
+            if not is_refusal(e.__cause__):
+                raise
+            return super().write_if(key, value, is_expected)
+        return True
+
+    def _write_apart(self, key: str, value: Any, write: Callable[[str, Any], object]) -> None:
+        was_writable = self.pieces.writable
+        try:
+            super()._write_apart(key, value, write)
+        except BackendError:
+            is_apart = getattr(value, '_body', None) is not None
+            if self.pieces.writable or not (was_writable or is_apart):
+                raise
+            whole = CachedResponse.from_response(value, content=value.content) if is_apart else value
+            super()._write_apart(key, whole, write)
+
+    def _write(self, key: str, item: Any, is_expected: Callable[[Any], bool] | None = None) -> None:
+        value = self._serialize(key, item)
+        seconds = self._seconds_to_keep(item)
+        body: Body | None = getattr(item, '_body', None)
+        with self._calling('write to it'):
+            if body is not None:
+                with self.pieces.watching_permissions():
+                    self._write_large(key, value, seconds, body, is_expected)
+            elif is_expected is not None:
+                self._write_expected(key, value, seconds, is_expected)
+            else:
+                self._write_small(key, value, seconds)
+        if self._redirects is not None and getattr(item, 'history', None):
+            with if_permitted():
+                self._redirects.outlast(seconds)
+
+    def _commands(self, key: str, value: Any, seconds: int | None, names: Iterable[bytes]) -> list[Command]:
+        """What is to be run for a string; under the other names of the entry there must not be anything then"""
+        name, *others = names
+        command = ('set', name, value) if seconds is None else ('setex', name, seconds, value)
+        return [command, *(('unlink', other) for other in others)]
+
+    def _write_small(self, key: str, value: Any, seconds: int | None) -> None:
+        replies = replies_to(self._connection.client, self._commands(key, value, seconds, self._names(key)))
+        for number, reply in enumerate(replies):
+            # Who may not use the names of hashes has none
+            if isinstance(reply, Exception) and not (number and is_refusal(reply)):
+                raise reply
+
+    def _write_expected(self, key: str, value: Any, seconds: int | None, is_expected: Callable[[Any], bool]) -> None:
+        def write(pipeline: Any, names: tuple[bytes, ...]) -> None:
+            pipeline.watch(*names)
+            self._expect(pipeline, key, is_expected)
+            pipeline.multi()
+            for command in self._commands(key, value, seconds, names):
+                run(pipeline, command)
+            pipeline.execute()
+
+        names = self._names(key)
+        try:
+            self._connection.in_transaction(names[0], partial(write, names=names))
+        except Exception as e:
+            if len(names) == 1 or not is_refusal(e):
+                raise
+            self._connection.in_transaction(names[0], partial(write, names=names[:1]))
+
+    def _write_large(
+        self, key: str, value: Any, seconds: int | None, body: Body, is_expected: Callable[[Any], bool] | None
+    ) -> None:
+        name = self._name(key)
+
+        def write(pipeline: Any) -> None:
+            pipeline.watch(name, self.pieces.name(str(key)), self.pieces.unfinished_name(str(key), body.id))
+            if is_expected is not None:
+                self._expect(pipeline, key, is_expected)
+            is_unfinished = self.pieces.is_unfinished(pipeline, str(key), body)
+            pipeline.multi()
+            self.pieces.finish(pipeline, str(key), body, value, seconds, is_unfinished)
+            pipeline.unlink(name)
+            pipeline.execute()
+
+        self._connection.in_transaction(name, write)
+
+    def _expect(self, client: Any, key: str, is_expected: Callable[[Any], bool]) -> None:
+        _, stored = self._look_up(client, key)
+        if not is_expected(None if stored is None else self.deserialize(key, stored)):
+            raise _UnexpectedError
+
+    def _seconds_to_keep(self, item: Any) -> int | None:
+        expires_in: int | None = getattr(item, 'expires_delta', None) if self.ttl else None
+        if expires_in is None:
+            return None
+        seconds = int(expires_in + self.ttl_offset)
+        # An entry whose time is over is written for a reason: it was copied, or is to be validated on its next use
+        return seconds if seconds > 0 else max(int(self.ttl_offset), 1)
+
+    # Deleting
+
+    def __delitem__(self, key: str) -> None:
+        if not self.bulk_delete([key]):
+            raise KeyError(key)
+
+    def bulk_delete(self, keys: Iterable[str]) -> int:
+        """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
+        return sum(map(self._delete_page, chunkify(keys, CHUNK_SIZE)))
+
+    def _delete_page(self, keys: list[str]) -> int:
+        return sum(map(bool, self._of_each('unlink', dict.fromkeys(keys), 'delete from it')))
+
+    def clear(self) -> None:
+        """Delete all entries, and nothing else"""
+        self.bulk_delete(self)
