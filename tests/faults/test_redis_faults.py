@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import redis
+from contract.body_rules import large
 from contract.values import make_response
 from support.origin import Origin
 from support.outage import BODY, assert_caches, assert_goes_on
@@ -16,7 +17,7 @@ from support.redis_server import HOST, RedisClusterServers, RedisServer, free_po
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession
-from requests_cache.backends.redis import RedisCache
+from requests_cache.backends.redis import RedisCache, RedisDict
 from requests_cache.exceptions import BackendError, BackendUnavailableError
 
 # Everything here ends within a few waits of this length, or in the test's timeout
@@ -213,6 +214,72 @@ class TestServerRefuses:
         with ThreadPoolExecutor(8) as pool:
             assert {r.content for r in pool.map(session.get, [page] * 40)} == {BODY}
         assert_caches(session, page)
+
+
+class TestLargeBodies:
+    @pytest.fixture
+    def storage(self, server: RedisServer) -> Iterator[RedisDict]:
+        storage = RedisDict('faulty', host=HOST, port=server.port, large_body_bytes=1_000, **SHORT_WAIT)
+        storage.pieces.piece_bytes = 500
+        yield storage
+        storage.close()
+
+    def test_a_server_that_forgets_the_first_pieces(self, server: RedisServer, storage: RedisDict) -> None:
+        writer = storage.body_writer('key')
+        writer.write(large(1).content[:2_000])
+        with server.away(), pytest.raises(BackendUnavailableError):
+            writer.write(large(1).content[2_000:2_500])
+        writer = storage.body_writer('key')
+        writer.write(large(1).content[:2_000])
+        with server.away():
+            pass
+        writer.write(large(1).content[2_000:])
+        with pytest.raises(BackendError, match='deleted before'):
+            storage['key'] = large(1)._with_body(writer.commit())
+        assert 'key' not in storage
+        storage['key'] = large(1)
+        assert storage['key'].content == large(1).content
+
+    def test_no_memory_left(self, server: RedisServer, storage: RedisDict) -> None:
+        storage['key'] = large(1)
+        with server.client() as client:
+            client.config_set('maxmemory-policy', 'noeviction')
+            client.config_set('maxmemory', 1)
+            with pytest.raises(BackendError, match='maxmemory'):
+                storage['key'] = large(2)
+            client.config_set('maxmemory', 0)
+            assert storage['key'].content == large(1).content
+            assert client.keys() == [b'faulty-body:{faulty:key}']
+        storage['key'] = large(2)
+        assert storage['key']._is_apart
+
+    def test_an_entry_that_is_evicted_takes_its_body_along(self, server: RedisServer, storage: RedisDict) -> None:
+        storage['key'] = large(1)
+        with server.client() as client:
+            client.config_set('maxmemory-policy', 'allkeys-lru')
+            client.config_set('maxmemory', 1)
+            client.exists('key')
+            client.config_set('maxmemory', 0)
+            assert storage.get('key') is None
+            assert client.keys() == []
+
+    def test_a_connection_that_is_cut_while_an_entry_is_completed(
+        self, storage: RedisDict, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whether that was done is found out"""
+        execute = redis.client.Pipeline.execute
+        broken = iter([redis.WatchError('A ConnectionError occurred while watching one or more keys')])
+
+        def break_once(pipeline: Any, **kwargs: Any) -> Any:
+            replies = execute(pipeline, **kwargs)
+            if len(replies) > 3 and (error := next(broken, None)) is not None:
+                raise error
+            return replies
+
+        monkeypatch.setattr(redis.client.Pipeline, 'execute', break_once)
+        storage['key'] = large(1)
+        assert next(broken, None) is None
+        assert storage['key'].content == large(1).content
 
 
 class TestConnectionCut:

@@ -281,7 +281,7 @@ class TestRestrictedUsers:
         assert storage['key'].content == large(1).content
         assert not storage['key']._is_apart
         with guarded.client() as client:
-            [rest] = [name for name in client.keys() if name != STRING]
+            [rest] = [name for name in names(client) if name != STRING]
             assert 0 < client.ttl(rest) <= UNFINISHED_SECONDS
         storage.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
+from contract.body_rules import large
 from contract.redirect_rules import save_chain
 from contract.values import facts, make_response
-from support.redis_server import HOST, RedisClusterServers
+from support.redis_server import HOST, RedisClusterServers, wait_until
 
 from requests_cache import CachedSession
 from requests_cache.backends.redis import RedisCache, RedisDict
@@ -89,9 +90,37 @@ class TestCluster:
             assert dict(storage.scan())['7'].content == make_response(7).content
             assert storage.bulk_delete(map(str, range(30))) == 30
 
+    @pytest.mark.parametrize('make', [make_response, large])
+    @pytest.mark.parametrize('decode_responses', [False, True])
+    def test_writing_under_a_name_that_has_moved(
+        self, make: Any, decode_responses: bool, redis_cluster: RedisClusterServers
+    ) -> None:
+        with redis_cluster.client(decode_responses=decode_responses) as client:
+            storage = RedisDict('mine', connection=client, large_body_bytes=1_000)
+            storage.pieces.piece_bytes = 500
+            writes: list[Callable[[int], Any]] = [
+                lambda number: storage.__setitem__('7', make(number)),
+                lambda number: storage.write_if('7', make(number), lambda stored: stored is not None),
+            ]
+            for number, write in enumerate(writes, start=1):
+                storage['7'] = make(0)
+                source = client.get_node_from_key('mine:7')
+                target = next(s for s in redis_cluster.servers if s.port != source.port)
+                with self.moved(redis_cluster, client.keyslot('mine:7'), source.port, target.port):
+                    write(number)
+                    assert storage['7'].content == make(number).content
+                assert storage['7'].content == make(number).content
+            assert list(storage) == ['7']
+            del storage['7']
+        assert redis_cluster.sizes() == [0, 0, 0]
+
     @contextmanager
     def moved(self, redis_cluster: RedisClusterServers, slot: int, source: int, target: int) -> Iterator[None]:
         """One slot is on another server, which no client knows yet; then it comes back"""
+
+        def epochs(connected: redis.Redis) -> frozenset[tuple[bytes, bytes]]:
+            lines = connected.execute_command('CLUSTER', 'NODES').splitlines()
+            return frozenset((line.split()[0], line.split()[6]) for line in lines)
 
         def move(source: int, target: int) -> None:
             clients = {server.port: server.client() for server in redis_cluster.servers}
@@ -102,6 +131,8 @@ class TestCluster:
                 clients[source].migrate(HOST, target, name, 0, 5000)
             for connected in (clients[target], clients[source], *clients.values()):
                 connected.execute_command('CLUSTER', 'SETSLOT', slot, 'NODE', ids[target])
+            # Servers that do not know of the move yet would win against the next one
+            wait_until(lambda: len(set(map(epochs, clients.values()))) == 1, 'all servers to know of the move')
             for connected in clients.values():
                 connected.close()
 

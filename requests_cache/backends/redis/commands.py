@@ -17,11 +17,11 @@ REMEMBERED_NAMES = 50_000
 UNDECODED: dict[str, Any] = {'NEVER_DECODE': []}
 # How often a transaction is tried while others change what it has looked at
 MOST_ATTEMPTS = 100
-# Servers, and proxies in front of them, have different words for it
+# Servers, and proxies in front of them, have different words for it. Not allowed *when* memory is short is no refusal.
 REFUSAL = lazy_pattern(
     '(Transaction discarded because of: )?'
     '(NOPERM|EXEC without MULTI|'
-    '(unknown|unsupported|disabled) command|command (is )?not (allowed|permitted|supported))',
+    '(unknown|unsupported|disabled) command|command (is )?not (allowed|permitted|supported)(?! when))',
     re.IGNORECASE,
 )
 
@@ -189,9 +189,12 @@ def check_transactions(client: Any, name: bytes) -> None:
     except Exception as e:
         if 'EXEC without MULTI' not in str(e):
             raise
-    with server.pipeline(transaction=True) as pipeline:
+
+    def begin(pipeline: Any) -> None:
         pipeline.exists(name)
         pipeline.execute()
+
+    in_transaction(client, name, begin)
 
 
 def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
