@@ -12,11 +12,12 @@ from uuid import uuid4
 import pytest
 from support.mongodb_server import MongoServer
 from support.origin import Origin
+from support.redis_server import RedisServer
 
 from requests_cache import CachedSession, safe_pickle_serializer
 
 pytestmark = pytest.mark.differential
-pytest_plugins = ['support.mongodb_fixtures']
+pytest_plugins = ['support.mongodb_fixtures', 'support.redis_fixtures']
 
 BODY = b'0123456789abcdef' * 500
 SERIALIZERS = (None, 'pickle', 'json', 'yaml', 'ujson', 'orjson', 'bson', 'safe_pickle')
@@ -113,3 +114,29 @@ class TestMongoDB(LargeBodies):
 
 class TestGridFS(TestMongoDB):
     backend = 'gridfs'
+
+
+class TestRedis(LargeBodies):
+    """There, the published package does not see an entry with a large body at all, so that it cannot delete it"""
+
+    @pytest.fixture
+    def options(self, redis_server: RedisServer) -> dict[str, Any]:
+        return {'cache_name': 'test', 'backend': 'redis', 'port': redis_server.port}
+
+    def test_a_large_body_is_a_miss(self, session: Any, keywords: dict[str, Any], origin: Origin) -> None:
+        origin.add('/large', body=BODY)
+        url = origin.url('/large')
+        session.get(url)
+        key = session.get(url).cache_key
+        for change in ('look', 'delete', 'clear'):
+            assert session.cache.responses[key]._is_apart
+            assert published(change, url, keywords) == ([0, [], 0] if change == 'look' else None)
+        origin.add('/large', body=BODY[::-1])
+        assert published('get', url, keywords) == [[False, len(BODY)], [True, len(BODY)]]
+        theirs = session.get(url)
+        assert theirs.from_cache
+        assert theirs.content == BODY[::-1]
+        assert len(session.cache.responses) == 1
+        assert session.cache.delete(key) == 1
+        assert not session.get(url).from_cache
+        assert session.cache.responses[key]._is_apart
