@@ -21,6 +21,7 @@ from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..serializers.pipeline import SerializerType
+from .leases import Leases, LeasesInMemory
 from .memory import DictStorage
 from .rekey import copy_entries, recreate_keys
 from .related import find, keys_for_any_headers, others_of
@@ -126,6 +127,15 @@ class BaseCache:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != _OWNER}
+
+    @property
+    def leases(self) -> Leases:
+        """Which process leads for a key, for `single_flight='shared'`; in this process only, if the store has none"""
+        leases: Leases | None = getattr(self.responses, 'leases', None)
+        if leases is None:
+            attributes = self.__dict__
+            leases = attributes.get('_leases') or attributes.setdefault('_leases', LeasesInMemory())
+        return leases
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str] | None:

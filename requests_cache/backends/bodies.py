@@ -22,7 +22,7 @@ from zlib import crc32
 
 from ..exceptions import CacheError
 from ..keys.shown import shown_text
-from ..models.body import Body, Source, seal
+from ..models.body import Body, BodyLostError, Source, seal
 
 logger = getLogger(__name__)
 
@@ -166,7 +166,10 @@ def source_of(pieces: Pieces, stages: tuple[Any, ...], storage: object, key: str
     """Where the pieces of a body are"""
 
     def read(index: int) -> bytes | None:
-        piece = pieces.read(key, body.id, index)
+        try:
+            piece = pieces.read(key, body.id, index)
+        except CacheError as e:
+            raise BodyLostError(f'piece {index} of the stored body cannot be read: {shown_text(e)}') from e
         if piece is not None:
             for stage in reversed(stages):
                 piece = stage.loads(piece, _place(key, body.id, index))

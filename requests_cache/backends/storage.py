@@ -15,6 +15,7 @@ from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.unpickling import PickleError
 from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of
+from .leases import Leases
 
 KT = TypeVar('KT')
 VT = TypeVar('VT')
@@ -67,6 +68,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     iteration_tolerates_writes = False
     large_body_bytes = LARGE_BODY_BYTES
     pieces: Pieces | None = None
+    leases: Leases | None = None
     _has_swept = False
 
     def __init__(

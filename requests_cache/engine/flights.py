@@ -10,6 +10,7 @@ exist in the child, so what was begun does not count there.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from enum import Enum
 from os import getpid
 from time import monotonic
@@ -38,7 +39,7 @@ class Flight:
         key: The key
     """
 
-    __slots__ = ('_event', '_flights', 'is_handed_over', 'key', 'outcome', 'thread')
+    __slots__ = ('_event', '_flights', 'is_handed_over', 'key', 'on_landing', 'outcome', 'thread')
 
     def __init__(self, flights: Flights, key: str):
         self._flights = flights
@@ -49,6 +50,8 @@ class Flight:
         self.outcome: Outcome | None = None
         # Its end is when the body of the response has been read
         self.is_handed_over = False
+        # Lets other processes know
+        self.on_landing: Callable[[Outcome], None] | None = None
 
     def land(self, outcome: Outcome = Outcome.FAILED) -> None:
         """Come to an end; whoever waits goes on"""
@@ -56,6 +59,8 @@ class Flight:
             self.outcome = outcome
             self._flights.remove(self)
             self._event.set()
+            if self.on_landing is not None:
+                self.on_landing(outcome)
 
     def wait(self, seconds: float) -> Outcome | None:
         """Wait for its end; None if it takes longer"""
@@ -73,6 +78,7 @@ class Flights:
         self._flights: dict[str, Flight] = {}
         self._unshared: dict[str, float] = {}
         self._landed: dict[str, float] = {}
+        self._seen: dict[str, str] = {}
 
     def enter(self, flight: Flight) -> Flight | None:
         """Begin a flight; if there is one for its key already, that one is returned"""
@@ -99,6 +105,14 @@ class Flights:
         if now:
             _remember(self._unshared, key, UNSHARED_SECONDS)
         return _is_remembered(self._unshared, key)
+
+    def is_left_over(self, key: str, lease: str) -> bool:
+        """Whether a lease that says so was seen before, so that nobody can be there to remove it"""
+        is_known = self._seen.pop(key, None) == lease
+        self._seen[key] = lease
+        for old in list(self._seen)[: max(0, len(self._seen) - MAX_REMEMBERED)]:
+            self._seen.pop(old, None)
+        return is_known
 
     def has_just_landed(self, key: str) -> bool:
         """Whether a response was stored a moment ago, perhaps after the store was looked into for it"""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from logging import getLogger
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from requests import PreparedRequest, RequestException, Response
 from requests.exceptions import ChunkedEncodingError
@@ -28,8 +29,10 @@ from .body import release
 from .conditional import conditions_to_send, request_to_send
 from .exchange import Exchange, LookUp, Plan, Result, Storing
 from .flights import Flight, Outcome, patience
+from .leasing import Lease
 from .recording import read_to_end, record
 
+R = TypeVar('R')
 logger = getLogger(__name__)
 NOT_STORED = Storing((), None, None)
 # Reasons for asking the origin that are the same for all who ask
@@ -65,7 +68,7 @@ def _send(exchange: Exchange) -> AnyResponse:
     return _act(exchange, look_up, _fly)
 
 
-def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], AnyResponse]) -> AnyResponse:
+def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R]) -> AnyResponse | R:
     """Do with a request what is decided by what is stored
 
     Args:
@@ -105,7 +108,7 @@ def _fly(plan: Plan) -> AnyResponse:
         try:
             other = flights.enter(flight)
             if other is None:
-                return _lead(plan, flight)
+                return _lead(plan, flight, deadline)
         finally:
             if not flight.is_handed_over:
                 flight.land()
@@ -122,11 +125,17 @@ def _fly(plan: Plan) -> AnyResponse:
     return _send_and_cache(plan)
 
 
-def _lead(plan: Plan, flight: Flight) -> AnyResponse:
-    """Send the request that others wait for"""
+def _lead(plan: Plan, flight: Flight, deadline: float) -> AnyResponse:
+    """Send the request that others wait for, unless another process has done so"""
     if plan.exchange.store.flights.has_just_landed(flight.key):
-        flight.land(Outcome.STORED)
-        return _look_again(plan)
+        answered = _answer_by_another(plan)
+        if answered is not None:
+            flight.land(Outcome.STORED)
+            return answered
+    if plan.exchange.settings.single_flight == 'shared':
+        answered = _lead_for_all(plan, flight, deadline)
+        if answered is not None:
+            return answered
     response = _send_and_cache(plan._replace(flight=flight))
     if not flight.is_handed_over:
         result = response._result or Result()
@@ -136,20 +145,48 @@ def _lead(plan: Plan, flight: Flight) -> AnyResponse:
     return response
 
 
-def _look_again(plan: Plan) -> AnyResponse:
-    """Go on with what another request has stored; if it does not answer this one, there was no use in waiting"""
+def _lead_for_all(plan: Plan, flight: Flight, deadline: float) -> AnyResponse | None:
+    """Answer a request if another process has had it answered meanwhile; None if this one is to send it"""
+    store, over = plan.exchange.store, None
+    for _ in range(2):
+        lease = store.lease(flight.key, deadline, over)
+        if lease is None:
+            return None
+        if isinstance(lease, Lease):
+            flight.on_landing = partial(store.give_back, lease)
+            answered = _answer_by_another(plan) if lease.is_inherited else None
+            if answered is not None:
+                flight.land(Outcome.STORED)
+            return answered
+        if lease.outcome is Outcome.NOT_STORED and not store.flights.is_left_over(flight.key, lease.value):
+            flight.land(Outcome.NOT_STORED)
+            return _send_and_cache(plan)
+        answered = _answer_by_another(plan)
+        if answered is not None:
+            flight.land(Outcome.STORED)
+            return answered
+        over = lease.value
+    return None
+
+
+def _answer_by_another(plan: Plan) -> AnyResponse | None:
+    """Answer a request with what another one has stored; None if that is not possible"""
     exchange = plan.exchange
     key = exchange.mode.key(exchange)
     look_up = exchange.mode.look_up(exchange, key) if key is not None else plan.look_up
-
-    def go_out(plan: Plan) -> AnyResponse:
-        exchange.store.flights.is_unshared(str(plan.cache_key), now=True)
-        return _send_and_cache(plan)
-
-    response = _act(exchange, look_up, go_out)
-    if response.from_cache and response._result is not None:
+    response = _act(exchange, look_up, lambda plan: None)
+    if response is not None and response._result is not None:
         response._result = response._result._replace(is_collapsed=response._result.origin_status is None)
     return response
+
+
+def _look_again(plan: Plan) -> AnyResponse:
+    """Go on with what another request has stored; if it does not answer this one, there was no use in waiting"""
+    answered = _answer_by_another(plan)
+    if answered is None:
+        plan.exchange.store.flights.is_unshared(str(plan.cache_key), now=True)
+        return _send_and_cache(plan)
+    return answered
 
 
 def _send_and_cache(plan: Plan) -> AnyResponse:

@@ -28,7 +28,8 @@ from ..policy.settings import CacheSettings
 from ..policy.vary import SameKey
 from .body import can_decode
 from .fault_log import FaultLog
-from .flights import Flights
+from .flights import Flights, Outcome
+from .leasing import Lease, Seen, keeper, obtain
 from .shared import shared_by
 
 # What a user's replacement, on the class too, differs from
@@ -258,6 +259,33 @@ class Store:
 
     def _report_write(self, error: Exception) -> None:
         self._faults.report('write to', error)
+
+    def lease(self, key: str, deadline: float, over: str | None = None) -> Lease | Seen | None:
+        """Lead for a key among all processes, or wait for the one that does; None to go on without
+
+        Args:
+            key: The key
+            deadline: How long to wait, by `monotonic`
+            over: A lease that is over, and was of no use
+        """
+        if self._is_away:
+            return None
+        try:
+            lease = obtain(self._cache.leases, key, deadline, over)
+        except Exception as e:
+            self._faults.report('lease', e)
+            return None
+        self._faults.succeeded('lease')
+        if isinstance(lease, Lease):
+            keeper.hold(lease)
+        return lease
+
+    def give_back(self, lease: Lease, outcome: Outcome) -> None:
+        """Let other processes know what came of a request"""
+        try:
+            keeper.give_back(lease, outcome)
+        except Exception as e:
+            self._faults.report('lease', e)
 
     def apply(self, writes: Iterable[Write]) -> bool:
         """Carry out writes, up to the first that fails; returns whether all have been carried out"""

@@ -72,6 +72,11 @@ def _check_cache_status(instance: Any, attribute: Attribute[Any], value: Any) ->
         raise ValueError(f"Invalid cache_status: {value!r}; it must be True, False or 'key'")
 
 
+def _check_single_flight(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if isinstance(value, str) and value != 'shared':
+        raise ValueError(f"Invalid single_flight: {value!r}; it must be True, False or 'shared'")
+
+
 def _check_bytes(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if value is None and attribute.default is None:
         return
@@ -119,7 +124,8 @@ class CacheSettings(RichMixin):
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
         shared_cache: By the standard, cache for more than one user
-        single_flight: Send equal requests that are made at the same time once; the others wait for the response
+        single_flight: Send equal requests that are made at the same time once; the others wait for the response.
+            True: among threads; 'shared': among all processes and hosts that use the store
         single_flight_timeout: How many seconds a request waits for another one at most; its own `timeout` counts if
             that is less
         stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
@@ -151,7 +157,7 @@ class CacheSettings(RichMixin):
     only_if_cached: bool = field(default=False)
     read_only: bool = field(default=False)
     shared_cache: bool = field(default=False, kw_only=True)
-    single_flight: bool = field(default=True, kw_only=True)
+    single_flight: bool | str = field(default=True, validator=_check_single_flight, kw_only=True)
     single_flight_timeout: float = field(default=30.0, validator=_check_seconds, kw_only=True)
     stale_if_error: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     stale_while_revalidate: bool | ExpirationTime = field(default=False, validator=_check_staleness)

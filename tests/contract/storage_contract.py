@@ -32,6 +32,7 @@ import pytest
 
 from contract.body_rules import BodyRules
 from contract.cache_rules import CacheRules
+from contract.lease_rules import LeaseRules
 from contract.mapping_rules import MappingRules
 from contract.redirect_rules import RedirectRules
 from contract.sharing_rules import SharingRules
@@ -40,7 +41,7 @@ from contract.variant_rules import VariantRules
 __all__ = ['StorageContract']
 
 
-class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules, BodyRules):
+class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules, BodyRules, LeaseRules):
     """Derive from this class; the attributes below tell what cannot be asked of a backend"""
 
     # Two storages made by the factory see each other's entries

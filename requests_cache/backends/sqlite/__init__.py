@@ -24,6 +24,7 @@ from .bodies import BodyTables
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
 from .errors import is_full
+from .leases import LeaseTable
 from .storage import TableStorage
 from .table import Table
 
@@ -106,6 +107,7 @@ class SQLiteDict(TableStorage):
         self._database = database or make_database(self.db_path, _connect, (self._table,), options)
         if self.serializer is not None:
             self.pieces = BodyTables(self._database, self._table)
+            self.leases = LeaseTable(self._database, self._table)
 
     def _make_table(self, name: str) -> Table:
         return Table(name)
@@ -307,7 +309,8 @@ class SQLiteCache(BaseCache):
 
     def _has_other_tables(self) -> bool:
         of_bodies = self.responses.pieces.names if self.responses.pieces is not None else ()
-        own = (self.responses.table_name, self.redirects.table_name, *of_bodies)
+        of_leases = (self.responses.leases.name,) if self.responses.leases is not None else ()
+        own = (self.responses.table_name, self.redirects.table_name, *of_bodies, *of_leases)
         try:
             with self.responses.connection() as connection:
                 names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

@@ -13,6 +13,7 @@ from ..._utils import chunkify
 from ..storage import CHUNK_SIZE, BaseStorage
 from .bodies import BodyTables
 from .database import Database
+from .leases import LeaseTable
 from .table import (
     SORT_ORDERS,
     Table,
@@ -43,6 +44,7 @@ class TableStorage(BaseStorage[str, Any]):
     _database: Database
     _table: Table
     pieces: BodyTables | None = None
+    leases: LeaseTable | None = None
     _expirations_known = False
 
     # One entry
