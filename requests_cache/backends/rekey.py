@@ -11,6 +11,7 @@ from .._utils import chunkify
 from ..keys.bodies import REDACTED
 from ..keys.shown import shown_key
 from ..keys.variants import is_variant_suffix, matched_names, split_part_key, suffix_by_the_standard, variant_key
+from ..models.body import BodyLostError
 from ..models.redirects import first_request, redirect_keys
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
@@ -126,12 +127,24 @@ def copy_entries(source: Any, target: Any) -> None:
                 sources = redirect_keys(response, target.create_key, verify=origin.verify)
                 redirects.update(dict.fromkeys(sources, new_key))
             entries[new_key] = response
-        target.responses.update(entries)
+        _write_readable(target.responses, entries)
         target._save_redirects(redirects)
     for pairs in chunkify(scan(source.redirects), CHUNK_SIZE):
         # Others lead to what was not copied, or is under another key now
         existing = existing_in(target.responses, {leads_to for _, leads_to in pairs if isinstance(leads_to, str)})
         target._save_redirects({key: leads_to for key, leads_to in pairs if leads_to in existing})
+
+
+def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> None:
+    """Write entries together; if the body of one of them has been lost, all others"""
+    try:
+        storage.update(entries)
+    except BodyLostError:
+        for key, response in entries.items():
+            try:
+                storage[key] = response
+            except BodyLostError:  # noqa: PERF203
+                logger.warning('Not copied, as its body cannot be read: %s', shown_key(key))
 
 
 def _readable_entries(cache: Any) -> Iterator[tuple[str, CachedResponse]]:
@@ -156,7 +169,7 @@ def recreate_keys(cache: Any) -> None:
             continue
         there = _read(cache, new_key)
         if there is None or there.created_at <= response.created_at:
-            cache.responses[new_key] = response
+            _write_readable(cache.responses, {new_key: response})
             cache._save_redirects(dict.fromkeys(redirect_keys(response, cache.create_key), new_key))
         del cache.responses[key]
 

@@ -277,6 +277,21 @@ class BodyRules:
         assert cache.delete(expired=True) == 2
         assert not list(cache.responses.pieces.unused())
 
+    def test_copying_all_but_what_was_lost(self, cache_factory: Callable[..., Any]) -> None:
+        from requests_cache.backends.base import BaseCache
+
+        cache, source = cache_factory(large_body_bytes=1_000), BaseCache()
+        source.responses.large_body_bytes = 100  # type: ignore[attr-defined]
+        for number in range(3):
+            source.save_response(large(number), f'key {number}')
+        lost = source.responses['key 1']._body
+        source.responses.pieces._all[lost.id].clear()  # type: ignore[attr-defined, union-attr]
+        cache.update(source)
+        assert {key: response.content for key, response in cache.responses.items()} == {
+            'key 0': large(0).content,
+            'key 2': large(2).content,
+        }
+
     # Writing over what was read
 
     def test_writing_if_nothing_has_changed(self, storage: BaseStorage[str, Any]) -> None:
