@@ -3,7 +3,8 @@
     Exception
     └── CacheError
         ├── BackendError                  a storage could not do what was asked; `__cause__` is the driver's exception
-        │   └── BackendUnavailableError   it could not be reached, opened or locked within its time limit
+        │   ├── BackendUnavailableError   it could not be reached, opened or locked within its time limit
+        │   └── BodyTooLargeError         it keeps no bodies of this length, and there is nothing wrong with that
         ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
         └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
 
@@ -24,6 +25,10 @@ class BackendError(CacheError):
 
 class BackendUnavailableError(BackendError):
     """A storage could not be reached, opened or locked within its time limit"""
+
+
+class BodyTooLargeError(BackendError):
+    """A storage keeps no bodies of this length"""
 
 
 class InvalidEntryError(CacheError, ValueError):

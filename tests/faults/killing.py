@@ -65,17 +65,29 @@ def write(make_cache: CacheFactory, pipe: int, first: int, worker: int = 0) -> N
         os.write(pipe, b'%d %d\n' % (key, version))
 
 
+def stream(make_cache: CacheFactory, pipe: int, first: int, worker: int = 0) -> None:
+    """Write a body that does not come to its end, and say so after each part of it"""
+    cache: Any = make_cache()
+    cache.responses.pieces.piece_bytes = 10_000
+    writer = cache.responses.body_writer(f'key {worker}')
+    writer.write(bytes(writer.large_body_bytes))
+    for _ in range(100):
+        writer.write(bytes(1_000))
+        os.write(pipe, b'%d 0\n' % worker)
+    signal.pause()
+
+
 class Writer:
     """A process that writes until it is killed, and what it said it had saved"""
 
-    def __init__(self, make_cache: CacheFactory, first: int, worker: int = 0):
+    def __init__(self, make_cache: CacheFactory, first: int, worker: int = 0, do: Callable[..., None] = write):
         self._pipe, pipe = os.pipe()
         self._received = b''
         self.pid = os.fork()
         if self.pid == 0:
             try:
                 os.close(self._pipe)
-                write(make_cache, pipe, first, worker)
+                do(make_cache, pipe, first, worker)
             except BaseException:
                 traceback.print_exc()
             finally:

@@ -244,6 +244,33 @@ class TestNoRoom:
             assert_caches(session, site)
             session.close()
 
+    def test_a_large_body_on_a_full_disk(
+        self, options: Any, folder: Path, new_session: SessionFactory, site: Origin
+    ) -> None:
+        with small_disk(folder.parent, 2 * 1024 * 1024), new_session(**options) as session:
+            assert_caches(session, site)
+            body = os.urandom(1_400_000)
+            site.add('/fits', body=body)
+            assert [session.get(site.url('/fits')).content == body for _ in range(2)] == [True, True]
+            before = free_bytes(folder)
+            site.add('/large', body=os.urandom(3_000_000))
+            for _ in range(3):
+                assert len(session.get(site.url('/large')).content) == 3_000_000
+            storage: Any = session.cache.responses
+            writer = storage.body_writer('key')
+            with pytest.raises(BackendError, match='space'):
+                writer.write(bytes(3_000_000))
+            writer.abort()
+            assert list(storage.pieces.unused()) == []
+            assert free_bytes(folder) == before
+            response = session.get(site.url('/fits'))
+            assert (response.from_cache, response.content) == (True, body)
+
+
+def free_bytes(folder: Path) -> int:
+    status = os.statvfs(folder)
+    return status.f_bavail * status.f_frsize
+
 
 class TestPermissions:
     @pytest.mark.skipif(os.name != 'posix', reason='permissions are of another kind')

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from requests_cache.backends.base import BaseCache
-from requests_cache.backends.filesystem import FileCache, FileDict, get_cache_path
+from requests_cache.backends.filesystem import FileCache, FileDict, get_cache_path, locking
 from requests_cache.backends.filesystem import storage as file_storage
 from requests_cache.backends.filesystem.names import extension_for, file_name, folds_case, is_entry, key_of
 from requests_cache.backends.sqlite import SQLiteDict
@@ -32,6 +32,16 @@ from requests_cache.serializers.preconf import json_serializer
 KEY = '0123456789abcdef'
 needs_fifo = pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no FIFOs here')
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no forks here')
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a file system that has none, where others may come in between"""
+
+    def refuse(directory: Path) -> int:
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(locking, '_open', refuse)
 
 
 @pytest.fixture
@@ -275,6 +285,7 @@ class TestNames:
         one.clear()
         assert list(other) == [key]
 
+    @pytest.mark.usefixtures('no_locks')
     def test_a_long_key_that_is_written_while_it_is_deleted(
         self, storage: FileDict, cache_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -475,6 +486,7 @@ class TestFaults:
         storage.clear()
         assert names(cache_path) == set()
 
+    @pytest.mark.usefixtures('no_locks')
     def test_a_temporary_file_that_another_process_cleared(
         self, storage: FileDict, monkeypatch: pytest.MonkeyPatch
     ) -> None:

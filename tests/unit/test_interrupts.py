@@ -17,20 +17,25 @@ import pytest
 from contract.values import make_response
 
 from requests_cache import BaseCache, FileCache, SQLiteCache
+from requests_cache.backends.filesystem import locking, lru_index
 from requests_cache.backends.filesystem import lru as filesystem_lru
-from requests_cache.backends.filesystem import lru_index
+from requests_cache.backends.filesystem import storage as filesystem_storage
 from requests_cache.backends.sqlite import connection as sqlite_connection
 from requests_cache.backends.sqlite import database as sqlite_database
 from requests_cache.backends.sqlite import storage as sqlite_storage
 from requests_cache.exceptions import BackendUnavailableError
 
 MODULES = {
-    module.__file__ for module in (filesystem_lru, lru_index, sqlite_connection, sqlite_database, sqlite_storage)
-}
+    module.__file__
+    for module in (
+        filesystem_lru, filesystem_storage, locking, lru_index, sqlite_connection, sqlite_database, sqlite_storage,
+    )
+}  # fmt: skip
 CACHES: dict[str, Callable[[Path], BaseCache]] = {
     'sqlite': lambda path: SQLiteCache(path, busy_timeout=0.1, fast_save=True),
     'sqlite-wal': lambda path: SQLiteCache(path, wal=True, busy_timeout=0.1, fast_save=True),
     'sqlite-memory': lambda path: SQLiteCache(path, use_memory=True, busy_timeout=0.1),
+    'filesystem': lambda path: FileCache(path, busy_timeout=0.1, fast_save=True),
     'filesystem-lru': lambda path: FileCache(path, max_cache_bytes=10**6, busy_timeout=0.1, fast_save=True),
 }
 ACTIONS: dict[str, Callable[[BaseCache], Any]] = {
@@ -93,13 +98,19 @@ def interrupted(action: Callable[[], Any]) -> Iterator[int]:
 
 
 # A connection is lost, and thereby closed, if the interruption comes between making and keeping it
-pytestmark = pytest.mark.filterwarnings('ignore:unclosed database:ResourceWarning')
+pytestmark = [
+    pytest.mark.filterwarnings('ignore:unclosed database:ResourceWarning'),
+    # Or while a lock that was released is let go of, where an exception cannot be raised
+    pytest.mark.filterwarnings(
+        'ignore:Exception ignored in. <function _AdvisoryLock:pytest.PytestUnraisableExceptionWarning'
+    ),
+]
 
 
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sqlite_connection, 'MIN_LOCK_SECONDS', 0.1)
-    monkeypatch.setattr(filesystem_lru, 'LOCK_SECONDS', 0.1)
+    monkeypatch.setattr(locking, 'LOCK_SECONDS', 0.1)
     yield
     gc.collect()
 

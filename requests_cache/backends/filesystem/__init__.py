@@ -48,9 +48,9 @@ class FileCache(BaseCache):
         use_temp: Put a relative path under the directory for temporary files
         decode_content: Add a readable copy of JSON and text bodies to the files
         serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; JSON by default
-        kwargs: `use_cache_dir`, `extension` and `lock` (see `FileDict`; an `RLock` also guards the redirects);
-            `max_cache_bytes`, `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`); options of
-            `SQLiteDict` for the databases
+        kwargs: `use_cache_dir`, `extension`, `large_body_bytes` and `lock` (see `FileDict`; an `RLock` also guards the
+            redirects); `max_cache_bytes`, `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`); options
+            of `SQLiteDict` for the databases
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import IO
 
 from ...exceptions import BackendError
 from ..paths import explanation
@@ -69,6 +70,16 @@ def read_file(path: Path) -> bytes:
         os.close(descriptor)
 
 
+def open_file(path: Path) -> IO[bytes]:
+    """Open a file to read parts of it"""
+    return open(os.open(path, _READ_FLAGS), 'rb', buffering=0)
+
+
+def create_file(path: Path) -> IO[bytes]:
+    """Open a file to write, which is not there yet"""
+    return open(os.open(path, _WRITE_FLAGS, ENTRY_MODE), 'wb')
+
+
 def replace_file(path: Path, data: bytes, lock: AbstractContextManager[object]) -> None:
     """Write a file so that readers see either the old content or the new one, whole
 
@@ -105,9 +116,9 @@ def write_and_move(directory: Path, data: bytes, move: Callable[[Path], None]) -
 @contextmanager
 def _written(directory: Path, data: bytes) -> Iterator[Path]:
     temp = temp_file(directory)
-    descriptor = os.open(temp, _WRITE_FLAGS, ENTRY_MODE)
+    file = create_file(temp)
     try:
-        with open(descriptor, 'wb') as file:
+        with file:
             file.write(data)
         yield temp
     except BaseException:

@@ -8,21 +8,19 @@ included. An index that is damaged, or that somebody removed, is made anew from 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from logging import getLogger
 from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..._utils import chunkify, within
-from ...exceptions import BackendError, BackendUnavailableError
+from ..._utils import chunkify
+from ...exceptions import BackendError, BackendUnavailableError, BodyTooLargeError
 from ...keys.shown import shown_key, shown_text
+from ...models.response import CachedResponse
 from ..sqlite.connection import identity
 from ..sqlite.table import from_column, to_column
 from ..storage import CHUNK_SIZE
-from .access import storage_errors, write_and_move
 from .lru_index import LRUDict
 from .names import LRU_INDEX_FILE
 from .storage import FileDict
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
 T = TypeVar('T')
 DEFAULT_MAX_CACHE_BYTES = 100 * 1024 * 1024
-LOCK_SECONDS = 10.0
 MOVE_ATTEMPTS = 10
 # They are about the directory and its files, not about the databases inside of it
 _NOT_FOR_DATABASES = frozenset(
@@ -134,29 +131,49 @@ class LRUFileDict(FileDict):
 
     # Writing
 
-    def _store(self, key: str, data: bytes) -> None:
-        size = self._get_size_on_disk(len(data))
-        if size > self.max_file_bytes:
-            logger.debug('Not stored, as its %d bytes are more than %d: %s', size, self.max_file_bytes, shown_key(key))
-            self._remove(key)
-            return
-        path = self._key2path(key)
-        with storage_errors('write', path):
-            self._keep_key(key, path)
-            write_and_move(path.parent, data, lambda temp: self._move(temp, path, str(key), size))
-            self._keep_key(key, path)
-            self._remove_other(key)
+    def __setitem__(self, key: str, value: Any) -> None:
+        length = _length_of_body(value) if self._usable_pieces is not None else 0
+        try:
+            if length > self.large_body_bytes:
+                self._check_length(length)
+            super().__setitem__(key, value)
+        except BodyTooLargeError:
+            self._pass_over(key, length)
 
-    def _move(self, temp: Path, path: Path, key: str, size: int) -> None:
+    def _pass_over(self, key: str, size: int) -> None:
+        logger.debug('Not stored, as its %d bytes are more than %d: %s', size, self.max_file_bytes, shown_key(key))
+        self._remove(key)
+
+    def _check_length(self, length: int) -> None:
+        if length > self.max_file_bytes:
+            raise BodyTooLargeError(f'the body is longer than the {self.max_file_bytes} bytes that are to be kept')
+
+    def _store(self, key: str, data: bytes, body_id: str | None) -> None:
+        size = self._get_size_on_disk(len(data))
+        if body_id is not None:
+            size += self._get_size_on_disk(self.pieces.size_of_body(body_id))
+        if size > self.max_file_bytes:
+            self._pass_over(key, size)
+            if body_id is not None:
+                self.pieces.delete(key, body_id)
+            return
+        path = self._place_of(key, body_id)
+
+        def move(temp: Path) -> None:
+            self._move(str(key), size, lambda: self._put_in_place(temp, path, key, body_id))
+
+        self._write_file(key, path, data, move)
+
+    def _move(self, key: str, size: int, put: Callable[[], None]) -> None:
         index_path = str(self.lru_index.db_path)
         for _ in range(MOVE_ATTEMPTS):
             index_file = identity(index_path)
             self._with_index(lambda connection: self._make_room(connection, key, size))
-            if self._with_index(lambda connection: self._move_if_accounted_for(connection, temp, path, key, size)):
+            if self._with_index(lambda c: self._put_if_accounted_for(c, key, size, put)):
                 if index_file is not None and identity(index_path) != index_file:
                     raise FileNotFoundError(f'the index was replaced, maybe before the file was seen: {index_path}')
                 return
-        raise BackendUnavailableError(f'Could not write {path}: others need the room') from TimeoutError()
+        raise BackendUnavailableError(f'Could not write to {self.cache_dir}: others need the room') from TimeoutError()
 
     def _make_room(self, connection: Connection, key: str, size: int) -> None:
         """Enter the size of a file that is about to be written; of the old and the new file, the larger one counts"""
@@ -166,11 +183,11 @@ class LRUFileDict(FileDict):
         self._free(connection, reserved - old_size, key)
         connection.execute(self.lru_index._table.put, (to_column(key), time_ns(), reserved))
 
-    def _move_if_accounted_for(self, connection: Connection, temp: Path, path: Path, key: str, size: int) -> bool:
+    def _put_if_accounted_for(self, connection: Connection, key: str, size: int, put: Callable[[], None]) -> bool:
         reserved = self._indexed_size(connection, key)
         if reserved is None or reserved < size:
             return False
-        os.replace(temp, path)
+        put()
         if reserved != size:
             connection.execute(self.lru_index._table.set_size, (size, to_column(key)))
         return True
@@ -244,31 +261,29 @@ class LRUFileDict(FileDict):
             path = self._key2path(key)
             if not path.exists():
                 path = self._other_path(key) or path
-            return self._get_size_on_disk(path.stat().st_size)
+            return self._size_of(path if path.exists() else self.pieces.path_of(key))
         except OSError:
             return None
+
+    def _size_of(self, path: Path) -> int:
+        """Size of all files of an entry"""
+        return sum(map(self._get_size_on_disk, self._sizes(path)))
 
     def _measure_all(self) -> Iterator[tuple[str, int, int]]:
         for path in self._all_paths():
             try:
-                status = path.stat()
+                status, size = path.stat(), self._size_of(path)
             except OSError:  # deleted in the meantime
                 continue
             if (key := self._path2key(path)) is not None:
-                yield key, max(status.st_atime_ns, status.st_mtime_ns), self._get_size_on_disk(status.st_size)
+                yield key, max(status.st_atime_ns, status.st_mtime_ns), size
 
     def _with_index(self, action: Callable[[Connection], T]) -> T:
         with self._changing():
             return self.lru_index.apply(action)
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """The lock of this storage; if it is one of its own, it is not waited for without end"""
-        if self._locks_reads:
-            with self.lock:
-                yield
-            return
-        with within(self.lock, LOCK_SECONDS) as held:
-            if not held:
-                raise BackendUnavailableError(f'{self.cache_dir} is in use by another thread') from TimeoutError()
-            yield
+
+def _length_of_body(value: object) -> int:
+    if not isinstance(value, CachedResponse):
+        return 0
+    return value._body.size if value._body is not None else len(value._content or b'')

@@ -24,6 +24,8 @@ MAX_NAME_LENGTH = 255
 REDIRECTS_FILE = 'redirects.sqlite'
 LRU_INDEX_FILE = 'lru.db'
 _OWN_PREFIX = '.requests-cache-'
+# For entries with large bodies
+LARGE_DIRECTORY = f'{_OWN_PREFIX}large'
 
 # Printable ASCII that no file system gives a meaning to; a colon or a quote is one only on Windows
 _PLAIN = lazy_pattern(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' else r'(?![.~])[ -.0-\[\]-~]+')

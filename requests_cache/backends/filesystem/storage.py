@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator, KeysView
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, KeysView
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
+from itertools import chain
 from logging import getLogger
 from pathlib import Path
 from threading import RLock
@@ -28,7 +29,10 @@ from .access import (
     replace_file,
     storage_error,
     storage_errors,
+    write_and_move,
 )
+from .bodies import BodyFiles, entry_file
+from .locking import ChangeLock
 from .names import (
     entry_of_key_file,
     extension_for,
@@ -53,7 +57,8 @@ class FileDict(BaseStorage[str, Any]):
     """A storage with one file per entry, named by its key and an extension for its format
 
     A file is written beside its place and then moved there, so that readers see the old entry or the new one, in any
-    thread and process. Keys that are no safe file names are encoded; nothing outside of the directory is touched.
+    thread and process. Large bodies are in files of their own (see `BodyFiles`). Keys that are no safe file names are
+    encoded; nothing outside of the directory is touched.
 
     Args:
         cache_name: The directory
@@ -61,6 +66,7 @@ class FileDict(BaseStorage[str, Any]):
         use_cache_dir: Put a relative path under the user's cache directory
         extension: Extension of the files, without a dot; by default that of the serializer
         serializer: A name, pipeline, stage, or any object with `dumps` and `loads`
+        large_body_bytes: Length from which on bodies are kept in pieces, in files of their own; 1 MiB by default
         lock: Held during every operation, so that it can be shared with other storages and code; by default the storage
             has one of its own, which is held while something is changed
         kwargs: `decode_content`; others are ignored
@@ -68,6 +74,7 @@ class FileDict(BaseStorage[str, Any]):
 
     iteration_tolerates_writes = True
     _locks_reads = False
+    pieces: BodyFiles
 
     def __init__(
         self,
@@ -83,6 +90,8 @@ class FileDict(BaseStorage[str, Any]):
         self.cache_dir = get_cache_path(cache_name, use_cache_dir=use_cache_dir, use_temp=use_temp)
         self.extension = f'.{extension}' if extension else extension_for(self.serializer)
         self.is_binary = bool(getattr(self.serializer, 'is_binary', False))
+        self.pieces = BodyFiles(self)
+        self._changes = ChangeLock()
         self._lock = RLock() if lock is None else lock
         if lock is None:
             renew_after_fork(self, '_lock', RLock)
@@ -97,10 +106,11 @@ class FileDict(BaseStorage[str, Any]):
     def __getstate__(self) -> dict[str, Any]:
         if self._locks_reads:
             raise TypeError('A cache that was given a lock cannot be pickled, copied or sent to another process')
-        return {name: value for name, value in self.__dict__.items() if name not in ('_lock', '_folds_case')}
+        left_out = ('_changes', '_folds_case', '_lock', 'pieces')
+        return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _lock=RLock())
+        self.__dict__.update(state, _changes=ChangeLock(), _lock=RLock(), pieces=BodyFiles(self))
         renew_after_fork(self, '_lock', RLock)
 
     @property
@@ -109,30 +119,37 @@ class FileDict(BaseStorage[str, Any]):
         return self._lock
 
     def _reading(self) -> AbstractContextManager[Any]:
-        return self.lock if self._locks_reads else _NO_LOCK
+        return self.lock if self._locks_reads and not self._changes.is_held else _NO_LOCK
+
+    def _changing(self) -> AbstractContextManager[None]:
+        """The lock for changes, which a thread may take again, and which keeps other processes out as well"""
+        return self._changes.held(self.cache_dir, self.lock, self._locks_reads)
 
     def _key2path(self, key: str) -> Path:
+        return Path(self.cache_dir, self._file_name(key))
+
+    def _file_name(self, key: str) -> str:
         key = str(key)
-        return Path(self.cache_dir, file_name(key, self.extension, has_capitals(key) and self._folds_case))
+        return file_name(key, self.extension, has_capitals(key) and self._folds_case)
 
     @cached_property
     def _folds_case(self) -> bool:
         return folds_case(self.cache_dir)
 
-    def _other_path(self, key: str) -> Path | None:
+    def _other_path(self, key: str, directory: Path | None = None) -> Path | None:
         """Where the entry of a key is if it was written on a system that treats capitals in another way"""
         key = str(key)
         if not has_capitals(key):
             return None
-        path = Path(self.cache_dir, file_name(key, self.extension, not self._folds_case))
+        path = Path(directory or self.cache_dir, file_name(key, self.extension, not self._folds_case))
         # Where case does not count, the file of another key would be found under the name with capitals
-        if path == self._key2path(key) or (self._folds_case and path.name not in self._listed()):
+        if path.name == self._file_name(key) or (self._folds_case and path.name not in self._listed(path.parent)):
             return None
         return path
 
-    def _listed(self) -> list[str]:
+    def _listed(self, directory: Path) -> list[str]:
         try:
-            return os.listdir(self.cache_dir)
+            return os.listdir(directory)
         except FileNotFoundError:
             return []
 
@@ -156,10 +173,19 @@ class FileDict(BaseStorage[str, Any]):
         try:
             return read_file(path)
         except FileNotFoundError:
-            other = self._other_path(key)
-            if other is None:
+            if (data := self._read_elsewhere(key)) is not None:
+                return data
+            # A small entry may have taken the place of a large one meanwhile
+            if not self.pieces.is_there:
                 raise
-            return read_file(other)
+        return read_file(path)
+
+    def _read_elsewhere(self, key: str) -> bytes | None:
+        other = self._other_path(key)
+        if other is not None:
+            with suppress(FileNotFoundError):
+                return read_file(other)
+        return self.pieces.read_entry(key)
 
     def _content(self, data: bytes) -> str | bytes:
         """What a file holds, as the serializer takes it"""
@@ -170,7 +196,20 @@ class FileDict(BaseStorage[str, Any]):
         return self[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._store(key, encode_text(self._serialize(key, value)))
+        self._write_apart(key, value, self._write)
+
+    def _write(self, key: str, value: Any) -> None:
+        body = value._body if isinstance(value, CachedResponse) else None
+        data = encode_text(self._serialize(key, value))
+        if body is None:
+            self._store(key, data, None)
+        else:
+            self._store(key, entry_file(body.id, data), body.id)
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        """Write an entry, if what is stored under its key is what is expected; see `ChangeLock` for other processes"""
+        with self._changing():
+            return super().write_if(key, value, is_expected)
 
     def __delitem__(self, key: str) -> None:
         if not self._remove(key):
@@ -182,8 +221,14 @@ class FileDict(BaseStorage[str, Any]):
             try:
                 return stat.S_ISREG(os.stat(path).st_mode)
             except FileNotFoundError:
-                other = self._other_path(key)  # type: ignore[arg-type]
-                return other is not None and other.is_file()
+                return self._is_elsewhere_than(path, key)  # type: ignore[arg-type]
+
+    def _is_elsewhere_than(self, path: Path, key: str) -> bool:
+        other = self._other_path(key)
+        if other is not None and other.is_file():
+            return True
+        # A small entry may have taken the place of a large one meanwhile
+        return self.pieces.is_there and (self.pieces.has_entry(key) or path.is_file())
 
     def __iter__(self) -> Iterator[str]:
         for path in self.paths():
@@ -195,27 +240,27 @@ class FileDict(BaseStorage[str, Any]):
         return super().keys()
 
     def __len__(self) -> int:
-        with self._reading():
-            return sum(1 for _ in self._names())
+        with self._listing():
+            return sum(1 for _ in self._names()) + sum(1 for _ in self._large_names())
 
     def paths(self) -> Iterator[Path]:
-        """Paths of the files of all entries"""
-        with self._reading():
-            return self._all_paths()
+        """Paths of the files of all entries; the bodies of large ones are in other files"""
+        return self._all_paths()
+
+    def _listing(self) -> AbstractContextManager[Any]:
+        """What keeps entries from going from one directory to the other while both are listed"""
+        return self._changing() if self.pieces.is_there else self._reading()
 
     def _all_paths(self) -> Iterator[Path]:
         # A file written while a directory is read may appear in it once more, and so without end. Names are therefore
         # read first, into one piece of memory: about 20 bytes each.
-        names = bytearray()
-        for name in self._names():
-            names += os.fsencode(name) + b'/'
-        return self._unpack(names)
+        with self._listing():
+            small, large = _packed(self._names()), _packed(self._large_names())
+        return chain(_unpack(Path(self.cache_dir), small), _unpack(self.pieces.root, large))
 
-    def _unpack(self, names: bytearray) -> Iterator[Path]:
-        start = 0
-        while (end := names.find(b'/', start)) >= 0:
-            yield Path(self.cache_dir, os.fsdecode(bytes(names[start:end])))
-            start = end + 1
+    def _large_names(self) -> Iterator[str]:
+        with storage_errors('list', self.pieces.root):
+            yield from self.pieces.names()
 
     def size(self) -> int:
         """Size of all entries in bytes"""
@@ -223,10 +268,14 @@ class FileDict(BaseStorage[str, Any]):
         for path in self.paths():
             with storage_errors('read', path):
                 try:
-                    total += path.stat().st_size
+                    total += sum(self._sizes(path))
                 except FileNotFoundError:  # deleted in the meantime
                     continue
         return total
+
+    def _sizes(self, path: Path) -> list[int]:
+        """Sizes of the files of an entry"""
+        return self.pieces.sizes(path) if path.parent == self.pieces.root else [path.stat().st_size]
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All keys with their values, None for those that cannot be read
@@ -253,11 +302,12 @@ class FileDict(BaseStorage[str, Any]):
 
     def clear(self) -> None:
         """Delete all entries, and nothing else that may be in the directory"""
-        with self.lock:
+        with self._changing():
             self._clear_files()
 
     def _clear_files(self) -> None:
         with storage_errors('clear', self.cache_dir):
+            self.pieces.clear()
             for path in self._all_paths():
                 if self._is_ours(path) or self._is_readable(path):
                     remove_file(path)
@@ -282,7 +332,7 @@ class FileDict(BaseStorage[str, Any]):
 
     def _is_ours(self, path: Path) -> bool:
         """Whether the name of a file, or the way it was created, shows that a storage of this kind wrote it"""
-        return is_certainly_ours(path.name, self.extension) or has_entry_mode(path)
+        return is_certainly_ours(path.name, self.extension) or has_entry_mode(path) or path.parent == self.pieces.root
 
     def _is_readable(self, path: Path) -> bool:
         try:
@@ -292,24 +342,49 @@ class FileDict(BaseStorage[str, Any]):
             return False
         return isinstance(value, CachedResponse)
 
-    def _store(self, key: str, data: bytes) -> None:
-        path = self._key2path(key)
+    def _check_length(self, length: int) -> None:
+        """Called with the length of a body that is being written, so far"""
+
+    def _store(self, key: str, data: bytes, body_id: str | None) -> None:
+        """Write the file of an entry, whose body is in another one if it has an id"""
+        path = self._place_of(key, body_id)
+
+        def move(temp: Path) -> None:
+            with self._changing():
+                self._put_in_place(temp, path, key, body_id)
+
+        self._write_file(key, path, data, move)
+
+    def _place_of(self, key: str, body_id: str | None) -> Path:
+        return self._key2path(key) if body_id is None else self.pieces.path_of(key)
+
+    def _write_file(self, key: str, path: Path, data: bytes, move: Callable[[Path], None]) -> None:
         with storage_errors('write', path):
             self._keep_key(key, path)
-            replace_file(path, data, self.lock)
+            write_and_move(path.parent, data, move)
             # Whoever deleted an older entry may have deleted its key after we looked
             self._keep_key(key, path)
-            self._remove_other(key)
+
+    def _put_in_place(self, temp: Path, path: Path, key: str, body_id: str | None) -> None:
+        """Replace an entry, large or small, by another one"""
+        if body_id is None:
+            os.replace(temp, path)
+            self.pieces.remove_entry(key)
+        else:
+            self.pieces.put_entry(temp, path, key, body_id)
+            self._remove_file(self._key2path(key))
+        self._remove_other(key)
 
     def _remove(self, key: str) -> bool:
-        with self.lock:
+        with self._changing():
             return self._remove_files(key)
 
     def _remove_files(self, key: str) -> bool:
         path = self._key2path(key)
         with storage_errors('delete', path):
             removed = self._remove_file(path)
-            return self._remove_other(key) or removed
+            removed = self._remove_other(key) or removed
+            return self.pieces.remove_entry(key) or removed
 
     def _remove_other(self, key: str) -> bool:
         other = self._other_path(key)
@@ -330,3 +405,17 @@ class FileDict(BaseStorage[str, Any]):
         remove_file(key_file(path))
         if key is not None and path.exists():  # written in the meantime
             self._keep_key(key, path)
+
+
+def _packed(names: Iterator[str]) -> bytearray:
+    packed = bytearray()
+    for name in names:
+        packed += os.fsencode(name) + b'/'
+    return packed
+
+
+def _unpack(directory: Path, names: bytearray) -> Iterator[Path]:
+    start = 0
+    while (end := names.find(b'/', start)) >= 0:
+        yield Path(directory, os.fsdecode(bytes(names[start:end])))
+        start = end + 1

@@ -1,0 +1,357 @@
+"""Large bodies beside the files of entries, in a directory that earlier versions do not look into
+
+    .requests-cache-large/entries.json/NAME        id of the body, line feed, and what else there is of the entry NAME
+    .requests-cache-large/entries.json/.bodies/ID  its body
+    .requests-cache-large/entries.json/.loose/ID   a body that no entry refers to yet, or maybe not for long
+
+The second directory has the extension of the files. A file with the same name in the cache directory itself counts
+more: an earlier version wrote it. A body begins with its key; then come the pieces, each with its length before it.
+
+Bodies are loose until their entry is in its place, and again when it is about to be replaced or deleted. So whatever
+happens in between, what is left behind is found by a look into one directory that hardly ever holds anything.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from ..._utils import lazy_pattern
+from ...exceptions import BackendError
+from ..bodies import Pieces
+from .access import (
+    MAX_READ_BYTES,
+    create_file,
+    encode_text,
+    make_directory,
+    open_file,
+    read_file,
+    remove_file,
+    storage_errors,
+)
+from .names import LARGE_DIRECTORY, entry_of_key_file, is_entry, is_temporary
+
+LENGTH_BYTES = 4
+_BODIES, _LOOSE = '.bodies', '.loose'
+_BODY_ID = lazy_pattern(r'[0-9a-f]+(-[0-9a-f]+){3}')
+_MAX_ID_BYTES = 200
+_NOTHING_THERE = (FileNotFoundError, NotADirectoryError)
+
+
+class Files(Protocol):
+    """The storage of the small entries, which knows names, and locks both"""
+
+    cache_dir: Path
+    extension: str
+
+    def _reading(self) -> AbstractContextManager[Any]: ...
+
+    def _changing(self) -> AbstractContextManager[None]: ...
+
+    def _check_length(self, length: int) -> None: ...
+
+    def _file_name(self, key: str) -> str: ...
+
+    def _other_path(self, key: str, directory: Path) -> Path | None: ...
+
+    def _path2key(self, path: Path) -> str | None: ...
+
+    def _remove_file(self, path: Path) -> bool: ...
+
+
+class BodyFiles(Pieces):
+    """Large entries of a storage, and their bodies
+
+    Args:
+        storage: The storage, which is locked while entries are changed
+    """
+
+    def __init__(self, storage: Files):
+        self._storage = storage
+        self._was_seen = False
+        self._root: tuple[object, Path] | None = None
+
+    @property
+    def root(self) -> Path:
+        """The directory of the large entries"""
+        cache_dir = self._storage.cache_dir
+        if self._root is None or self._root[0] is not cache_dir:
+            self._root = cache_dir, Path(cache_dir, LARGE_DIRECTORY, f'entries{self._storage.extension}')
+        return self._root[1]
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there may be large entries"""
+        self._was_seen = self._was_seen or os.path.isdir(self.root)
+        return self._was_seen
+
+    # Bodies
+
+    def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
+        path, _ = self._places(body_id)
+        with storage_errors('write', path), self._storage._reading():
+            if index:
+                # Where all was cleared meanwhile, there is nothing to add to
+                with open(path, 'r+b') as file:
+                    _append(file, key, index, piece, self._storage._check_length)
+            else:
+                self._storage._check_length(len(piece))
+                self._make_place(_LOOSE)
+                with create_file(path) as file:
+                    file.write(_framed(encode_text(key)) + _framed(piece))
+
+    def read(self, key: str, body_id: str, index: int) -> bytes | None:
+        if not _BODY_ID.fullmatch(body_id):
+            return None
+        # It may be moved meanwhile, and back
+        loose, in_place = self._places(body_id)
+        for path in (in_place, loose, in_place):
+            with storage_errors('read', path), self._storage._reading():
+                try:
+                    with open_file(path) as file:
+                        return _read_piece(file, key, index)
+                except _NOTHING_THERE:
+                    continue
+        return None
+
+    def delete(self, key: str, body_id: str) -> None:
+        """Delete a body, and its entry with it"""
+        with storage_errors('delete', self.root), self._storage._changing():
+            for path in self._records_of(key):
+                if _body_of(path) == body_id:
+                    self._storage._remove_file(path)
+            for place in self._places(body_id):
+                remove_file(place)
+
+    def unused(self) -> Iterator[tuple[str, str]]:
+        with storage_errors('list', self.root), self._storage._reading():
+            return iter([*self._unused_loose(), *self._unused_entries()])
+
+    def _unused_loose(self) -> Iterator[tuple[str, str]]:
+        for body_id in _listed(self.root / _LOOSE):
+            if not _BODY_ID.fullmatch(body_id):
+                continue
+            key = _key_of(self.root / _LOOSE / body_id)
+            if all(_body_of(path) != body_id for path in self._records_of(key)):
+                yield key, body_id
+
+    def _unused_entries(self) -> Iterator[tuple[str, str]]:
+        """Those that an earlier version wrote over"""
+        for path in filter(self._is_hidden, self._all_records()):
+            key, body_id = self._storage._path2key(path), _body_of(path)
+            if key is not None and body_id:
+                yield key, body_id
+
+    # Entries; what changes them is called while the storage is locked
+
+    def read_entry(self, key: str) -> bytes | None:
+        """What else there is of an entry than its body; None if there is no such entry"""
+        if not self.is_there:
+            return None
+        for path in self._records_of(key):
+            try:
+                return read_file(path).partition(b'\n')[2]
+            except _NOTHING_THERE:  # noqa: PERF203
+                continue
+        return None
+
+    def has_entry(self, key: str) -> bool:
+        return any(path.is_file() for path in self._records_of(key))
+
+    def path_of(self, key: str) -> Path:
+        """Where the entry of a key is, or would be"""
+        return self.root / self._storage._file_name(key)
+
+    def names(self) -> Iterator[str]:
+        """Names of the files of all entries"""
+        return (path.name for path in self._all_records() if not self._is_hidden(path))
+
+    def put_entry(self, temp: Path, path: Path, key: str, body_id: str) -> None:
+        """Move the file of an entry into its place, if its body is there
+
+        Raises:
+            BackendError: Its body is not there any more
+        """
+        self.size_of_body(body_id)
+        old = _body_of(path)
+        if old and old != body_id:
+            self._loosen(old)
+        os.replace(temp, path)
+        self._fasten(body_id)
+        if old and old != body_id:
+            remove_file(self._places(old)[0])
+        self.remove_entry(key, but=path)
+
+    def remove_entry(self, key: str, but: Path | None = None) -> bool:
+        """Remove an entry, wherever it may be but for one place; returns whether there was one
+
+        It costs one failed call of the system if there is none.
+        """
+        if not self.is_there:
+            return False
+        removed = False
+        for path in self._records_of(key):
+            if path == but or (body_id := _body_of(path)) is None:
+                continue
+            if body_id:
+                self._loosen(body_id)
+            removed = self._storage._remove_file(path) or removed
+            if body_id:
+                remove_file(self._places(body_id)[0])
+        return removed
+
+    def clear(self) -> None:
+        """Remove all that is ours, also what is being written"""
+        root, extension = self.root, self._storage.extension
+        for name in _listed(root):
+            path = root / name
+            if is_entry(name, extension) or is_temporary(name) or entry_of_key_file(path, extension):
+                remove_file(path)
+        for place in (root / _BODIES, root / _LOOSE):
+            for name in _listed(place):
+                if _BODY_ID.fullmatch(name):
+                    remove_file(place / name)
+        for directory in (root / _BODIES, root / _LOOSE, root, root.parent):
+            with suppress(OSError):  # there is none, or something in it that is not ours
+                directory.rmdir()
+        self._was_seen = False
+
+    def sizes(self, path: Path) -> list[int]:
+        """Sizes of the files of an entry"""
+        body_id = _body_of(path)
+        return [path.stat().st_size, self._size_of_body(body_id) or 0 if body_id else 0]
+
+    def size_of_body(self, body_id: str) -> int:
+        """Size of the file of a body
+
+        Raises:
+            BackendError: There is none
+        """
+        size = self._size_of_body(body_id)
+        if size is None:
+            raise BackendError('the body of the entry was deleted before the entry was written')
+        return size
+
+    def _size_of_body(self, body_id: str) -> int | None:
+        loose, in_place = self._places(body_id)
+        for path in (in_place, loose, in_place):
+            with suppress(*_NOTHING_THERE):
+                return path.stat().st_size
+        return None
+
+    # Places
+
+    def _places(self, body_id: str) -> tuple[Path, Path]:
+        """Where a body is while it is loose, and where after that"""
+        if not _BODY_ID.fullmatch(body_id):
+            raise BackendError(f'not the id of a body: {body_id!r}')
+        root = self.root
+        return root / _LOOSE / body_id, root / _BODIES / body_id
+
+    def _loosen(self, body_id: str) -> None:
+        loose, fast = self._places(body_id)
+        self._move(fast, loose)
+
+    def _fasten(self, body_id: str) -> None:
+        self._move(*self._places(body_id))
+
+    def _move(self, source: Path, target: Path) -> None:
+        try:
+            os.replace(source, target)
+        except FileNotFoundError:
+            if source.exists():
+                self._make_place(target.parent.name)
+                os.replace(source, target)
+
+    def _make_place(self, name: str) -> None:
+        root = self.root
+        for directory in (root.parent.parent, root.parent, root, root / name):
+            make_directory(directory)
+        self._was_seen = True
+
+    def _records_of(self, key: str) -> list[Path]:
+        """Where the entry of a key may be"""
+        other = self._storage._other_path(key, self.root)
+        return [self.path_of(key)] if other is None else [self.path_of(key), other]
+
+    def _all_records(self) -> Iterator[Path]:
+        root = self.root
+        return (root / name for name in _listed(root) if is_entry(name, self._storage.extension))
+
+    def _is_hidden(self, path: Path) -> bool:
+        """Whether an earlier version wrote an entry with the same key"""
+        return os.path.lexists(Path(self._storage.cache_dir, path.name))
+
+
+def entry_file(body_id: str, data: bytes) -> bytes:
+    """Content of the file of an entry
+
+    Args:
+        body_id: Id of its body
+        data: What else there is of it
+    """
+    return b'%s\n%s' % (body_id.encode(), data)
+
+
+def _listed(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except _NOTHING_THERE:
+        return []
+
+
+def _body_of(path: Path) -> str | None:
+    """The id of the body of an entry; None if there is no entry, and an empty one if it is damaged"""
+    try:
+        with open_file(path) as file:
+            body_id, end, _ = file.read(_MAX_ID_BYTES).partition(b'\n')
+    except _NOTHING_THERE:
+        return None
+    text = body_id.decode('ascii', 'replace')
+    return text if end and _BODY_ID.fullmatch(text) else ''
+
+
+# The file of a body
+
+
+def _append(file: IO[bytes], key: str, index: int, piece: bytes, check: Callable[[int], object]) -> None:
+    length = file.seek(0, os.SEEK_END)
+    check(length + len(piece))
+    start, stride = _layout(file, key)
+    if length != start + index * stride:
+        raise BackendError('the pieces of a body are of one size, and written one after the other')
+    file.seek(length)
+    file.write(_framed(piece))
+
+
+def _read_piece(file: IO[bytes], key: str, index: int) -> bytes | None:
+    start, stride = _layout(file, key)
+    file.seek(start + index * stride)
+    length = int.from_bytes(file.read(LENGTH_BYTES), 'big')
+    # A damaged length must not take up all memory
+    is_there = 0 < length <= os.fstat(file.fileno()).st_size - start - index * stride - LENGTH_BYTES
+    return file.read(length) if is_there else None
+
+
+def _layout(file: IO[bytes], key: str) -> tuple[int, int]:
+    """Where the first piece begins, and how far it is from one piece to the next"""
+    start = LENGTH_BYTES + len(encode_text(key))
+    file.seek(start)
+    return start, LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), 'big')
+
+
+def _key_of(path: Path) -> str:
+    """The key of the entry that a body is for; an empty one if that cannot be told"""
+    try:
+        with open_file(path) as file:
+            length = int.from_bytes(file.read(LENGTH_BYTES), 'big')
+            return file.read(min(length, MAX_READ_BYTES)).decode('utf-8', 'surrogatepass')
+    except (*_NOTHING_THERE, ValueError):
+        return ''
+
+
+def _framed(data: bytes) -> bytes:
+    return len(data).to_bytes(LENGTH_BYTES, 'big') + data
