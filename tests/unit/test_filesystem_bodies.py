@@ -493,6 +493,20 @@ def test_a_small_entry_in_the_place_of_a_large_one_is_found(storage: Any, monkey
     assert facts(storage[KEY]) == facts(make_response(2))
 
 
+def test_a_directory_that_another_process_clears_meanwhile(storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    others, make_place = [storage], type(storage.pieces)._make_place
+
+    def clear_first(self: Any, name: str) -> None:
+        make_place(self, name)
+        if others:
+            others.pop().clear()
+
+    monkeypatch.setattr(type(storage.pieces), '_make_place', clear_first)
+    storage[KEY] = large(1)
+    assert others == []
+    assert storage[KEY].content == large(1).content
+
+
 def test_options_of_caches(cache_path: Path) -> None:
     for options in ({}, {'max_cache_bytes': AMPLE}):
         with closing(FileCache(cache_path, large_body_bytes=100, **options)) as cache:

@@ -24,6 +24,7 @@ from ...exceptions import BackendError
 from ..bodies import Pieces
 from .access import (
     MAX_READ_BYTES,
+    WRITE_ATTEMPTS,
     create_file,
     encode_text,
     make_directory,
@@ -99,9 +100,16 @@ class BodyFiles(Pieces):
                     _append(file, key, index, piece, self._storage._check_length)
             else:
                 self._storage._check_length(len(piece))
-                self._make_place(_LOOSE)
-                with create_file(path) as file:
+                with self._created(path) as file:
                     file.write(_framed(encode_text(key)) + _framed(piece))
+
+    def _created(self, path: Path) -> IO[bytes]:
+        for _ in range(WRITE_ATTEMPTS - 1):
+            with suppress(FileExistsError, FileNotFoundError):  # where a process clears all at the same moment
+                self._make_place(_LOOSE)
+                return create_file(path)
+        self._make_place(_LOOSE)
+        return create_file(path)
 
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
         if not _BODY_ID.fullmatch(body_id):
