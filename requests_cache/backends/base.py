@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from warnings import warn
 from weakref import ref
 
@@ -21,7 +21,6 @@ from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..serializers.pipeline import SerializerType
-from .leases import Leases, LeasesInMemory
 from .memory import DictStorage
 from .rekey import copy_entries, recreate_keys
 from .related import find, keys_for_any_headers, others_of
@@ -38,6 +37,9 @@ from .storage import (
     tolerates_writes,
     write_if,
 )
+
+if TYPE_CHECKING:
+    from .leases import Leases
 
 __all__ = [
     'DESERIALIZE_ERRORS',
@@ -133,6 +135,8 @@ class BaseCache:
         """Which process leads for a key, for `single_flight='shared'`; in this process only, if the store has none"""
         leases: Leases | None = getattr(self.responses, 'leases', None)
         if leases is None:
+            from .leases import LeasesInMemory
+
             attributes = self.__dict__
             leases = attributes.get('_leases') or attributes.setdefault('_leases', LeasesInMemory())
         return leases

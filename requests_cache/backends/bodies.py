@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from logging import getLogger
-from secrets import token_hex
 from socket import gethostname
 from sys import maxsize
 from time import time
@@ -198,7 +197,7 @@ def _host() -> str:
 
 def new_body_id() -> str:
     """An id that no other body has, and that tells when and by which process it was given"""
-    return f'{int(time()):x}-{_host()}-{os.getpid():x}-{token_hex(8)}'
+    return f'{int(time()):x}-{_host()}-{os.getpid():x}-{os.urandom(8).hex()}'
 
 
 def is_abandoned(body_id: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
 from logging import DEBUG, getLogger
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._utils import chunkify, is_bad_signature, takes_argument
 from ..keys.shown import shown_key, shown_text, shown_traceback
@@ -15,7 +15,9 @@ from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.unpickling import PickleError
 from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of
-from .leases import Leases
+
+if TYPE_CHECKING:
+    from .leases import Leases
 
 KT = TypeVar('KT')
 VT = TypeVar('VT')
@@ -68,7 +70,6 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     iteration_tolerates_writes = False
     large_body_bytes = LARGE_BODY_BYTES
     pieces: Pieces | None = None
-    leases: Leases | None = None
     _has_swept = False
 
     def __init__(
@@ -260,6 +261,11 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             writer.abort()
             raise
         return response._with_body(kept) if isinstance(kept, Body) else response._copy(content=kept)
+
+    @property
+    def leases(self) -> Leases | None:
+        """Which process leads for a key; None if the storage keeps no leases"""
+        return None
 
     def remove_leftovers(self) -> None:
         """Remove pieces of bodies that were left behind by writers which did not come to an end"""

@@ -29,7 +29,6 @@ from .body import release
 from .conditional import conditions_to_send, request_to_send
 from .exchange import Exchange, LookUp, Plan, Result, Storing
 from .flights import Flight, Outcome, patience
-from .leasing import Lease
 from .recording import read_to_end, record
 
 R = TypeVar('R')
@@ -152,7 +151,7 @@ def _lead_for_all(plan: Plan, flight: Flight, deadline: float) -> AnyResponse | 
         lease = store.lease(flight.key, deadline, over)
         if lease is None:
             return None
-        if isinstance(lease, Lease):
+        if lease.is_held:
             flight.on_landing = partial(store.give_back, lease)
             answered = _answer_by_another(plan) if lease.is_inherited else None
             if answered is not None:

@@ -21,7 +21,7 @@ from os import getpid
 from random import uniform
 from secrets import token_hex
 from time import monotonic, sleep
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ..backends.leases import Leases
 from .flights import Outcome
@@ -45,6 +45,8 @@ class Lease:
         key: The key
         value: What it says now
     """
+
+    is_held: Literal[True] = True
 
     def __init__(self, leases: Leases, key: str, token: str, value: str):
         self.leases = leases
@@ -87,6 +89,11 @@ class Seen(NamedTuple):
     """A lease that somebody else has, or that is over"""
 
     value: str
+
+    @property
+    def is_held(self) -> Literal[False]:
+        """Not by this process"""
+        return False
 
     @property
     def kind(self) -> str:

@@ -13,7 +13,6 @@ from .body import declared_length, is_to_be_read, read_body
 from .conditional import without_conditions
 from .exchange import Plan, Storing
 from .store import Put
-from .streaming import RecordedHTTPResponse, Recorder
 
 
 def record(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | None:
@@ -50,6 +49,8 @@ def _as_stored(
 
 
 def _record_stream(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | None:
+    from .streaming import RecordedHTTPResponse, Recorder
+
     exchange, raw = plan.exchange, response.raw
     if raw.tell():  # a hook has read some of it
         return None
@@ -82,6 +83,6 @@ def _key_of(storing: Storing, cached: CachedResponse) -> str | None:
 def read_to_end(response: Response) -> None:
     """Have a response stored that nobody else reads, if it is to be stored"""
     raw: Any = response.raw
-    if isinstance(raw, RecordedHTTPResponse):
+    if getattr(raw, 'is_recorded', False):
         for _ in raw.stream(decode_content=False):
             pass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests import PreparedRequest
 
@@ -29,8 +29,10 @@ from ..policy.vary import SameKey
 from .body import can_decode
 from .fault_log import FaultLog
 from .flights import Flights, Outcome
-from .leasing import Lease, Seen, keeper, obtain
 from .shared import shared_by
+
+if TYPE_CHECKING:
+    from .leasing import Lease, Seen
 
 # What a user's replacement, on the class too, differs from
 _OUR_CREATE_KEY = BaseCache.create_key
@@ -270,18 +272,22 @@ class Store:
         """
         if self._is_away:
             return None
+        from . import leasing
+
         try:
-            lease = obtain(self._cache.leases, key, deadline, over)
+            lease = leasing.obtain(self._cache.leases, key, deadline, over)
         except Exception as e:
             self._faults.report('lease', e)
             return None
         self._faults.succeeded('lease')
-        if isinstance(lease, Lease):
-            keeper.hold(lease)
+        if isinstance(lease, leasing.Lease):
+            leasing.keeper.hold(lease)
         return lease
 
     def give_back(self, lease: Lease, outcome: Outcome) -> None:
         """Let other processes know what came of a request"""
+        from .leasing import keeper
+
         try:
             keeper.give_back(lease, outcome)
         except Exception as e:

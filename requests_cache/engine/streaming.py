@@ -42,6 +42,8 @@ class Recorder:
     ):
         self._plan = plan
         self._response = ref(response)
+        # Those of urllib3, which decodes by them; an adapter may have given the caller others
+        self._headers = response.raw.headers
         self._cached = cached
         self._storing = storing
         self._recording: Recording | None = recording
@@ -83,10 +85,10 @@ class Recorder:
 
     def _has_body(self, recording: Recording) -> bool:
         """Give the response its body: decoded if it is a short one, else as it is in the store"""
-        coded, content = is_coded(self._cached.headers), recording.content()
+        coded, content = is_coded(self._headers), recording.content()
         if coded and content is not None:
             try:
-                content = decode(self._cached.headers, content, recording.longest_content)
+                content = decode(self._headers, content, recording.longest_content)
             except Exception:  # the caller meets it as well
                 return False
         if content is not None:
@@ -130,6 +132,7 @@ class RecordedHTTPResponse(HTTPResponse):
         drain_seconds: How long to do so
     """
 
+    is_recorded = True
     # False while urllib3 sets what is given to it
     _owns_connection = False
 

@@ -24,7 +24,6 @@ from .bodies import BodyTables
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
 from .errors import is_full
-from .leases import LeaseTable
 from .storage import TableStorage
 from .table import Table
 
@@ -107,7 +106,6 @@ class SQLiteDict(TableStorage):
         self._database = database or make_database(self.db_path, _connect, (self._table,), options)
         if self.serializer is not None:
             self.pieces = BodyTables(self._database, self._table)
-            self.leases = LeaseTable(self._database, self._table)
 
     def _make_table(self, name: str) -> Table:
         return Table(name)

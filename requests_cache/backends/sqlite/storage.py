@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,6 @@ from ..._utils import chunkify
 from ..storage import CHUNK_SIZE, BaseStorage
 from .bodies import BodyTables
 from .database import Database
-from .leases import LeaseTable
 from .table import (
     SORT_ORDERS,
     Table,
@@ -28,6 +28,8 @@ from .table import (
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+    from .leases import LeaseTable
 
 
 class TableStorage(BaseStorage[str, Any]):
@@ -44,8 +46,14 @@ class TableStorage(BaseStorage[str, Any]):
     _database: Database
     _table: Table
     pieces: BodyTables | None = None
-    leases: LeaseTable | None = None
     _expirations_known = False
+
+    @cached_property
+    def leases(self) -> LeaseTable | None:
+        """The leases, in a table that is made when the first one is taken"""
+        from .leases import LeaseTable
+
+        return LeaseTable(self._database, self._table) if self.serializer is not None else None
 
     # One entry
 
