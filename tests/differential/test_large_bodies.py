@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from support.dynamodb_server import CREDENTIALS, DynamoDbServer
 from support.mongodb_server import MongoServer
 from support.origin import Origin
 from support.redis_server import RedisServer
@@ -18,7 +19,7 @@ from support.redis_server import RedisServer
 from requests_cache import CachedSession, safe_pickle_serializer
 
 pytestmark = pytest.mark.differential
-pytest_plugins = ['support.mongodb_fixtures', 'support.redis_fixtures']
+pytest_plugins = ['support.dynamodb_fixtures', 'support.mongodb_fixtures', 'support.redis_fixtures']
 
 BODY = b'0123456789abcdef' * 500
 SERIALIZERS = (None, 'pickle', 'json', 'yaml', 'ujson', 'orjson', 'bson', 'safe_pickle')
@@ -34,7 +35,9 @@ session = CachedSession(**options)
 cache = session.cache
 if action == 'look':
     cache.delete(expired=True)
-    seen = [len(list(cache.filter())), list(cache.urls()), len(list(cache.responses.keys()))]
+    # In DynamoDB, it takes pieces for entries that cannot be read
+    keys = [key for key in cache.responses.keys() if not key.startswith('~:')]
+    seen = [len(list(cache.filter())), list(cache.urls()), len(keys)]
 elif action == 'get':
     seen = [[r.from_cache, len(r.content)] for r in (session.get(url), session.get(url))]
 elif action == 'delete':
@@ -156,3 +159,9 @@ class TestFilesystem(LargeBodies):
 
 class TestSizeBoundedFilesystem(TestFilesystem):
     bounds = {'max_cache_bytes': 10_000_000}
+
+
+class TestDynamoDb(LargeBodies):
+    @pytest.fixture
+    def options(self, server: DynamoDbServer) -> dict[str, Any]:
+        return {'cache_name': 'test', 'backend': 'dynamodb', 'endpoint_url': server.url, **CREDENTIALS}

@@ -115,7 +115,15 @@ class TestKeywords:
     def test_owned_keywords(self) -> None:
         assert DynamoDbCache.owned_keywords() >= {
             *('table_name', 'create_table', 'ttl', 'connection', 'decode_content', 'serializer', 'namespace'),
-            *('large_items', 'region_name', 'endpoint_url', 'aws_access_key_id', 'aws_secret_access_key', 'verify'),
+            *(
+                'large_body_bytes',
+                'large_items',
+                'region_name',
+                'endpoint_url',
+                'aws_access_key_id',
+                'aws_secret_access_key',
+                'verify',
+            ),
             *('aws_session_token', 'profile_name', 'botocore_session', 'config', 'use_ssl', 'api_version'),
         }
 

@@ -7,6 +7,7 @@ import logging
 import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,12 +20,14 @@ from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
 from contract.cache_rules import save_chain
 from contract.values import FUTURE, PAST, facts, make_response
+from requests.exceptions import ChunkedEncodingError
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import BaseCache, DynamoDbCache
-from requests_cache.backends.dynamodb import parts as dynamodb_parts
+from requests_cache.backends import bodies
 from requests_cache.backends.dynamodb import redirects as dynamodb_redirects
 from requests_cache.backends.dynamodb import table as dynamodb_table
+from requests_cache.backends.dynamodb.bodies import TTL_GRACE_SECONDS
 from requests_cache.exceptions import BackendError, BackendUnavailableError
 
 pytest_plugins = ['support.dynamodb_fixtures']
@@ -72,7 +75,7 @@ class TestItems:
         content = b'{"name": "\\u00e9", "list": [true, null]}'
         cache.save_response(json_response(content), 'key', FUTURE)
         item = raw_items(cache)['key']
-        assert set(item) == {'key', 'value', 'ttl'}
+        assert set(item) == {'key', 'revision', 'value', 'ttl'}
         assert item['ttl'] == Decimal(int(FUTURE.timestamp()))
         value = item['value']
         assert value['_content'] == Binary(content)
@@ -87,7 +90,7 @@ class TestItems:
         cache = make_cache('mine', serializer=serializer)
         cache.save_response(make_response(1), 'key')
         item = raw_items(cache)['key']
-        assert set(item) == {'key', 'value'}
+        assert set(item) == {'key', 'revision', 'value'}
         assert type(item['value']) is kind
 
     @pytest.mark.parametrize(
@@ -130,8 +133,9 @@ class TestItems:
         assert response.json() == json.loads(content)
         assert facts(dict(cache.responses.scan())['key']) == facts(response)
 
-    def test_a_readable_copy_makes_room_for_the_body(self, cache: DynamoDbCache) -> None:
-        content = json.dumps(['text' * 500] * 150).encode()
+    def test_a_readable_copy_makes_room_for_the_body(self, make_cache: Any) -> None:
+        cache = make_cache('mine', large_body_bytes=250_000)
+        content = json.dumps(['text' * 500] * 120).encode()
         cache.save_response(json_response(content), 'key')
         items = raw_items(cache)
         assert list(items) == ['key']
@@ -145,7 +149,7 @@ class TestItems:
         assert list(raw_items(cache)) == ['key']
 
     @pytest.mark.parametrize(
-        'value', ['text', b'bytes', 5, 1.5, True, ['list'], 'x' * 500_000], ids=lambda v: str(v)[:5]
+        'value', ['text', b'bytes', 5, 1.5, True, ['list'], 'x' * 390_000], ids=lambda v: str(v)[:5]
     )
     def test_values_that_are_no_responses(self, value: Any, cache: DynamoDbCache) -> None:
         cache.responses['key'] = value
@@ -158,6 +162,8 @@ class TestItems:
         storage.serializer = None
         with pytest.raises(BackendError, match='object'):
             storage['key'] = object()
+        with pytest.raises(BackendError, match=r'takes 500000 bytes.*400 KB'):
+            storage['key'] = 'x' * 500_000
         assert list(storage) == []
 
     def test_values_of_other_types_under_a_key(self, cache: DynamoDbCache, client: Any) -> None:
@@ -220,30 +226,45 @@ class TestNamespaces:
                 assert other.get_response(self.KEYS[0]) is not None
 
 
-class TestLargeEntries:
+class TestLargeBodies:
     def test_they_take_several_items_and_count_as_one(self, cache: DynamoDbCache) -> None:
         response = make_response(1, content=LARGE)
         cache.save_response(response, 'key', FUTURE)
         items = raw_items(cache)
         assert len(items) == 4
-        assert {item['ttl'] for item in items.values()} == {FUTURE.timestamp()}
+        assert {key: item['ttl'] for key, item in items.items()} == {
+            key: FUTURE.timestamp() + (TTL_GRACE_SECONDS if '~:part' in key else 0) for key in items
+        }
         assert facts(cache.get_response('key')) == facts(make_response(1, content=LARGE, expires=FUTURE))
         assert list(cache.responses) == ['key']
         assert len(cache.responses) == 1
         assert [r.content for r in cache.responses.values()] == [LARGE]
         assert [r.cache_key for r in cache.filter()] == ['key']
 
-    @pytest.mark.parametrize('serializer', [None, 'pickle', 'json'])
-    @pytest.mark.parametrize('size', range(398_000, 411_000, 1_500))
-    def test_sizes_around_the_limit(self, size: int, serializer: Any, make_cache: Any) -> None:
+    @pytest.mark.parametrize('serializer', [None, 'pickle', 'json', 'yaml', 'bson'])
+    def test_sizes_around_the_limit(self, serializer: Any, make_cache: Any) -> None:
         cache = make_cache('mine', serializer=serializer)
-        if serializer == 'json':
-            size = size * 3 // 4
-        cache.responses['key'] = make_response(content=b'x' * size)
-        assert cache.responses['key'].content == b'x' * size
+        longest = cache.responses.large_body_bytes
+        for size in (longest, longest + 1):
+            for content in (b'x' * size, json.dumps('x' * (size - 2)).encode()):
+                cache.responses['key'] = json_response(content)
+                assert cache.responses['key'].content == content
+                assert len(raw_items(cache)) == 1 + (size > longest)
 
-    def test_more_parts_than_one_call_takes(self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dynamodb_parts, 'PART_BYTES', 4096)
+    @pytest.mark.parametrize('serializer', [None, 'pickle', 'json'])
+    @pytest.mark.parametrize('size', [200_000, *range(398_000, 411_000, 3_000)])
+    def test_bodies_that_do_not_fit_into_the_item(self, size: int, serializer: Any, make_cache: Any) -> None:
+        """Although they are not large, as their user sees it"""
+        cache = make_cache('mine', serializer=serializer, large_body_bytes=1 << 30)
+        for length in (size, size * 3 // 4):
+            cache.responses['key'] = json_response(json.dumps('\xe9' * (length // 6)).encode())
+            assert cache.responses['key'].json() == '\xe9' * (length // 6)
+            cache.responses['key'] = make_response(content=b'x' * length)
+            assert cache.responses['key'].content == b'x' * length
+            assert list(cache.responses.pieces.unused()) == []
+
+    def test_more_pieces_than_one_call_takes(self, cache: DynamoDbCache) -> None:
+        cache.responses.pieces.piece_bytes = 4096
         content = b''.join(i.to_bytes(4, 'big') for i in range(120_000))
         cache.responses['key'] = make_response(content=content)
         assert len(raw_items(cache)) > 100
@@ -251,7 +272,18 @@ class TestLargeEntries:
         del cache.responses['key']
         assert raw_items(cache) == {}
 
-    def test_parts_go_with_their_entry(self, cache: DynamoDbCache) -> None:
+    @pytest.mark.parametrize('is_known', [True, False])
+    def test_bodies_that_are_given_up(self, is_known: bool, cache: DynamoDbCache, make_cache: Any) -> None:
+        """By those who wrote them, or by others"""
+        cache.responses.pieces.piece_bytes = 2048
+        writer = cache.responses.body_writer('key')
+        writer.write(LARGE[:300_000])
+        body = writer.commit()
+        pieces = cache.responses.pieces if is_known else make_cache('mine').responses.pieces
+        pieces.delete('key', body.id)
+        assert raw_items(cache) == {}
+
+    def test_pieces_go_with_their_entry(self, cache: DynamoDbCache) -> None:
         for remove in (
             lambda: cache.save_response(make_response(1), 'key'),
             lambda: cache.responses.__delitem__('key'),
@@ -274,11 +306,23 @@ class TestLargeEntries:
         assert cache.responses['key'].content == LARGE
         assert len(raw_items(cache)) == 4
 
+    def test_pieces_are_kept_as_long_as_their_entry(self, cache: DynamoDbCache) -> None:
+        cache.save_response(make_response(1, content=LARGE), 'key', PAST)
+        for expires in (FUTURE, PAST, None):
+            cache.reset_expiration(expires)
+            ttls = {item.get('ttl') for key, item in raw_items(cache).items() if key != 'key'}
+            assert ttls == {expires and expires.timestamp() + TTL_GRACE_SECONDS}
+            assert cache.get_response('key').content == LARGE
+
     def test_readers_see_the_old_or_the_new_one(self, cache: DynamoDbCache, make_cache: Any) -> None:
+        """Or that the old one is gone, as if the connection had broken"""
+
         def read(mapping: Any) -> None:
             while not done.is_set():
-                assert mapping['key'].content in contents
-                assert dict(mapping.scan())['key'].content in contents
+                with suppress(ChunkedEncodingError):
+                    assert mapping['key'].content in contents
+                with suppress(ChunkedEncodingError):
+                    assert dict(mapping.scan())['key'].content in contents
 
         done = Event()
         contents = (LARGE, b'small', LARGE[::-1])
@@ -294,39 +338,42 @@ class TestLargeEntries:
                 future.result()
         assert len(raw_items(cache)) == 4
 
-    def test_a_missing_part_makes_a_miss_that_heals(self, cache: DynamoDbCache, client: Any) -> None:
+    @pytest.mark.parametrize('damage', [{'B': b'x' * 10}, {'S': 'text'}, {'B': b''}, None])
+    def test_a_damaged_piece(self, damage: Any, cache: DynamoDbCache, client: Any) -> None:
         cache.save_response(make_response(1, content=LARGE), 'key')
-        part = sorted(raw_items(cache))[-1]
-        client.delete_item(TableName='mine', Key={'key': {'S': part}})
-        assert cache.get_response('key') is None
-        assert dict(cache.responses.scan()) == {'key': None}
-        assert cache.contains('key')
+        key = {'key': {'S': sorted(raw_items(cache))[-1]}}
+        item = client.get_item(TableName='mine', Key=key)['Item']
+        if damage is None:
+            client.delete_item(TableName='mine', Key=key)
+        else:
+            client.put_item(TableName='mine', Item={**item, 'data': damage})
+        with pytest.raises(ChunkedEncodingError):
+            _ = cache.get_response('key').content
         cache.save_response(make_response(1, content=LARGE), 'key')
         assert cache.get_response('key').content == LARGE
         assert len(raw_items(cache)) == 4
-        client.delete_item(TableName='mine', Key={'key': {'S': sorted(raw_items(cache))[-1]}})
-        assert cache.delete(invalid=True) == 1
-        assert raw_items(cache) == {}
 
-    def test_a_damaged_part_makes_a_miss(self, cache: DynamoDbCache, client: Any) -> None:
-        cache.save_response(make_response(1, content=LARGE), 'key')
-        part = client.get_item(TableName='mine', Key={'key': {'S': sorted(raw_items(cache))[-1]}})['Item']
-        for data in ({'B': b'x' * len(part['data']['B'])}, {'S': 'text'}, {'B': b''}):
-            client.put_item(TableName='mine', Item={**part, 'data': data})
+    @pytest.mark.parametrize(
+        'damage',
+        [
+            {'packed': {}},
+            {'packed': {'kind': 'record', 'data': b'\x80x'}, 'body': {'id': 'x', 'count': 2}},
+            {'packed': {'kind': 'record', 'data': pickle.dumps({'created_at': print, 'status_code': 200})}},
+            {'body': {'id': 'x', 'count': 'many'}},
+            {'body': {'id': 5}},
+            {'large': {'id': 'x', 'count': 2, 'crc': 5}},
+            {'large': {'kind': 'record', 'data': b'x'}},
+        ],
+        ids=str,
+    )
+    def test_a_damaged_entry_makes_a_miss(self, damage: dict[str, Any], make_cache: Any) -> None:
+        for serializer in (None, 'pickle', 'json'):
+            cache = make_cache('mine', serializer=serializer)
+            cache.responses._table.put_item(Item={'key': 'key', 'value': None, **damage})
             assert cache.get_response('key') is None
-
-    @pytest.mark.parametrize('damage', [{}, {'id': 5}, {'id': 'x', 'count': 2}, {'kind': 'record', 'data': b'\x80x'}])
-    def test_a_damaged_entry_makes_a_miss(self, damage: dict[str, Any], cache: DynamoDbCache) -> None:
-        cache.responses._table.put_item(Item={'key': 'key', 'value': None, 'large': damage})
-        assert cache.get_response('key') is None
-        assert cache.contains('key')
-        assert cache.delete(invalid=True) == 1
-        assert not cache.contains('key')
-
-    def test_an_entry_that_runs_code_is_not_read(self, cache: DynamoDbCache) -> None:
-        data = pickle.dumps({'created_at': print, 'status_code': 200})
-        cache.responses._table.put_item(Item={'key': 'key', 'value': None, 'large': {'kind': 'record', 'data': data}})
-        assert cache.get_response('key') is None
+            assert cache.contains('key')
+            assert cache.delete(invalid=True) == 1
+            assert not cache.contains('key')
 
     def test_switched_off_they_are_skipped_with_a_warning(self, make_cache: Any, warnings: Any) -> None:
         cache = make_cache('mine', large_items=False)
@@ -335,40 +382,86 @@ class TestLargeEntries:
         assert cache.get_response('key') is None  # rather than what it was before
         assert raw_items(cache) == {}
         assert [w for w in warnings() if '400 KB' in w and w.endswith('key')]
+        cache.save_response(make_response(2, content=LARGE[:300_000]), 'key')
+        assert cache.get_response('key').content == LARGE[:300_000]
         make_cache('mine').save_response(make_response(2, content=LARGE), 'key')
         assert cache.get_response('key').content == LARGE
 
-    def test_a_write_that_fails_leaves_the_old_entry_and_no_parts(
-        self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_write_that_fails_leaves_the_old_entry_and_no_pieces(self, cache: DynamoDbCache) -> None:
         cache.save_response(make_response(1), 'key')
         client = cache.responses.connection.meta.client
-        failing = mock.patch.object(client, 'put_item', side_effect=_client_error('InternalServerError'))
-        with failing, pytest.raises(BackendUnavailableError):
-            cache.save_response(make_response(2, content=LARGE), 'key')
-        assert list(raw_items(cache)) == ['key']
-        real = client.batch_write_item
-        replies = iter([real, _raising(_client_error('AccessDeniedException')), real])
-        failing = mock.patch.object(client, 'batch_write_item', side_effect=lambda **kw: next(replies, real)(**kw))
-        monkeypatch.setattr(dynamodb_table, 'WRITE_BATCH', 1)
-        with failing, pytest.raises(BackendError):
-            cache.save_response(make_response(2, content=LARGE), 'key')
-        assert list(raw_items(cache)) == ['key']
+        real = client.put_item
+        for working in range(4):
+            replies = iter([real] * working)
+            failing = _raising(_client_error('InternalServerError'))
+            with (
+                mock.patch.object(client, 'put_item', side_effect=lambda **kw: next(replies, failing)(**kw)),  # noqa: B023
+                pytest.raises(BackendUnavailableError),
+            ):
+                cache.save_response(make_response(2, content=LARGE), 'key')
+            assert list(raw_items(cache)) == ['key']
         assert facts(cache.get_response('key')) == facts(make_response(1))
 
-    def test_parts_of_interrupted_writers_are_swept_up(
-        self, cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize('way', [{'expired': True}, {'invalid': True}])
+    def test_pieces_of_interrupted_writers_are_removed(
+        self, way: dict[str, bool], cache: DynamoDbCache, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         cache.save_response(make_response(1, content=LARGE), 'key')
         kept = set(raw_items(cache))
-        cache.responses._parts.write('key', LARGE, {})
-        cache.responses._parts.write('gone', LARGE, {})
-        cache.delete(invalid=True)
-        assert len(raw_items(cache)) == 10  # they might be those of an entry that is being written
-        monkeypatch.setattr(dynamodb_parts, 'SWEEP_AFTER_SECONDS', -10)
-        cache.delete(invalid=True)
+        for key in ('key', 'gone', '\ud800'):
+            cache.responses.body_writer(key).write(LARGE)
+        cache.delete(**way)
+        assert len(raw_items(cache)) == 4 + 3 * 2  # they might be those of an entry that is being written
+        monkeypatch.setattr(bodies, 'ABANDONED_AFTER_SECONDS', -10)
+        cache.delete(**way)
         assert set(raw_items(cache)) == kept
         assert cache.get_response('key').content == LARGE
+
+    def test_entries_that_others_have_replaced(self, cache: DynamoDbCache) -> None:
+        """Versions that know nothing of bodies leave them behind"""
+        for key in ('kept', 'replaced', 'deleted'):
+            cache.responses[key] = make_response(content=LARGE)
+        cache.responses._table.put_item(Item={'key': 'replaced', 'value': 'theirs'})
+        cache.responses._table.delete_item(Key={'key': 'deleted'})
+        assert cache.get_response('deleted') is None
+        assert sorted(key for key, _ in cache.responses.pieces.unused()) == ['deleted', 'replaced']
+
+    @pytest.mark.parametrize('content', [b'small', LARGE])
+    def test_writing_over_what_others_wrote(self, content: bytes, cache: DynamoDbCache) -> None:
+        """Entries of earlier versions have no revision"""
+        for is_changed in (False, True):
+            cache.responses['key'] = make_response(1)
+            item = raw_items(cache)['key']
+            del item['revision']
+            cache.responses._table.put_item(Item=item)
+            seen: list[Any] = []
+
+            def is_expected(stored: Any, seen: Any = seen, item: Any = item, is_changed: Any = is_changed) -> bool:
+                if is_changed and not seen:
+                    changed = {**item, 'value': {**item['value'], 'reason': 'changed'}}
+                    cache.responses._table.put_item(Item=changed)
+                seen.append(stored)
+                return len(seen) == 1
+
+            assert cache.responses.write_if('key', make_response(content=content), is_expected) != is_changed
+            assert len(seen) == 1 + is_changed
+            assert ('revision' in raw_items(cache)['key']) != is_changed
+
+    def test_calls(self, cache: DynamoDbCache) -> None:
+        calls = calls_of(cache.responses)
+        for action, expected in (
+            (
+                lambda: cache.save_response(make_response(1, content=LARGE), 'key'),
+                [*['PutItem'] * 3, 'BatchGetItem', 'PutItem'],
+            ),
+            (lambda: cache.get_response('key'), ['GetItem']),
+            (lambda: cache.get_response('key').content, ['GetItem'] * 4),
+            (lambda: cache.save_response(make_response(1), 'key'), ['PutItem', 'PutItem', 'BatchWriteItem']),
+            (lambda: cache.save_response(make_response(1), 'key'), ['PutItem']),
+        ):
+            calls.clear()
+            action()
+            assert calls == expected
 
 
 def _rewrite(cache: DynamoDbCache, expires: datetime | None) -> None:

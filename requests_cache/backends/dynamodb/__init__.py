@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from logging import getLogger
+from secrets import token_hex
 from typing import Any
 
-from ...exceptions import BackendError, MissingDependencyError
+from ...exceptions import BackendError, CacheError, MissingDependencyError
 from ...keys.shown import shown_key, shown_text
+from ...models.body import Body
+from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
+from ..bodies import BodyWriter, Pieces
+from .bodies import DynamoDbPieces, body_of
 from .client import driver_keywords, error_code
 from .items import (
     DEFAULT_NAMESPACE,
@@ -22,11 +28,11 @@ from .items import (
     REDIRECT,
     SOURCES,
     fitting,
+    from_attribute,
     pack,
     size_of,
     unpack,
 )
-from .parts import IncompleteError, PartStore
 from .redirects import DynamoDbRedirects
 from .storage import DynamoDbStorage
 from .table import DynamoDbTable
@@ -38,10 +44,15 @@ logger = getLogger(__name__)
 # Serializers whose values are records; DynamoDB holds them as maps
 RECORD_SERIALIZERS = ('dynamodb_document', 'dict', 'bson_document')
 OWN_KEYWORDS = frozenset({
-    'connection', 'create_table', 'decode_content', 'large_items', 'namespace', 'serializer', 'table_name', 'ttl',
+    'connection', 'create_table', 'decode_content', 'large_body_bytes', 'large_items', 'namespace', 'serializer',
+    'table_name', 'ttl',
 })  # fmt: skip
-# How often an entry in parts is read that others replace in the meantime
-READS = 5
+# How often an entry is looked at that others write to each time before it can be replaced
+MAX_LOOKS = 20
+# A body of this length leaves room in an item for the rest of an entry, mostly with a readable copy or in base64, too
+LARGE_BODY_BYTES = 128 * 1024
+# Stands for whatever item there is, or none
+ANY: dict[str, Any] = {}
 
 
 def __getattr__(name: str) -> Any:
@@ -65,8 +76,16 @@ def _driver() -> Any:
     return boto3
 
 
+class ChangedError(Exception):
+    """An entry is not any more what it was when it was read"""
+
+
+class TooLargeError(BackendError):
+    """An entry takes more than an item holds"""
+
+
 class DynamoDbDict(DynamoDbStorage):
-    """A storage with one item of DynamoDB per entry, or several for entries of more than 400 KB
+    """A storage with one item of DynamoDB per entry, and more for large bodies
 
     Args:
         table_name: Name of the table
@@ -76,7 +95,9 @@ class DynamoDbDict(DynamoDbStorage):
         connection: An existing resource of boto3; it is not closed
         serializer: As for `BaseStorage`
         namespace: Prefix of the keys, so that several caches may share a table; the default is no prefix
-        large_items: Write entries of more than 400 KB, in several items; otherwise they are left out, with a warning
+        large_body_bytes: Length from which on bodies are kept in pieces, in items of their own; 128 KiB by default. The
+            same goes for shorter ones with which an entry would take more than 400 KB.
+        large_items: Do so; otherwise entries of more than 400 KB are left out, with a warning
         kwargs: Keywords of a boto3 session or resource, and of `BaseStorage`
 
     Raises:
@@ -85,6 +106,10 @@ class DynamoDbDict(DynamoDbStorage):
         MissingDependencyError: boto3 is not installed
     """
 
+    large_body_bytes = LARGE_BODY_BYTES
+    pieces: DynamoDbPieces | None = None
+    # Done when a cache is cleaned only, as it takes a scan of the table
+    _has_swept = True
     # Those that lead to the entries
     _redirects: DynamoDbRedirects | None = None
 
@@ -97,12 +122,17 @@ class DynamoDbDict(DynamoDbStorage):
         serializer: Any = dynamodb_document_serializer,
         namespace: str | None = DEFAULT_NAMESPACE,
         large_items: bool = True,
+        large_body_bytes: int | None = None,
         **kwargs: Any,
     ):
         table = DynamoDbTable(str(table_name), connection, kwargs, _driver, bool(create_table), bool(ttl))
-        super().__init__(table, ENTRY, namespace, serializer, decode_content=kwargs.get('decode_content', False))
+        decode_content = bool(kwargs.get('decode_content'))
+        super().__init__(
+            table, ENTRY, namespace, serializer, decode_content=decode_content, large_body_bytes=large_body_bytes
+        )
         self.large_items = large_items
-        self._parts = PartStore(table, self._keys)
+        if self.serializer is not None:
+            self.pieces = DynamoDbPieces(table, self._keys)
         table.resource  # noqa: B018  # what is wrong with the keywords is said here
         table.set_up()
 
@@ -112,32 +142,11 @@ class DynamoDbDict(DynamoDbStorage):
     def _enable_ttl(self) -> None:
         self._access.enable_ttl()
 
-    def __getitem__(self, key: str) -> Any:
-        for _ in range(READS):
-            item = self._find(key)
-            if item is None:
-                raise KeyError(key)
-            try:
-                return self._read(key, item)
-            except IncompleteError:
-                continue
-        logger.error('Unable to read a response: parts of it are missing')
-        return None
-
     def _value_in(self, key: str, item: dict[str, Any]) -> Any:
+        value, packed = item.get('value'), item.get('packed')
         try:
-            return self._read(key, item)
-        except IncompleteError:
-            return self[key]
-
-    def _read(self, key: str, item: dict[str, Any]) -> Any:
-        value, large = item.get('value'), item.get('large')
-        try:
-            if isinstance(large, dict):
-                data = large['data'] if 'data' in large else self._parts.read(large)
-                value = unpack(large.get('kind'), data)
-        except (BackendError, IncompleteError):
-            raise
+            if value is None and isinstance(packed, dict):
+                value = unpack(packed.get('kind'), packed['data'])
         except Exception as e:
             logger.error('Unable to read a response: %s', shown_text(e))
             return None
@@ -151,66 +160,133 @@ class DynamoDbDict(DynamoDbStorage):
         return getattr(self.serializer, 'name', None) in RECORD_SERIALIZERS
 
     def __setitem__(self, key: str, value: Any) -> None:
+        self._write_apart(key, value, self._write)
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        for _ in range(MAX_LOOKS):
+            found = self._find_raw(key)
+            if not is_expected(None if found is None else self._value_in(key, from_attribute(found))):
+                return False
+            try:
+                self._write_apart(key, value, partial(self._write, found=found))
+            except ChangedError:
+                continue
+            return True
+        return False
+
+    @property
+    def _usable_pieces(self) -> Pieces | None:
+        return super()._usable_pieces if self.large_items else None
+
+    def _write(self, key: str, value: Any, found: dict[str, Any] | None = ANY) -> None:
+        """Write an entry in place of the item that is to be there, or of none, or any"""
+        try:
+            self._write_item(key, value, found)
+        except TooLargeError:
+            pieces = self._usable_pieces
+            if pieces is None or not isinstance(value, CachedResponse) or value._body is not None or not value.content:
+                raise
+            writer = BodyWriter(pieces, self.piece_stages, self, str(key), 0)
+            try:
+                writer.write(value.content)
+                body = writer.commit()
+                assert isinstance(body, Body)
+                self._write_item(key, value._with_body(body), found)
+            except BaseException:
+                writer.abort()
+                raise
+
+    def _write_item(self, key: str, value: Any, found: dict[str, Any] | None) -> None:
         item = self._keys.item(ENTRY, key)
         expires = getattr(value, 'expires_unix', None) if self.ttl else None
         if expires is not None:
             item['ttl'] = expires
+        body = None
+        if isinstance(value, CachedResponse):
+            item['revision'] = token_hex(8)
+            body = value._body if self._usable_pieces is not None else None
         serialized = self._serialize(key, value)
         if not isinstance(serialized, dict) and self._keeps_records:
             item['plain'] = True  # tells values that are no responses from entries of other serializers
-        try:
-            item['value'] = fitting(serialized, MAX_ITEM_BYTES - size_of(item))
-        except ValueError:
-            self._write_large(key, item, serialized)
-        else:
-            self._put(item)
+        if body is not None and self.pieces is not None:
+            item['body'] = self.pieces.claim(body, expires)
+        if self._fill(key, item, serialized):
+            self._put(item, found)
         if self._redirects is not None and getattr(value, 'history', None):
             self._redirects.outlast(key, item.get('ttl'))
 
-    def _write_large(self, key: str, item: dict[str, Any], value: Any) -> None:
-        """Write an entry that cannot be the value of one item, because of its size or of something in it"""
+    def _fill(self, key: str, item: dict[str, Any], value: Any) -> bool:
+        """Put a value into an item; returns whether that is to be written
+
+        Raises:
+            BackendError: It is too large, or cannot be stored at all
+        """
+        if 'body' not in item:
+            try:
+                item['value'] = fitting(value, MAX_ITEM_BYTES - size_of(item))
+                return True
+            except ValueError:  # because of its size or of something in it
+                pass
         try:
             kind, data = pack(value)
         except TypeError as e:
             raise BackendError(f'DynamoDB, table {self.table_name!r}: {e}') from e
-        item.update(value=None, large={'kind': kind, 'data': data})
+        item.update(value=None, packed={'kind': kind, 'data': data})
         if size_of(item) <= MAX_ITEM_BYTES:
-            self._put(item)
-        elif self.large_items:
-            expires = {'ttl': item['ttl']} if 'ttl' in item else {}
-            item['large'] = {'kind': kind, **self._parts.write(item['key'], data, expires)}
-            try:
-                self._put(item)
-            except BackendError:
-                self._parts.discard(item['large'])
-                raise
-        else:
-            logger.warning(
-                'Not stored, as an item of DynamoDB takes 400 KB, and not %d bytes: %s', len(data), shown_key(key)
+            return True
+        if self.large_items:
+            raise TooLargeError(
+                f'DynamoDB, table {self.table_name!r}: the entry takes {len(data)} bytes, not counting a body that is '
+                'kept beside it, and an item holds 400 KB'
             )
-            self._delete(key)
+        logger.warning(
+            'Not stored, as an item of DynamoDB takes 400 KB, and not %d bytes: %s', len(data), shown_key(key)
+        )
+        self._delete(key)
+        return False
 
-    def _put(self, item: dict[str, Any]) -> None:
-        names = {'#l': 'large'}
-        condition = {'ConditionExpression': 'attribute_not_exists(#l)', 'ExpressionAttributeNames': names}
+    def _put(self, item: dict[str, Any], found: dict[str, Any] | None) -> None:
+        replaced = found
         try:
-            self._access.on_items('put_item', Item=item, **condition)
+            self._access.on_items('put_item', Item=item, **_condition(found))
         except BackendError as e:
             if error_code(e.__cause__) != 'ConditionalCheckFailedException':
                 raise
+            if found is not ANY:
+                raise ChangedError from e
             replaced = self._access.on_items('put_item', Item=item, ReturnValues='ALL_OLD').get('Attributes')
-            self._deleted(replaced or {})
+        if replaced and body_of(replaced) != body_of(item):
+            self._deleted(replaced)
 
     def _deleted(self, item: dict[str, Any]) -> None:
-        self._parts.delete(item.get('large'))
+        if self.pieces is not None:
+            try:
+                self.pieces.release(item)
+            except CacheError as e:
+                logger.debug('Pieces of a body that is not needed any more are left behind: %s', shown_text(e))
 
     def clear(self) -> None:
         """Delete all entries of this namespace, and nothing else"""
         self._clear(ENTRY, PART)
 
-    def sweep(self) -> None:
-        """Delete parts of entries that were left behind by writers that did not come to an end"""
-        self._parts.sweep()
+
+def _condition(found: dict[str, Any] | None) -> dict[str, Any]:
+    """Parameters for a write over an item as it was found, over none, or over any that has no large body"""
+    if found is None:
+        return {'ConditionExpression': 'attribute_not_exists(#k)', 'ExpressionAttributeNames': {'#k': 'key'}}
+    if found is ANY:
+        return {'ConditionExpression': 'attribute_not_exists(#b)', 'ExpressionAttributeNames': {'#b': 'body'}}
+    name = 'revision' if 'revision' in found else 'value'
+    expressions, names = ['#n = :n' if name in found else 'attribute_not_exists(#n)'], {'#n': name}
+    if name == 'value':
+        # Of an earlier version; one of ours may have the same value
+        expressions.append('attribute_not_exists(#r)')
+        names['#r'] = 'revision'
+    return {
+        'ConditionExpression': ' AND '.join(expressions),
+        'ExpressionAttributeNames': names,
+        **({'ExpressionAttributeValues': {':n': found[name]}} if name in found else {}),
+    }
 
 
 class DynamoDbCache(BaseCache):
@@ -225,7 +301,9 @@ class DynamoDbCache(BaseCache):
         decode_content: Add a readable copy of JSON and text bodies
         serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; by default entries are maps
         namespace: Prefix of the keys, so that several caches may share a table; the default is no prefix
-        large_items: Write entries of more than 400 KB, in several items; otherwise they are left out, with a warning
+        large_body_bytes: Length from which on bodies are kept in pieces, in items of their own; 128 KiB by default. The
+            same goes for shorter ones with which an entry would take more than 400 KB.
+        large_items: Do so; otherwise entries of more than 400 KB are left out, with a warning
         kwargs: Keywords of a boto3 session or resource, such as `region_name`, `endpoint_url`, `aws_access_key_id` or
             `profile_name`. The region is `us-east-1` if neither they nor the AWS configuration name one; `config` is
             merged with time limits of a few seconds.
@@ -250,6 +328,7 @@ class DynamoDbCache(BaseCache):
         serializer: Any = None,
         namespace: str | None = DEFAULT_NAMESPACE,
         large_items: bool = True,
+        large_body_bytes: int | None = None,
         **kwargs: Any,
     ):
         super().__init__(cache_name=table_name)
@@ -263,6 +342,7 @@ class DynamoDbCache(BaseCache):
             serializer=serializer or dynamodb_document_serializer,
             namespace=namespace,
             large_items=large_items,
+            large_body_bytes=large_body_bytes,
             decode_content=decode_content,
             **kwargs,
         )
@@ -290,8 +370,7 @@ class DynamoDbCache(BaseCache):
     def _delete_where(self, expired: bool, invalid: bool, older_than: ExpirationTime) -> int:
         removed = super()._delete_where(expired, invalid, older_than)
         super()._prune_redirects()
-        if invalid:
-            self.responses.sweep()
+        self.responses.remove_leftovers()
         return removed
 
     def _prune_redirects(self) -> None:

@@ -1,13 +1,14 @@
 """What a table of DynamoDB holds: partition keys, and values within the limits of the service
 
 An entry is what 1.3.x writes: an item whose key is the entry's, whose `value` is the response or its serialized form,
-and whose `ttl` is the time of its expiration, if it has one. All other items, and entries whose value takes more than
-one item, have a null as their value, which 1.3.x takes for an entry that cannot be read.
+and whose `ttl` is the time of its expiration, if it has one; a new `revision` tells that it was written anew. All other
+items have a null as their value, which 1.3.x takes for an entry that cannot be read, and so have entries with a large
+body, which `body` names then, or with a value that an attribute cannot hold. Theirs is in `packed`, as bytes.
 
     KEY                              an entry
     ~:redirect:KEY                   a redirect; its attribute `target` is the key of an entry
     ~:sources:KEY                    the redirects to an entry
-    ~:part:ID:NUMBER                 a part of a large entry
+    ~:part:ID:NUMBER                 a piece of a large body; its attribute `owner` is the key of its entry
     ~:entry#DIGEST                   as the first three, for a key that is empty, too long, not encodable, or that
     ~:redirect#DIGEST                has `~:` in it; it is kept in the attribute `name`
     ~:sources#DIGEST

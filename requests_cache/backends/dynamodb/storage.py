@@ -59,10 +59,15 @@ class DynamoDbStorage(BaseStorage[str, Any]):
 
     def _find(self, key: str, *attributes: str) -> dict[str, Any] | None:
         """The item of an entry, with some of its attributes or all"""
+        item = self._find_raw(key, *attributes)
+        return None if item is None else from_attribute(item)
+
+    def _find_raw(self, key: str, *attributes: str) -> dict[str, Any] | None:
+        """The same, as boto3 has it"""
         parameters = projection(*attributes) if attributes else {}
         reply = self._access.on_items('get_item', Key={'key': self._stored(key)}, ConsistentRead=True, **parameters)
-        item = reply.get('Item')
-        return None if item is None else from_attribute(item)
+        item: dict[str, Any] | None = reply.get('Item')
+        return item
 
     def _value_in(self, key: str, item: dict[str, Any]) -> Any:
         """The value that an item holds"""
