@@ -277,8 +277,14 @@ class BaseCache:
             removed += self._delete_requested(requests, urls, verify)
         if expired or invalid or older_than:
             removed += self._delete_where(expired, invalid, older_than)
+            self._remove_leftovers()
         self._prune_redirects()
         return removed
+
+    def _remove_leftovers(self) -> None:
+        """Remove what was left behind by writers that did not come to an end"""
+        if isinstance(self.responses, BaseStorage):
+            self.responses.remove_leftovers()
 
     def _delete_requested(self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool) -> int:
         for_urls = [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]

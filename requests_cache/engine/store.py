@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from logging import getLogger
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from requests import PreparedRequest
@@ -17,7 +18,7 @@ from ..backends.base import BaseCache
 from ..backends.bodies import BodyWriter
 from ..backends.related import keys_for_any_headers, stored_part_keys
 from ..backends.storage import body_writer
-from ..exceptions import BackendUnavailableError
+from ..exceptions import BackendUnavailableError, BodyTooLargeError
 from ..keys.bodies import REDACTED
 from ..keys.matching import same_headers, same_target
 from ..models.body import Body
@@ -33,6 +34,8 @@ from .shared import shared_by
 
 if TYPE_CHECKING:
     from .leasing import Lease, Seen
+
+logger = getLogger(__name__)
 
 # What a user's replacement, on the class too, differs from
 _OUR_CREATE_KEY = BaseCache.create_key
@@ -96,6 +99,9 @@ class Recording:
         """Add bytes to it; returns whether that was possible"""
         try:
             self._writer.write(data)
+        except BodyTooLargeError as e:
+            logger.debug('Not stored: %s', e)
+            return False
         except Exception as e:
             self._report(e)
             return False
@@ -303,6 +309,9 @@ class Store:
                     return False
                 if not self._carry_out(write):
                     return False
+        except BodyTooLargeError as e:
+            logger.debug('Not stored: %s', e)
+            return False
         except Exception as e:
             self._faults.report(operation, e)
             return False

@@ -214,6 +214,7 @@ class SQLiteCache(BaseCache):
             removed = self._delete_keys(list(keys))
             if expired:
                 removed += self.responses.delete_expired(overwrite=not vacuum)
+                self._remove_leftovers()
             self._prune_redirects()
         if kwargs:
             removed += super().delete(**kwargs)
