@@ -72,7 +72,7 @@ class BaseCache:
 
     Args:
         cache_name: Label of the cache
-        kwargs: Ignored
+        kwargs: `large_body_bytes`: length from which on bodies are kept in pieces, 1 MiB by default; others are ignored
     """
 
     # Outside of `__dict__`, which a backend shares with the handles on it (see `bound_to`)
@@ -80,7 +80,9 @@ class BaseCache:
 
     def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any):
         self.cache_name = str(cache_name)
-        self.responses: MutableMapping[str, CachedResponse] = DictStorage()
+        self.responses: MutableMapping[str, CachedResponse] = DictStorage(
+            large_body_bytes=kwargs.get('large_body_bytes')
+        )
         self.redirects: MutableMapping[str, str] = DictStorage()
 
     @property
@@ -144,7 +146,7 @@ class BaseCache:
     @classmethod
     def owned_keywords(cls) -> frozenset[str] | None:
         """Keywords that the constructor, or the driver's client, takes; None if that cannot be told"""
-        return frozenset() if cls is BaseCache else accepted_keywords(cls.__init__)
+        return frozenset({'large_body_bytes'}) if cls is BaseCache else accepted_keywords(cls.__init__)
 
     @property
     def db_path(self) -> Path | str:

@@ -23,7 +23,7 @@ def is_to_be_read(response: Response) -> bool:
     """Whether the body is still to come, and can be copied while its caller reads it"""
     raw: Any = response.raw
     is_unread = response.__dict__.get('_content', False) is False and not isinstance(response, CachedResponse)
-    return is_unread and isinstance(raw, HTTPResponse) and not raw.closed
+    return is_unread and isinstance(raw, HTTPResponse) and not raw.closed and _length_remaining(raw) != 0
 
 
 def read_body(response: Response) -> bool:
@@ -60,7 +60,11 @@ def declared_length(response: Response) -> int | None:
 
 def is_complete(raw: Any) -> bool:
     """Whether a response that has been read to its end has as many bytes as it said"""
-    return CHECKS_LENGTH or not getattr(raw, 'length_remaining', None)
+    return CHECKS_LENGTH or not _length_remaining(raw)
+
+
+def _length_remaining(raw: Any) -> int | None:
+    return getattr(raw, 'length_remaining', None)
 
 
 def is_coded(headers: Mapping[str, Any]) -> bool:

@@ -142,8 +142,9 @@ class RecordedHTTPResponse(HTTPResponse):
         self._chunks: Iterator[bytes] | None = None
         self._drain_limits = drain_bytes, drain_seconds
         original: Any = getattr(raw, '_original_response', None)
+        self._copied = _Copied(raw, recorder)
         super().__init__(
-            body=_Copied(raw, recorder),
+            body=self._copied,
             headers=raw.headers,
             status=raw.status,
             version=raw.version,
@@ -153,8 +154,7 @@ class RecordedHTTPResponse(HTTPResponse):
             original_response=original,
             msg=getattr(raw, 'msg', None),
             retries=raw.retries,
-            # The other one does so
-            enforce_content_length=False,
+            enforce_content_length=getattr(raw, 'enforce_content_length', CHECKS_LENGTH),
             request_method=getattr(original, '_method', None),
             request_url=raw.geturl(),
         )
@@ -186,12 +186,25 @@ class RecordedHTTPResponse(HTTPResponse):
         return self._inner.supports_chunked_reads()
 
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
-        """The chunks as they arrive; `amt` is the most that one of them may have"""
+        """The chunks as they arrive; `amt` is the most that one of them may have, also when its coding is undone"""
+        if amt == 0 or (self._chunks is None and self.closed):
+            return
+        try:
+            yield from self._decoded_chunks(None if amt is not None and amt < 0 else amt, decode_content)
+        except GeneratorExit:  # as with urllib3, who stops in the middle has ended the response
+            self.close()
+            self.release_conn()
+            raise
+
+    def _decoded_chunks(self, amt: int | None, decode_content: bool | None) -> Iterator[bytes]:
         self._init_decoder()
-        if decode_content is None:
-            decode_content = self.decode_content
-        for chunk in self._next_chunks(amt):
-            decoded = self._decode(chunk, decode_content, False)
+        chunks = self._next_chunks(amt)
+        limit: Any = {'max_length': amt} if hasattr(self._decoder, 'has_unconsumed_tail') else {}
+        while True:
+            chunk = b'' if getattr(self._decoder, 'has_unconsumed_tail', False) else next(chunks, None)
+            if chunk is None:
+                break
+            decoded = self._decode(chunk, decode_content, False, **limit)
             if decoded:
                 yield decoded
         if decode_content:
@@ -200,8 +213,9 @@ class RecordedHTTPResponse(HTTPResponse):
                 yield rest
 
     def _next_chunks(self, amt: int | None) -> Iterator[bytes]:
-        """Chunks with their coding; who stops does not end the response, so that it can be drained"""
+        """Chunks with their coding; what stops here can be drained"""
         if self._chunks is None:
+            self._copied.begin(by_chunks=True)
             self._chunks = self._inner.read_chunked(amt, decode_content=False)
         while True:
             try:
@@ -246,7 +260,7 @@ class RecordedHTTPResponse(HTTPResponse):
 
     def _rest(self) -> Iterator[bytes]:
         yield b''
-        if self._chunks is not None or (self.chunked and self.supports_chunked_reads()):
+        if self._chunks is not None:
             yield from self._next_chunks(DRAINED_BYTES)
             return
         source: Any = self._fp
@@ -261,6 +275,13 @@ class _Copied:
     def __init__(self, raw: HTTPResponse, recorder: Recorder):
         self._raw: Any = raw
         self._recorder = recorder
+        self._by_chunks: bool | None = None
+
+    def begin(self, by_chunks: bool) -> None:
+        """Go one of the two ways in which urllib3 reads; who goes both may get anything, which is not to be stored"""
+        if self._by_chunks not in (None, by_chunks):
+            self._recorder.give_up()
+        self._by_chunks = by_chunks
 
     def read(self, amt: int | None = None) -> bytes:
         return self._pass(self._raw.read, amt)
@@ -269,6 +290,7 @@ class _Copied:
         return self._pass(self._raw.read1, amt)
 
     def _pass(self, read: Callable[..., Any], amt: int | None) -> bytes:
+        self.begin(by_chunks=False)
         try:
             data: bytes = read(amt, decode_content=False)
         except BaseException:

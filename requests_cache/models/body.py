@@ -160,6 +160,9 @@ class BodyReader:
             data = self._body.part(self._position, self._body.size - 1).read()
             self.close()
             return data
+        return self._take(size)
+
+    def _take(self, size: int) -> bytes:
         self._position += size
         taken: list[memoryview] = []
         while size > 0:
@@ -176,11 +179,11 @@ class BodyReader:
         return part
 
     def read1(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, from one piece"""
-        if self.closed:
+        """Up to `size` bytes, from one piece; none at the end, which does not close it"""
+        if self.closed or self._position == self._body.size:
             return b''
         self._rest = self._rest or next(self._pieces)
-        return self.read(len(self._rest) if size is None or size < 0 else min(size, len(self._rest)))
+        return self._take(len(self._rest) if size is None or size < 0 else min(size, len(self._rest)))
 
     def close(self) -> None:
         self.closed = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from logging import getLogger
@@ -90,21 +90,34 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         What is read beyond the last byte is `b''`, and closes the response; reading 0 bytes does nothing.
         `decode_content` has no effect: the coding has been undone.
         """
-        if decode_content is False and 'Content-Encoding' in self.headers:
-            logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
-        if self._fp.closed:
-            return b''
-        with _as_urllib3():
-            data: bytes = self._fp.read(amt)
-        self._fp_bytes_read += len(data)
-        if self.length_remaining is not None:
-            self.length_remaining -= len(data)
-        if amt is None or amt < 0 or (amt and not data):
+        self._warn_of_decoding(decode_content)
+        data = self._take(self._fp.read, amt)
+        if amt is None or amt < 0:
             self._fp.close()
         return data
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        return self.read(amt, decode_content)
+        """Read up to `amt` bytes, fewer if that is easier; what is read beyond the last byte closes the response"""
+        if not isinstance(self._cached_body, Body):
+            return self.read(amt, decode_content)
+        self._warn_of_decoding(decode_content)
+        return self._take(self._fp.read1, amt)
+
+    def _warn_of_decoding(self, decode_content: bool | None) -> None:
+        if decode_content is False and 'Content-Encoding' in self.headers:
+            logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
+
+    def _take(self, read: Callable[[int | None], bytes], amt: int | None) -> bytes:
+        if self._fp.closed:
+            return b''
+        with _as_urllib3():
+            data = read(amt)
+        self._fp_bytes_read += len(data)
+        if self.length_remaining is not None:
+            self.length_remaining -= len(data)
+        if not data and amt != 0:
+            self._fp.close()
+        return data
 
     def readinto(self, b: Any) -> int:
         data = self.read(len(b))

@@ -12,13 +12,15 @@ takes the `RecordedRequest` and returns one. A path that was not added gets the 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 import urllib3
 
-from support.wire import PATIENCE_SECONDS, Answer, Hold, RecordedRequest, encode, read_request
+from support.wire import PATIENCE_SECONDS, Answer, Hold, RecordedRequest, encode_parts, read_request
 
 __all__ = ['NOTICES_SHORT_BODIES', 'Answer', 'Hold', 'Origin', 'RecordedRequest', 'answer', 'redirect', 'revalidating']
 
@@ -173,8 +175,17 @@ class Origin:
         if result.hold:
             result.hold.wait()
         if not result.drop:
-            connection.sendall(encode(result, request.method))
+            self._send(connection, encode_parts(result, request.method), result.between)
+        if result.reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
         return not (result.ends_connection or (request.header('Connection') or '').lower() == 'close')
+
+    @staticmethod
+    def _send(connection: socket.socket, parts: list[bytes], between: Iterable[Hold]) -> None:
+        for part, hold in zip_longest(parts, between):
+            connection.sendall(part or b'')
+            if hold is not None:
+                hold.wait()
 
 
 def _shut(connection: socket.socket) -> None:

@@ -75,6 +75,8 @@ class Answer:
         drop: Close the connection without an answer
         raw: Bytes to be sent instead of everything above, then close
         hold: Waited for before anything is sent
+        between: Waited for one by one: the first after the first `chunk_bytes` of the body, and so on
+        reset: End the connection by a reset
     """
 
     status: int = 200
@@ -89,10 +91,12 @@ class Answer:
     drop: bool = False
     raw: bytes | None = None
     hold: Hold | None = None
+    between: tuple[Hold, ...] = ()
+    reset: bool = False
 
     @property
     def ends_connection(self) -> bool:
-        return self.close or self.drop or self.raw is not None or self.cut_after is not None
+        return self.close or self.drop or self.reset or self.raw is not None or self.cut_after is not None
 
     def header(self, name: str) -> str | None:
         return next((v for k, v in self.headers if k.lower() == name.lower()), None)
@@ -122,9 +126,10 @@ def _read_chunks(reader: BinaryIO) -> bytes:
     return body
 
 
-def encode(result: Answer, method: str) -> bytes:
+def encode_parts(result: Answer, method: str) -> list[bytes]:
+    """The answer, taken apart where it is to wait"""
     if result.raw is not None:
-        return result.raw
+        return [result.raw]
     headers, body = list(result.headers), result.body
     if result.gzip:
         headers.append(('Content-Encoding', 'gzip'))
@@ -138,16 +143,16 @@ def encode(result: Answer, method: str) -> bytes:
     reason = _phrase(result.status) if result.reason is None else result.reason
     head = f'HTTP/1.1 {result.status} {reason}\r\n' + ''.join(f'{k}: {v}\r\n' for k, v in headers) + '\r\n'
     if method == 'HEAD' or result.status in BODYLESS:
-        return head.encode('latin-1')
-    sent = body[: result.cut_after]
-    return head.encode('latin-1') + (_chunks(sent, result) if result.chunked else sent)
-
-
-def _chunks(body: bytes, result: Answer) -> bytes:
-    step = result.chunk_bytes
-    pieces = [body[i : i + step] for i in range(0, len(body), step)]
-    end = b'' if result.cut_after is not None else b'0\r\n\r\n'
-    return b''.join(b'%x\r\n%s\r\n' % (len(p), p) for p in pieces) + end
+        return [head.encode('latin-1')]
+    sent, step, stops = body[: result.cut_after], result.chunk_bytes, len(result.between)
+    pieces = [sent[i : i + step] for i in range(0, len(sent), step)]
+    if result.chunked:
+        end = b'' if result.cut_after is not None else b'0\r\n\r\n'
+        pieces = [b'%x\r\n%s\r\n' % (len(p), p) for p in pieces] + [end]
+    start = head.encode('latin-1')
+    if not stops:
+        return [start + b''.join(pieces)]
+    return [start + b''.join(pieces[:1]), *pieces[1:stops], b''.join(pieces[stops:])]
 
 
 def _phrase(status: int) -> str:
