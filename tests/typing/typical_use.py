@@ -247,3 +247,53 @@ def helpers(request: AnyRequest, response: AnyResponse, when: ExpirationTime) ->
     stored = CachedResponse(status_code=200, url=URL, headers=CaseInsensitiveDict({'ETag': '"1"'}))
     stored.request = CachedRequest(method='GET', url=URL)
     print(CachedResponse.from_response(stored).history, CattrStage().dumps(stored))
+
+
+def download() -> int:
+    session = CachedSession(
+        'downloads',
+        backend=SQLiteCache('downloads', large_body_bytes=1 << 20),
+        max_body_bytes=1 << 30,
+        drain_bytes=1 << 16,
+        drain_seconds=0.5,
+        single_flight='shared',
+        single_flight_timeout=10.0,
+    )
+    length = 0
+    with session.get(URL, stream=True) as response:
+        for chunk in response.iter_content(65_536):
+            length += len(chunk)
+        status = response.cache_status
+    return 0 if status is not None and status.collapsed else length
+
+
+class OwnStorage(BaseStorage[str, CachedResponse]):
+    def __init__(self) -> None:
+        super().__init__(serializer='pickle', large_body_bytes=1 << 20)
+        self.items_by_key: dict[str, bytes] = {}
+
+    def __getitem__(self, key: str) -> CachedResponse:
+        response = self.deserialize(key, self.items_by_key[key])
+        if response is None:
+            raise KeyError(key)
+        return response
+
+    def __setitem__(self, key: str, value: CachedResponse) -> None:
+        self.items_by_key[key] = self.serialize(value, key)
+
+    def __delitem__(self, key: str) -> None:
+        del self.items_by_key[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self.items_by_key))
+
+    def __len__(self) -> int:
+        return len(self.items_by_key)
+
+
+def copy_body(storage: OwnStorage, key: str) -> None:
+    writer = storage.body_writer(key)
+    writer.write(b'some ')
+    writer.write(b'bytes')
+    writer.commit()
+    storage.write_if(key, CachedResponse(content=b'x'), lambda stored: stored is None)
