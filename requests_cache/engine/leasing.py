@@ -118,6 +118,8 @@ def take(leases: Leases, key: str, over: str | None = None) -> Lease | Seen | No
     if leases.swap(key, over, value):
         return Lease(leases, key, token, value)
     seen = leases.read(key)
+    if seen == value:  # a driver has tried again, as the first reply was lost
+        return Lease(leases, key, token, value)
     return None if seen is None else Seen(seen)
 
 

@@ -2,6 +2,7 @@
 
 NAMESPACE:KEY                     a string: one serialized response
 NAMESPACE-body:{NAMESPACE:KEY}    a hash in its place: one with a large body, see `bodies`
+NAMESPACE-lease:{NAMESPACE:KEY}   a string: which process sends a request, see `leases`
 NAMESPACE-redirects               a hash: the redirects, field by field
 
 Before version 7.4, Redis removes strings after their time, but no fields of a hash. So the hash as a whole is kept as

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._utils import chunkify
 from ...exceptions import BackendError, BackendUnavailableError
@@ -19,6 +19,9 @@ from .commands import Command, each, is_refusal, is_wrong_type, replies_to, run,
 from .connection import RedisConnection
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 from .storage import HashStorage, RedisStorage
+
+if TYPE_CHECKING:
+    from .leases import RedisLeases
 
 logger = getLogger(__name__)
 
@@ -64,6 +67,13 @@ class EntryStorage(RedisStorage):
         self.ttl = ttl
         self.ttl_offset = ttl_offset
         self.pieces = BodyHashes(self, namespace)
+
+    @property
+    def leases(self) -> RedisLeases:
+        """The leases, as strings of their own"""
+        from .leases import RedisLeases
+
+        return RedisLeases(self, self.namespace)
 
     @property
     def _usable_pieces(self) -> Pieces | None:
