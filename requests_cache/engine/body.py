@@ -26,6 +26,17 @@ def is_to_be_read(response: Response) -> bool:
     return is_unread and isinstance(raw, HTTPResponse) and not raw.closed and _length_remaining(raw) != 0
 
 
+def is_touched(response: Response) -> bool:
+    """Whether somebody, a hook for example, has read or closed what is not in `content`, so that it is not all there"""
+    raw: Any = response.raw
+    if response.__dict__.get('_content', False) is not False or isinstance(response, CachedResponse):
+        return False
+    if response.__dict__.get('_content_consumed') or not isinstance(raw, HTTPResponse):
+        return bool(response.__dict__.get('_content_consumed'))
+    in_chunks = getattr(raw, 'chunk_left', None) is not None or getattr(raw, '_uncached_read_occurred', False)
+    return bool(raw.tell() or in_chunks or (raw.closed and _length_remaining(raw) != 0))
+
+
 def read_body(response: Response) -> bool:
     """Have a body in `content` that nobody reads piece by piece; returns whether it is whole"""
     if isinstance(response, CachedResponse):  # the end of a row of redirects, which only whole ones are

@@ -9,7 +9,7 @@ from requests import Response
 
 from ..models.redirects import limit_to_end
 from ..models.response import CachedResponse
-from .body import declared_length, is_to_be_read, read_body
+from .body import declared_length, is_to_be_read, is_touched, read_body
 from .conditional import without_conditions
 from .exchange import Plan, Storing
 from .store import Put
@@ -28,7 +28,7 @@ def record(plan: Plan, response: Response, expires: datetime | None, now: dateti
         How it was stored, or will be once its body has been read; None if it was not
     """
     limit = plan.exchange.settings.max_body_bytes
-    if limit is not None and (declared_length(response) or 0) > limit:
+    if (limit is not None and (declared_length(response) or 0) > limit) or is_touched(response):
         return None
     if is_to_be_read(response):
         return _record_stream(plan, response, expires, now)
@@ -52,8 +52,6 @@ def _record_stream(plan: Plan, response: Response, expires: datetime | None, now
     from .streaming import RecordedHTTPResponse, Recorder
 
     exchange, raw = plan.exchange, response.raw
-    if raw.tell():  # a hook has read some of it
-        return None
     cached = _as_stored(plan, response, expires, now, content=b'')
     depends = exchange.mode.storing_depends_on_body(plan, response)
     storing = None if depends else exchange.mode.storing(plan, cached, cached.expires)

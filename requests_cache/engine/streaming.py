@@ -91,6 +91,9 @@ class Recorder:
                 content = decode(self._headers, content, recording.longest_content)
             except Exception:  # the caller meets it as well
                 return False
+            limit = self._plan.exchange.settings.max_body_bytes
+            if limit is not None and content is not None and len(content) > limit:
+                return False
         if content is not None:
             self._cached._content = content
             return True

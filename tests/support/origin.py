@@ -118,6 +118,13 @@ class Origin:
     def requests_for(self, path: str) -> list[RecordedRequest]:
         return [r for r in list(self.requests) if path in (r.path, r.path.partition('?')[0])]
 
+    def wait_closed(self) -> None:
+        """Wait until all connections have ended"""
+        with self._lock:
+            threads = list(self._open)
+        for thread in threads:
+            thread.join(PATIENCE_SECONDS)
+
     def start(self) -> None:
         self._listener = socket.create_server((self.host, self.port))
         self.port = self._listener.getsockname()[1]

@@ -199,8 +199,10 @@ class _Collected:
         self.first += len(self._lengths)
         self._lengths.clear()
         self.size = 0
-        self._file.seek(0)
-        self._file.truncate()
+        self._in_memory.clear()
+        if self._file is not None:
+            self._file.seek(0)
+            self._file.truncate()
 
     def close(self) -> None:
         if self._file is not None:
