@@ -151,18 +151,3 @@ class TestConnections:
         assert isinstance(lease, Lease)
         assert storage.leases.read('key') == lease.value
         storage.close()
-
-    def test_a_renewal_whose_reply_is_lost(self, redis_server: RedisServer) -> None:
-        storage = RedisDict('mine', port=redis_server.port)
-        assert storage.leases.swap('key', None, 'held:1:0')
-        transact = storage._connection.in_transaction
-
-        def transact_twice(name: bytes, function: Callable[[Any], Any]) -> Any:
-            transact(name, function)
-            return transact(name, function)
-
-        storage._connection.in_transaction = transact_twice  # type: ignore[method-assign]
-        assert storage.leases.swap('key', 'held:1:0', 'held:1:1')
-        assert not storage.leases.swap('key', 'held:1:0', 'held:1:2')
-        assert storage.leases.read('key') == 'held:1:1'
-        storage.close()

@@ -19,7 +19,7 @@ from requests_cache import CachedSession
 
 pytest_plugins = BACKEND_PLUGINS
 
-NAMES = ['sqlite', 'redis']
+NAMES = ['sqlite', 'redis', 'filesystem']
 LEASE_SECONDS = 2.0
 HOUR = 3600.0
 
@@ -64,6 +64,28 @@ def renewals(session: CachedSession, key: str) -> int:
 
 @pytest.mark.parametrize('name', NAMES)
 class TestProcesses:
+    def test_a_lease_is_replaced_in_one_step(self, team: Team, backend_options: dict[str, Any]) -> None:
+        four = team(4)
+        for worker in four:
+            worker.count('key', 50)
+        for worker in four:
+            worker.wait_until_it_has_counted()
+        with CachedSession(**backend_options) as session:
+            assert session.cache.leases.read('key') == '200'
+            assert len(session.cache.responses) == 0
+
+    def test_a_process_is_killed_while_it_replaces_leases(self, team: Team, backend_options: dict[str, Any]) -> None:
+        killed, other = team(2)
+        with CachedSession(**backend_options) as session:
+            leases = session.cache.leases
+            killed.count('key', 1_000_000)
+            wait_until(lambda: int(leases.read('key') or 0) > 20, 'a process to count')
+            killed.kill()
+            before = int(leases.read('key') or 0)
+            other.count('key', 10)
+            other.wait_until_it_has_counted()
+            assert int(leases.read('key') or 0) == before + 10
+
     def test_eight_at_once(self, team: Team, origin: Origin) -> None:
         hold = origin.hold()
         origin.add('/page', answer(200, b'x', hold=hold))

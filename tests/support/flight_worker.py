@@ -1,8 +1,9 @@
 """A process that asks for pages on demand, with a client of its own: python flight_worker.py
 
 Reads lines of JSON: `{"open": KEYWORDS, "lease_seconds": …, "renewal_seconds": …, "clock_ahead": …}` makes a session,
-`{"url": …, "options": KEYWORDS}` has it ask for a page. Answers `"open"`, or with what came of the request; before
-that, `"waiting"` each time it begins to wait for another process.
+`{"url": …, "options": KEYWORDS}` has it ask for a page, and `{"count": KEY, "times": …}` count up a lease. Answers
+`"open"`, with what came of the request, or `"counted"`; before that, `"waiting"` each time it begins to wait for
+another process.
 """
 
 from __future__ import annotations
@@ -45,6 +46,14 @@ def ask(session: CachedSession, url: str, options: dict[str, Any]) -> dict[str, 
     }
 
 
+def count(session: CachedSession, key: str, times: int) -> None:
+    """Add one to the number that a lease is, so many times"""
+    leases = session.cache.leases
+    while times:
+        old = leases.read(key)
+        times -= leases.swap(key, old, str(int(old or 0) + 1))
+
+
 def work() -> None:
     session: CachedSession | None = None
     for line in sys.stdin:
@@ -58,8 +67,11 @@ def work() -> None:
             time.time = lambda shift=shift: real_time() + shift
             session = CachedSession(single_flight='shared', cache_status=True, **order['open'])
             say('open')
-            continue
-        say(ask(session, **order))
+        elif 'count' in order:
+            count(session, order['count'], order['times'])
+            say('counted')
+        else:
+            say(ask(session, **order))
     if session is not None:
         session.close()
 

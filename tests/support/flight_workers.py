@@ -58,6 +58,13 @@ class Worker:
     def get(self, url: str, **options: Any) -> None:
         self._say({'url': url, 'options': options})
 
+    def count(self, key: str, times: int) -> None:
+        """Have it add to the number that a lease is"""
+        self._say({'count': key, 'times': times})
+
+    def wait_until_it_has_counted(self) -> None:
+        assert (heard := self._next()) == 'counted', heard
+
     def wait_until_it_waits(self) -> None:
         assert (heard := self._next()) == 'waiting', heard
 

@@ -26,6 +26,7 @@ LRU_INDEX_FILE = 'lru.db'
 _OWN_PREFIX = '.requests-cache-'
 # For entries with large bodies
 LARGE_DIRECTORY = f'{_OWN_PREFIX}large'
+LEASES_DIRECTORY = f'{_OWN_PREFIX}leases'
 
 # Printable ASCII that no file system gives a meaning to; a colon or a quote is one only on Windows
 _PLAIN = lazy_pattern(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' else r'(?![.~])[ -.0-\[\]-~]+')

@@ -11,7 +11,7 @@ from itertools import chain
 from logging import getLogger
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..._utils import decode_text, renew_after_fork
 from ...exceptions import BackendError
@@ -47,6 +47,9 @@ from .names import (
     key_of,
     read_key_file,
 )
+
+if TYPE_CHECKING:
+    from .leases import FileLeases
 
 logger = getLogger(__name__)
 # May be entered by many threads at once, and again and again
@@ -106,7 +109,7 @@ class FileDict(BaseStorage[str, Any]):
     def __getstate__(self) -> dict[str, Any]:
         if self._locks_reads:
             raise TypeError('A cache that was given a lock cannot be pickled, copied or sent to another process')
-        left_out = ('_changes', '_folds_case', '_lock', 'pieces')
+        left_out = ('_changes', '_folds_case', '_lock', 'leases', 'pieces')
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -117,6 +120,18 @@ class FileDict(BaseStorage[str, Any]):
     def lock(self) -> Any:
         """The lock held while something is changed, or during every operation if it was given by the caller"""
         return self._lock
+
+    @cached_property
+    def leases(self) -> FileLeases:
+        """The leases, in small files"""
+        from .leases import FileLeases
+
+        return FileLeases(self)
+
+    def remove_leftovers(self) -> None:
+        """Remove bodies and leases that were left behind by processes which did not come to an end"""
+        super().remove_leftovers()
+        self.leases.remove_leftovers()
 
     def _reading(self) -> AbstractContextManager[Any]:
         return self.lock if self._locks_reads and not self._changes.is_held else _NO_LOCK
@@ -308,6 +323,7 @@ class FileDict(BaseStorage[str, Any]):
     def _clear_files(self) -> None:
         with storage_errors('clear', self.cache_dir):
             self.pieces.clear()
+            self.leases.clear()
             for path in self._all_paths():
                 if self._is_ours(path) or self._is_readable(path):
                     remove_file(path)

@@ -54,16 +54,10 @@ class RedisLeases(Leases):
             return self._replace_in_two_steps(name, old, new)
 
     def _replace(self, name: bytes, old: str, new: str | None) -> bool:
-        attempts = 0
-
         def replace(pipeline: Any) -> bool:
-            nonlocal attempts
-            attempts += 1
             pipeline.watch(name)
-            stored = _text(pipeline.get(name))
-            if stored != old:
-                # The connection may have broken after an attempt that has succeeded
-                return attempts > 1 and stored == new
+            if _text(pipeline.get(name)) != old:
+                return False
             pipeline.multi()
             _write(pipeline, name, new)
             pipeline.execute()
