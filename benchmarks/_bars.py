@@ -28,6 +28,7 @@ CASES = {
     'import': 'import beyond `requests`, `sqlite3`',
     'threads-8': 'a hit by 8 threads, one SQLite file',
     'processes-4': 'a hit by 4 processes, one SQLite file',
+    'callers-50': '50 threads, one URL that is not stored, SQLite',
     'entries-open': 'open and look up a key',
     'entries-len': '`len()`',
     'entries-contains': '1000 x `contains()`',
@@ -38,17 +39,29 @@ CASES = {
     'entries-expired-100': '`delete(expired=True)`, all expired',
     'entries-clear': '`clear()`',
 }
+STREAM_CASES = {
+    'stream-sqlite': 'SQLite, `stream=True`',
+    'stream-filesystem': 'files, `stream=True`',
+    'stream-memory': 'memory, `stream=True`',
+    'whole-sqlite': 'SQLite',
+    'whole-filesystem': 'files',
+    'whole-memory': 'memory',
+}
+STREAM_CASES |= {f'large-{case}': label for case, label in STREAM_CASES.items()}
 MORE_ROUNDS = {'import': 5, 'entries-len': 2, 'entries-open': 2}
 OWN_CASES = {'hit-strict'}
 PEER_CASES = {
     # On its own persistent store where ours is SQLite
     'cachecontrol': {'hit-memory', 'hit-sqlite', 'hit-filesystem', 'hit-5mb-filesystem', 'miss-filesystem', 'import'},
-    'hishel': {'hit-sqlite', 'hit-5mb-sqlite', 'miss-sqlite', 'import'},
-}
+    'hishel': {
+        'hit-sqlite', 'hit-5mb-sqlite', 'miss-sqlite', 'import', 'stream-sqlite', 'whole-sqlite', 'large-stream-sqlite',
+        'large-whole-sqlite',
+    },
+}  # fmt: skip
 
 
 def measures(library: str, case: str) -> bool:
-    return case in PEER_CASES.get(library, CASES) and (library == 'ours' or case not in OWN_CASES)
+    return case in PEER_CASES.get(library, {**CASES, **STREAM_CASES}) and (library == 'ours' or case not in OWN_CASES)
 
 
 @dataclass(frozen=True)
@@ -131,6 +144,9 @@ def _bars() -> list[Bar]:
         Bar('threads-8', 'x throughput of one', throughput, 1, at_least=True),
         Bar('threads-8', 'the same of preparing the request', throughput_of_preparing, None),
         Bar('processes-4', 'x throughput of one', throughput, 1, at_least=True),
+        Bar('callers-50', 'requests at the origin', of_ours('requests'), 1),
+        Bar('callers-50', 'the same by 1.3.3', lambda measured: measured['published']['requests'], None),
+        Bar('callers-50', faster, published, 1, at_least=True),
     ]
     bars += [Bar(case, faster, published, 3, 10, at_least=True) for case in ENTRIES_CASES]
     return bars

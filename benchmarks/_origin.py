@@ -1,4 +1,5 @@
-"""A small HTTP/1.1 server in a process of its own: ``/bytes/N`` gives N bytes, any other path a small JSON document.
+"""A small HTTP/1.1 server in a process of its own: ``/bytes/N`` gives N bytes, ``/blocks/N`` N blocks of 1 MiB, any
+other path a small JSON document, ``/slow`` after a while.
 
 Each answer carries its number as ``X-Served``, by which a stored answer is told from a new one.
 It prints its port once it listens, and ends when its standard input is closed.
@@ -9,11 +10,15 @@ from __future__ import annotations
 import json
 import random
 import sys
+import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from threading import Thread
 from typing import Any
 
+BLOCK = random.Random(0).randbytes(1 << 20)
+SLOW_SECONDS = 0.1
 DOCUMENT = json.dumps({'id': 1, 'name': 'a small document', 'tags': ['one', 'two'], 'ratio': 0.5}).encode()
 
 NUMBERS = count(1)
@@ -25,24 +30,38 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
-        big = self.path.startswith('/bytes/')
-        body = random.Random(0).randbytes(int(self.path.rpartition('/')[2])) if big else DOCUMENT
+        kind, _, number = self.path[1:].partition('/')
+        block, times = DOCUMENT, 1
+        if kind == 'bytes':
+            block = random.Random(0).randbytes(int(number))
+        elif kind == 'blocks':
+            block, times = BLOCK, int(number)
+        elif kind == 'slow':
+            time.sleep(SLOW_SECONDS)
         self.send_response(200)
-        self.send_header('Content-Type', 'application/octet-stream' if big else 'application/json')
-        self.send_header('Content-Length', str(len(body)))
+        self.send_header('Content-Type', 'application/json' if block is DOCUMENT else 'application/octet-stream')
+        self.send_header('Content-Length', str(len(block) * times))
         self.send_header('Cache-Control', 'max-age=3600')
         self.send_header('ETag', '"v1"')
         self.send_header('X-Served', str(next(NUMBERS)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.flush()
+        with suppress(ConnectionError):  # a reader that failed, which says so itself
+            for _ in range(times):
+                self.connection.sendall(block)
 
     def log_message(self, *args: Any) -> None:
         """Stay silent."""
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Many callers may come at once
+    request_queue_size = 128
+
+
 def main() -> None:
-    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        server.daemon_threads = True
+    with Server(('127.0.0.1', 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         print(server.server_port, flush=True)
         sys.stdin.read()

@@ -1,4 +1,4 @@
-"""Cases of many threads and processes that read one SQLite file"""
+"""Cases of many threads and processes that use one SQLite file"""
 
 from __future__ import annotations
 
@@ -77,3 +77,31 @@ def processes(options: Options, number: int) -> Sample:
     with opened(options, 'sqlite') as session:
         store(session, url)
     return shared_and_alone(lambda n: by_processes(options, url, n), number)
+
+
+def callers(options: Options, number: int) -> Sample:
+    """Seconds until so many threads have a response that was not stored, and how many requests the origin got"""
+    url, barrier, lengths = options['origin'] + '/slow', Barrier(number + 1), list[int]()
+
+    def call() -> None:
+        barrier.wait()
+        lengths.append(fetched(session, url))
+
+    with opened(options, 'sqlite') as session, requests.Session() as plain:
+        store(session, options['origin'] + '/json')
+        served_before = served(plain, options)
+        threads = [Thread(target=call) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        start = time.perf_counter()
+        barrier.wait()
+        for thread in threads:
+            thread.join()
+        seconds = time.perf_counter() - start
+        assert len(lengths) == number, 'a thread failed'
+        return {'seconds': seconds, 'requests': served(plain, options) - served_before - 1}
+
+
+def served(plain: requests.Session, options: Options) -> int:
+    """How many requests the origin has answered, including the one that asks"""
+    return int(plain.get(options['origin'] + '/json').headers['X-Served'])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median, quantiles
 
-from _bars import BARS, CASES, Round, values
+from _bars import BARS, CASES, STREAM_CASES, Round, values
 
 NAMES = {'ours': 'this package', 'published': '1.3.3', 'cachecontrol': 'CacheControl', 'hishel': 'hishel'}
 Measured = dict[str, list[Round]]
@@ -45,7 +45,7 @@ def time_rows(measured: Measured) -> Iterator[Row]:
     for case, rounds in measured.items():
         for library, name in NAMES.items():
             samples = [each[library] for each in rounds if library in each]
-            if samples:
+            if samples and case not in STREAM_CASES:
                 low, middle, high = spread([sample['seconds'] for sample in samples])
                 memory = median(s['megabytes'] for s in samples) if 'megabytes' in samples[0] else None
                 shown = '' if memory is None else f'{memory:.0f} MB'

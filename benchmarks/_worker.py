@@ -2,7 +2,7 @@
 
     python _worker.py '{"library": "requests_cache", "case": "hit-sqlite", "origin": "http://127.0.0.1:1", ...}'
 
-`seconds` is the cost of one operation; what else there is depends on the case.
+`seconds` is the cost of one operation; what else there is depends on the case. For large bodies, see `_streams.py`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 import _entries
 import _requests
 import _sharing
+import _streams
 from _opening import Options
 from _timing import Sample
 
@@ -32,6 +33,7 @@ CASES: dict[str, Callable[[Options], Sample]] = {
     'entries-open': _entries.opening,
     'threads-8': partial(_sharing.threads, number=8),
     'processes-4': partial(_sharing.processes, number=4),
+    'callers-50': partial(_sharing.callers, number=50),
 }
 for _name, _operation in _entries.OPERATIONS.items():
     CASES[f'entries-{_name}'] = partial(_entries.operate, operation=_operation)
@@ -39,6 +41,10 @@ for _percent in (10, 50, 100):
     CASES[f'entries-expired-{_percent}'] = partial(
         _entries.operate, operation=_entries.delete_expired, expired_percent=_percent
     )
+for _backend in ('sqlite', 'filesystem', 'memory'):
+    for _size in ('', 'large-'):
+        CASES[f'{_size}stream-{_backend}'] = partial(_streams.large_body, backend=_backend, is_streamed=True)
+        CASES[f'{_size}whole-{_backend}'] = partial(_streams.large_body, backend=_backend, is_streamed=False)
 
 
 def main() -> None:

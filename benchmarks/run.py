@@ -2,6 +2,7 @@
 
     python benchmarks/run.py                                  # everything: about half an hour
     python benchmarks/run.py --only hit,import                # the cases whose names contain one of these
+    python benchmarks/run.py --only stream,whole --large      # large bodies only, those of 1 GiB too
     python benchmarks/run.py --peers published --rounds 15 --json figures.json
     python benchmarks/run.py --write docs/performance.md      # put the tables into a page, and the plot beside it
 
@@ -22,12 +23,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from _bars import CASES, MORE_ROUNDS, measures
+from _bars import CASES, MORE_ROUNDS, STREAM_CASES, measures
 from _places import Library, environment_for, origin, redis
 from _plot import plot
-from _table import BAR_HEADER, NAMES, TIME_HEADER, Measured, as_markdown, as_text, bar_rows, time_rows
+from _stream_table import STREAM_HEADER, stream_rows
+from _table import BAR_HEADER, NAMES, TIME_HEADER, Measured, Row, as_markdown, as_text, bar_rows, time_rows
 
 START, END = '<!-- measured: start -->', '<!-- measured: end -->'
+LARGE_MEBIBYTES = 1024
 
 
 def measure(libraries: list[Library], cases: list[str], given: argparse.Namespace) -> Measured:
@@ -46,6 +49,7 @@ def measure(libraries: list[Library], cases: list[str], given: argparse.Namespac
                 if turn >= given.rounds * MORE_ROUNDS.get(case, 1):
                     continue
                 print(f'{turn + 1}: {case:24}', end='\r', file=sys.stderr, flush=True)
+                options['mebibytes'] = LARGE_MEBIBYTES if case.startswith('large-') else given.mebibytes
                 able = [library for library in libraries if measures(library.name, case)]
                 measured[case].append({
                     library.name: library.run(case, **options, prefilled=str(stored / library.name))
@@ -66,27 +70,37 @@ def circumstances(libraries: list[Library], given: argparse.Namespace) -> str:
     )
 
 
+def tables_of(measured: Measured) -> list[tuple[Row, list[Row]]]:
+    """The tables that are not empty: header and rows"""
+    headers = {bar_rows: BAR_HEADER, time_rows: TIME_HEADER, stream_rows: STREAM_HEADER}
+    return [(header, found) for make, header in headers.items() if (found := list(make(measured)))]
+
+
 def write_page(page: Path, text: str, measured: Measured) -> None:
     """Replace what stands between the markers of a page, and the plot beside it"""
     before, _, rest = page.read_text('utf-8').partition(START)
     _, _, after = rest.partition(END)
-    tables = [
+    parts = [
         '```text\npython benchmarks/run.py --write docs/performance.md\n```',
         text,
-        as_markdown(BAR_HEADER, list(bar_rows(measured))),
-        as_markdown(TIME_HEADER, list(time_rows(measured))),
+        *(as_markdown(header, rows) for header, rows in tables_of(measured)),
     ]
-    page.write_text(before + START + '\n\n' + '\n\n'.join(tables) + '\n\n' + END + after, 'utf-8')
+    page.write_text(before + START + '\n\n' + '\n\n'.join(parts) + '\n\n' + END + after, 'utf-8')
     page.with_suffix('.svg').write_text(plot(measured), 'utf-8')
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', default='', help=f'parts of names of cases, by commas; of {", ".join(CASES)}')
+    names = ', '.join([*CASES, *STREAM_CASES])
+    parser.add_argument('--only', default='', help=f'parts of names of cases, by commas; of {names}')
     parser.add_argument('--peers', default='published,cachecontrol,hishel', help='libraries to compare with, by commas')
     parser.add_argument('--ours', type=Path, help='an interpreter that has this package, instead of a new environment')
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--entries', type=int, default=200_000)
+    parser.add_argument('--mebibytes', type=int, default=64, help='size of large bodies')
+    parser.add_argument(
+        '--large', action='store_true', help='bodies of 1 GiB too; 1.3.3 takes many GB of memory for them'
+    )
     default = Path(tempfile.gettempdir()) / f'requests-cache-peers-{sys.version_info[0]}.{sys.version_info[1]}'
     parser.add_argument('--venvs', type=Path, default=default, help='where the environments are kept')
     parser.add_argument('--json', type=Path, help='write all samples to this file')
@@ -100,11 +114,11 @@ def main() -> None:
     libraries = [Library('ours', given.ours or environment_for('ours', given.venvs))]
     libraries += [Library(name, environment_for(name, given.venvs)) for name in given.peers.split(',') if name]
     words = [word for word in given.only.split(',') if word]
-    cases = [case for case in CASES if not words or any(word in case for word in words)]
+    able = [*CASES, *(case for case in STREAM_CASES if given.large or not case.startswith('large-'))]
+    cases = [case for case in able if not words or any(word in case for word in words)]
     measured = measure(libraries, cases, given)
     text = circumstances(libraries, given)
-    print(text, as_text(TIME_HEADER, list(time_rows(measured))), sep='\n\n')
-    print(as_text(BAR_HEADER, list(bar_rows(measured))))
+    print(text, *(as_text(header, rows) for header, rows in tables_of(measured)), sep='\n\n')
     if given.json:
         given.json.write_text(json.dumps({'circumstances': text, 'measured': measured}, indent=2), 'utf-8')
     if given.plot:
