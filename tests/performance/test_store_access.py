@@ -95,7 +95,6 @@ def test_redis(stored: Any, redis_server: Any, redis_client: Any) -> None:
     [
         ({'backend': 'sqlite'}, 3),
         ({'backend': 'filesystem', 'serializer': 'pickle'}, 3),
-        # As text a body is a third larger
         ({'backend': 'filesystem'}, 3),
     ],
     ids=['sqlite', 'pickle', 'json'],
