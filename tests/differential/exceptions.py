@@ -168,7 +168,7 @@ RULINGS: tuple[Ruling, ...] = (
     Ruling(
         'F-43',
         'Bodies are byte for byte what the origin sent, also where a decoded copy is stored; 1.3.3 rewrites them.',
-        on(r'result\.(content|text|json|encoding|size|consumed|headers)', faults.exact_body),
+        on(r'result(\[1\])?\.(content|text|json|encoding|size|consumed|headers)', faults.exact_body),
     ),
     Ruling('F-43 entries', 'The same for what is in the cache.', on(r'.*\.?entries', faults.exact_entries, list)),
     Ruling('F-59', 'Memory gives each caller a response of its own.', faults.own_object),

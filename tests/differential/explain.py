@@ -27,6 +27,8 @@ def on(pattern: str, explains: Explains, kind: type | tuple[type, ...] = object)
 def result(difference: Difference, side: str) -> dict[str, Any]:
     """What the step gave the caller, as ``published`` or ``ours``; empty if that was no response."""
     seen = (difference.published_so_far if side == 'published' else difference.ours_so_far)[-1]['result']
+    if isinstance(seen, list):  # a look into the cache, which gives the key as well
+        seen = next((each for each in seen if isinstance(each, dict) and 'status' in each), {})
     return seen if isinstance(seen, dict) else {}
 
 
