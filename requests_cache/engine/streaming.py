@@ -162,6 +162,7 @@ class RecordedHTTPResponse(HTTPResponse):
             request_url=raw.geturl(),
         )
         self._owns_connection = True
+        self._had_connection = self._connection is not None
         for name in ('version_string', '_sock_shutdown'):
             if hasattr(raw, name):
                 setattr(self, name, getattr(raw, name))
@@ -247,6 +248,8 @@ class RecordedHTTPResponse(HTTPResponse):
         max_bytes, seconds = self._drain_limits
         missing = getattr(self._inner, 'length_remaining', None)
         if not max_bytes or (missing is not None and missing > max_bytes):
+            return
+        if self._had_connection and self._connection is None:  # released, so another request may be using it
             return
         deadline = monotonic() + seconds
         sock = getattr(getattr(self._inner, '_connection', None), 'sock', None)

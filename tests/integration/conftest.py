@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.large_bodies import LARGE_BODY_BYTES, PIECE_BYTES, pieces_of
 
 from requests_cache import BaseCache, CachedSession
 
@@ -36,3 +37,15 @@ def session(new_session) -> CachedSession:
 def any_session(request, new_session) -> CachedSession:
     """A session on each of the local backends"""
     return new_session(backend=request.param)
+
+
+@pytest.fixture(params=['memory', 'sqlite'])
+def new_with_pieces(request, new_session) -> Callable[..., CachedSession]:
+    """Makes sessions for which some kilobytes are a large body"""
+
+    def make(**kwargs: Any) -> CachedSession:
+        session = new_session(**{'backend': request.param, 'large_body_bytes': LARGE_BODY_BYTES, **kwargs})
+        pieces_of(session).piece_bytes = PIECE_BYTES
+        return session
+
+    return make

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.large_bodies import assert_nothing_is_stored, leftovers
 from support.origin import Answer, Origin
 
 from requests_cache import CachedSession
@@ -35,15 +36,6 @@ STOPPED: dict[str, Callable[[requests.Response], Any]] = {
     'for': lambda r: [line for line, _ in zip(r.iter_lines(), range(3), strict=False)],
 }
 every_way_to_stop = pytest.mark.parametrize('read', STOPPED.values(), ids=STOPPED)
-
-
-def leftovers(session: CachedSession) -> list[Any]:
-    pieces: Any = session.cache.responses.pieces  # type: ignore[attr-defined]
-    return [*pieces.unused(), *getattr(pieces, '_unclaimed', ()), *getattr(pieces, '_collected', ())]
-
-
-def is_nothing_stored(session: CachedSession) -> bool:
-    return not len(session.cache.responses) and not leftovers(session)
 
 
 # As they come
@@ -133,7 +125,7 @@ def test_nothing_is_kept_of_what_is_long(
     session = new_session(backend=backend, large_body_bytes=1000, drain_seconds=LONG_SECONDS)
     with session.get(origin.url('/page'), stream=True) as response:
         read(response)
-    assert is_nothing_stored(session)
+    assert_nothing_is_stored(session)
     origin.add('/other', body=b'x')
     assert session.get(origin.url('/other')).content == b'x'
     assert origin.connections == 2
@@ -149,7 +141,7 @@ def test_an_origin_that_does_not_send_the_rest(
     session = new_session(backend='memory', large_body_bytes=1000, drain_seconds=0.01)
     with session.get(origin.url('/page'), stream=True) as response:
         read(response)
-    assert is_nothing_stored(session)
+    assert_nothing_is_stored(session)
 
 
 @pytest.mark.parametrize('limits', [{'drain_bytes': 0}, {'drain_bytes': 1000}, {'drain_seconds': 0}])
@@ -162,7 +154,7 @@ def test_nothing_is_read_beyond_the_limits(
     session = new_session(backend='memory', large_body_bytes=1000, **limits)
     with session.get(origin.url('/page'), stream=True) as response:
         read(response)
-    assert is_nothing_stored(session)
+    assert_nothing_is_stored(session)
 
 
 def test_what_is_known_to_be_long_is_not_waited_for(new_session: NewSession, origin: Origin) -> None:
@@ -175,6 +167,20 @@ def test_what_is_known_to_be_long_is_not_waited_for(new_session: NewSession, ori
     response.close()
     assert response.raw.tell() == 100
     hold.release()
+
+
+@every_framing
+def test_a_connection_that_was_released_is_not_read_from(
+    new_session: NewSession, origin: Origin, chunked: bool
+) -> None:
+    """As it may be that of another request by now"""
+    origin.add('/page', Answer(200, SHORT, chunked=chunked))
+    session = new_session(backend='memory', drain_seconds=LONG_SECONDS)
+    response = session.get(origin.url('/page'), stream=True)
+    assert response.raw.read(10) == LINE
+    response.raw.release_conn()
+    response.close()
+    assert_nothing_is_stored(session)
 
 
 @every_framing
@@ -215,7 +221,7 @@ def test_closed_by_a_block_that_raises(new_session: NewSession, origin: Origin, 
 
     with pytest.raises(KeyError):
         fail()
-    assert is_nothing_stored(session)
+    assert_nothing_is_stored(session)
 
 
 @pytest.mark.skipif(not Path('/proc/self/fd').is_dir(), reason='open files cannot be counted')
@@ -242,5 +248,5 @@ def test_many_abandoned_downloads_leave_nothing(
     before = abandon()
     after = [abandon() for _ in range(18)][-1]
     assert after == before
-    assert is_nothing_stored(session)
+    assert_nothing_is_stored(session)
     assert session.get(origin.url('/page')).content == LONG
