@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -114,15 +116,42 @@ class TestThreads:
         assert all('X' not in response.headers for response in responses[1:])
 
     def test_different_keys_do_not_wait(
-        self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
+        self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(flights.Flight, 'wait', lambda *args: pytest.fail('waits'))
+        urls = [origin.url(f'/{number}') for number in range(1_000)]
+        origin.default = answer(200, b'x')
+        assert not any(response.from_cache for response in pool.map(session.get, urls))
+        assert origin.hits() == 1_000
+
+    def test_tasks_in_threads(self, session: CachedSession, origin: Origin, followers: Followers) -> None:
+        held = Held(answer(200, b'x'))
+        origin.add('/page', held)
+
+        async def get_all() -> list[Any]:
+            waiting = [asyncio.create_task(asyncio.to_thread(session.get, origin.url('/page'))) for _ in range(4)]
+            await asyncio.to_thread(followers.wait, 3)
+            held.let_go()
+            return await asyncio.gather(*waiting)
+
+        assert sum(response.from_cache for response in asyncio.run(get_all())) == 3
+
+    @pytest.mark.skipif(not hasattr(os, 'fork'), reason='there are no forks here')
+    @pytest.mark.filterwarnings('ignore:.*fork:DeprecationWarning')
+    def test_a_child_does_not_wait_for_its_parent(
+        self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor
     ) -> None:
         held = Held(answer(200, b'x'))
-        for number in range(20):
-            origin.add(f'/{number}', held)
-        futures = [pool.submit(session.get, origin.url(f'/{number}')) for number in range(20)]
-        held.wait(20)
+        origin.add('/page', held)
+        leader = pool.submit(session.get, origin.url('/page'))
+        held.wait()
+        child = os.fork()
+        if not child:
+            os._exit(0 if session.get(origin.url('/page'), timeout=PATIENCE_SECONDS).content == b'x' else 1)
+        held.wait()
         held.let_go()
-        assert not any(future.result().from_cache for future in futures)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert leader.result().content == b'x'
 
     def test_cache_status_says_so(self, origin: Origin, pool: ThreadPoolExecutor, followers: Followers) -> None:
         held = Held(answer(200, b'x', [('Cache-Control', 'max-age=100')]))
@@ -261,7 +290,7 @@ class TestNeverSlower:
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
         """One of those who wait takes over"""
-        held = Held(answer(200, b'x' * 100, cut_after=10), answer(200, b'fine'))
+        held = Held(answer(200, b'x' * 100, chunked=True, cut_after=10), answer(200, b'fine'))
         origin.add('/page', held)
         futures = start(pool, 5, lambda: session.get(origin.url('/page')))
         held.wait()
