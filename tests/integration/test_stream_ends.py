@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+import urllib3
 from support.large_bodies import assert_nothing_is_stored, leftovers
 from support.origin import Answer, Origin
 
@@ -35,6 +36,18 @@ STOPPED: dict[str, Callable[[requests.Response], Any]] = {
     'raw.stream': lambda r: next(r.raw.stream(20)),
     'for': lambda r: [line for line, _ in zip(r.iter_lines(), range(3), strict=False)],
 }
+if urllib3.__version__.startswith('1.'):  # type: ignore[attr-defined]
+    del STOPPED['raw.read1']
+
+
+def read_all(response: requests.Response) -> Any:
+    return iter(lambda: response.raw.read(10, decode_content=True), b'')
+
+
+def read1_all(response: requests.Response) -> Any:
+    return iter(lambda: response.raw.read1(10, decode_content=True), b'')
+
+
 every_way_to_stop = pytest.mark.parametrize('read', STOPPED.values(), ids=STOPPED)
 
 
@@ -50,14 +63,16 @@ every_way_to_stop = pytest.mark.parametrize('read', STOPPED.values(), ids=STOPPE
         lambda r: r.iter_content(10),
         lambda r: r.iter_lines(10),
         lambda r: r.raw.stream(10, decode_content=True),
-        lambda r: iter(lambda: r.raw.read1(10, decode_content=True), b''),
-        lambda r: iter(lambda: r.raw.read(10, decode_content=True), b''),
+        read1_all,
+        read_all,
     ],
     ids=['iter_content', 'iter_lines', 'raw.stream', 'raw.read1', 'raw.read'],
 )
 def test_the_first_piece_is_there_before_the_second_was_sent(
     new_session: NewSession, origin: Origin, chunked: bool, gzip: bool, large_body_bytes: int, pieces: Any
 ) -> None:
+    if urllib3.__version__.startswith('1.') and pieces in (read_all, read1_all):  # type: ignore[attr-defined]
+        pytest.skip('urllib3 1.26 has no read1, and read gives nothing while it decodes')
     hold = origin.hold()
     # What is compressed comes all at once, but for its end
     size = 32 if gzip else 10

@@ -142,9 +142,9 @@ def test_files_over_hits(pages: Origin, kind: str) -> None:
     url = pages.url(page_of('identity', True))
     with memory_session(kind) as session:
         for _ in range(2):
-            assert [outcome(OPERATIONS['TextIOWrapper'], session.get(url, stream=True))] == plainly(
-                ['TextIOWrapper'], url
-            )
+            if 'TextIOWrapper' in OPERATIONS:
+                lines = outcome(OPERATIONS['TextIOWrapper'], session.get(url, stream=True))
+                assert [lines] == plainly(['TextIOWrapper'], url)
             text = session.get(url, stream=True)
             text.raw.auto_close = False
             assert outcome(OPERATIONS['BufferedReader'], text)[-1] == LINES.partition(b'\n')[2]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from requests import Response
+from urllib3.response import HTTPResponse
 
 Operation = Callable[[Response], Any]
 Outcomes = list[tuple[str, Any]]
@@ -25,11 +26,11 @@ def codings() -> dict[str, Callable[[bytes], bytes]]:
         'gzip': lambda data: gzip.compress(data, mtime=0),
         'deflate': zlib.compress,
     }
-    if importlib.util.find_spec('brotli'):
+    if 'br' in HTTPResponse.CONTENT_DECODERS:
         import brotli
 
         known['br'] = brotli.compress
-    if importlib.util.find_spec('backports.zstd'):
+    if 'zstd' in HTTPResponse.CONTENT_DECODERS and importlib.util.find_spec('backports'):
         from backports import zstd
 
         known['zstd'] = zstd.compress
@@ -167,6 +168,10 @@ OTHERS: dict[str, Operation] = {
     'consumed': lambda r: (r._content_consumed, r._content is False),
     'bool': lambda r: (bool(r), r.ok, r.is_redirect, r.encoding, r.reason),
 }
+if not hasattr(HTTPResponse, 'read1'):  # before version 2 of urllib3
+    for name in ('raw.read1', 'raw.read1(decoded)', 'raw.read(-1)', 'TextIOWrapper'):
+        del READERS[name]
+    del OTHERS['raw.read1 some']
 OPERATIONS = {**READERS, **OTHERS}
 NEUTRAL = {
     *('raw.read nothing', 'raw.tell', 'raw.closed', 'raw.isclosed', 'raw.readable', 'raw.seekable', 'raw.writable'),
