@@ -86,7 +86,8 @@ class Worker:
         try:
             self.process.stdin.close()
             said = self.process.stderr.read()
-            assert (self.process.wait(PATIENCE_SECONDS), said) == (0, '')
+            ended = self.process.wait(PATIENCE_SECONDS), said
+            assert ended == (0, ''), ended
         finally:
             self.kill()
 
