@@ -109,6 +109,29 @@ def decode(headers: Mapping[str, Any], data: bytes, max_bytes: int) -> bytes | N
     return b''.join(pieces)
 
 
+class CodingCheck:
+    """Whether the coded data of a long body has an end; it is decoded as it passes, and what comes out is dropped"""
+
+    def __init__(self, headers: Mapping[str, Any]):
+        self._raw: Any = HTTPResponse(b'', headers=dict(headers), preload_content=False)
+        self._raw._init_decoder()
+        self._decoder: Any = self._raw._decoder
+        self._limit = {'max_length': PIECE_BYTES} if hasattr(self._decoder, 'has_unconsumed_tail') else {}
+        self._is_damaged = False
+
+    def feed(self, data: bytes) -> None:
+        try:
+            while not self._is_damaged and self._raw._decode(data, True, False, **self._limit):
+                if not getattr(self._decoder, 'has_unconsumed_tail', False):
+                    return
+                data = b''
+        except Exception:  # the caller meets it as well, if this is decoded
+            self._is_damaged = True
+
+    def is_whole(self) -> bool:
+        return not self._is_damaged and _is_at_the_end(self._decoder)
+
+
 def _is_decoded_to_its_end(response: Response) -> bool:
     """Whether compressed data had an end, which urllib3 does not look for: it takes what there is"""
     raw: Any = response.raw

@@ -17,7 +17,7 @@ from requests import Response
 from urllib3.response import HTTPResponse
 
 from ..models.response import CachedResponse
-from .body import CHECKS_LENGTH, decode, is_coded, is_complete
+from .body import CHECKS_LENGTH, CodingCheck, decode, is_coded, is_complete
 from .exchange import Plan, Storing
 from .flights import Outcome
 from .store import Recording
@@ -44,6 +44,7 @@ class Recorder:
         self._response = ref(response)
         # Those of urllib3, which decodes by them; an adapter may have given the caller others
         self._headers = response.raw.headers
+        self._check = CodingCheck(self._headers) if is_coded(self._headers) else None
         self._cached = cached
         self._storing = storing
         self._recording: Recording | None = recording
@@ -58,6 +59,8 @@ class Recorder:
         if self._recording is None or not data:
             return
         self._length += len(data)
+        if self._check is not None:
+            self._check.feed(data)
         limit = self._plan.exchange.settings.max_body_bytes
         if (limit is not None and self._length > limit) or not self._recording.write(data):
             self.give_up()
@@ -97,6 +100,8 @@ class Recorder:
         if content is not None:
             self._cached._content = content
             return True
+        if self._check is not None and not self._check.is_whole():
+            return False
         body = recording.commit(coded)
         if body is None:
             return False
