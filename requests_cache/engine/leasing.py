@@ -79,10 +79,8 @@ class Lease:
     def _become(self, value: str | None) -> None:
         if self.value is None:
             return
-        before, self.value = self.value, None
-        # If it is not what it was, somebody else has taken it
-        if self.leases.swap(self.key, before, value):
-            self.value = value
+        # If it is not what it was, somebody else has taken it; if the store fails, it is tried once more the next time
+        self.value = value if self.leases.swap(self.key, self.value, value) else None
 
 
 class Seen(NamedTuple):
@@ -193,6 +191,7 @@ class Keeper:
         self._held: dict[Lease, None] = {}
         self._over: dict[Lease, float] = {}
         self._thread: threading.Thread | None = None
+        self._is_finished = False
         self._wake = threading.Event()
 
     def hold(self, lease: Lease) -> None:
@@ -220,11 +219,12 @@ class Keeper:
                 self._thread = None
 
     def _work(self) -> None:
-        while self._held or self._over:
+        while (self._held or self._over) and not self._is_finished:
             self._wake.wait(RENEWAL_SECONDS)
-            self.attend()
+            if not self._is_finished:
+                self.attend()
         self._thread = None
-        if self._held or self._over:  # one has come in between
+        if (self._held or self._over) and not self._is_finished:  # one has come in between
             self._start()
 
     def attend(self) -> None:
@@ -236,11 +236,24 @@ class Keeper:
                 self._over.pop(lease, None)
                 _quietly(lease.remove)
 
+    def settle(self, leases: Leases | None) -> None:
+        """Be done with what is over in one store, which is about to be closed"""
+        for lease in list(self._over):
+            if lease.leases is leases:
+                self._over.pop(lease, None)
+                _quietly(lease.remove)
+
     def finish(self) -> None:
         """At the end of the process, give back what others would wait for"""
-        if self._pid == getpid():
-            for lease in [*self._held, *(lease for lease in self._over if Seen(lease.value or '').kind == UNSHARED)]:
-                _quietly(lease.remove)
+        if self._pid != getpid():
+            return
+        self._is_finished = True
+        self._wake.set()
+        thread = self._thread
+        if thread is not None:  # it must not be at work while the interpreter is taken apart
+            thread.join(RENEWAL_SECONDS)
+        for lease in [*self._held, *(lease for lease in self._over if Seen(lease.value or '').kind == UNSHARED)]:
+            _quietly(lease.remove)
 
 
 def _quietly(action: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ and renews an entry once.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .fault_log import FaultLog
@@ -32,3 +33,12 @@ def shared_by(cache: Any) -> Shared:
     attributes = cache.__dict__
     shared: Shared | None = attributes.get(_NAME)
     return shared if shared is not None else attributes.setdefault(_NAME, Shared())
+
+
+def close(cache: Any) -> None:
+    """End what the users of a backend share, and the backend itself"""
+    shared_by(cache).refreshing.stop()
+    leasing = sys.modules.get('requests_cache.engine.leasing')
+    if leasing is not None:
+        leasing.keeper.settle(getattr(cache, 'leases', None))
+    cache.close()

@@ -18,7 +18,7 @@ from ..engine import flow
 from ..engine.carrying import carried_by, carrying, redirected, take_in, with_options_hook
 from ..engine.exchange import Exchange, Plan
 from ..engine.modes import mode_of
-from ..engine.shared import shared_by
+from ..engine.shared import close, shared_by
 from ..engine.store import Store
 from ..models.response import AnyResponse, CachedResponse, OriginalResponse
 from ..policy.actions import CacheActions
@@ -284,8 +284,7 @@ class CacheMixin(Portable, MIXIN_BASE):
         """Close the session, and its backend if `settings.autoclose`"""
         super().close()
         if self._settings.autoclose and '_cache' in self.__dict__:
-            shared_by(self._cache).refreshing.stop()
-            self._cache.close()
+            close(self._cache)
 
     def __repr__(self) -> str:
         return f'<CachedSession(cache={self.cache}, settings={self._settings})>'

@@ -133,8 +133,22 @@ class TestKeeper:
         leases, keeper = LeasesInMemory(), leasing.Keeper()
         monkeypatch.setattr(keeper, '_start', lambda: None)
         keeper.hold(taken(leases))
-        monkeypatch.setattr(LeasesInMemory, 'swap', failing)
+        with monkeypatch.context() as patch:
+            patch.setattr(LeasesInMemory, 'swap', failing)
+            keeper.attend()
         keeper.attend()
+        assert str(leases.read(KEY)).endswith(('1', '2'))  # it is held on
+
+    def test_a_store_that_is_closed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        leases, others, keeper = LeasesInMemory(), LeasesInMemory(), leasing.Keeper()
+        monkeypatch.setattr(keeper, '_start', lambda: None)
+        for each in (leases, others):
+            keeper.give_back(taken(each), Outcome.STORED)
+        keeper.settle(leases)
+        assert leases.read(KEY) is None
+        assert str(others.read(KEY)).startswith('stored')
+        monkeypatch.setattr(LeasesInMemory, 'swap', failing)
+        keeper.settle(leases)
 
     def test_at_the_end_of_the_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
         leases, keeper = LeasesInMemory(), leasing.Keeper()
