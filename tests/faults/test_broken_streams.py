@@ -129,8 +129,9 @@ def test_in_the_middle(
         hold = origin.hold()
         page = Answer(200, LINES, chunked=chunked, chunk_bytes=600, between=(hold,), reset=True, cut_after=600)
         origin.add('/page', page)
-        timeout = 0.05 if ending == 'timeout' else PATIENCE_SECONDS
-        with session.get(origin.url('/page'), stream=True, timeout=timeout) as response:
+        with session.get(origin.url('/page'), stream=True, timeout=PATIENCE_SECONDS) as response:
+            if ending == 'timeout':
+                response.raw.connection.sock.settimeout(0.02)
             start = response.raw.read(read_first) if read_first and not chunked else b''
             if ending == 'reset':
                 hold.release()

@@ -119,7 +119,7 @@ def test_little_is_read_for_the_store(
     new_session: NewSession, origin: Origin, read: Any, chunked: bool, backend: str
 ) -> None:
     origin.add('/page', Answer(200, SHORT, chunked=chunked))
-    session = new_session(backend=backend, large_body_bytes=1000)
+    session = new_session(backend=backend, large_body_bytes=1000, drain_seconds=LONG_SECONDS)
     with session.get(origin.url('/page'), stream=True) as response:
         read(response)
     hit = session.get(origin.url('/page'))
@@ -215,7 +215,7 @@ def test_the_last_bytes_may_come_while_it_is_closed(new_session: NewSession, ori
 def test_dropped_without_being_closed(new_session: NewSession, origin: Origin, chunked: bool, body: bytes) -> None:
     """It is closed when it is collected"""
     origin.add('/page', Answer(200, body, chunked=chunked))
-    session = new_session(backend='sqlite', large_body_bytes=1000)
+    session = new_session(backend='sqlite', large_body_bytes=1000, drain_seconds=LONG_SECONDS)
     response = session.get(origin.url('/page'), stream=True)
     assert response.raw.read(10) == LINE
     del response

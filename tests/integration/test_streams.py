@@ -59,7 +59,7 @@ def page_of(coding: str, chunked: bool) -> str:
 
 
 def memory_session(kind: str) -> CachedSession:
-    session = CachedSession(backend='memory', large_body_bytes=KINDS[kind])
+    session = CachedSession(backend='memory', large_body_bytes=KINDS[kind], drain_seconds=1_000.0)
     session.cache.responses.pieces.piece_bytes = PIECE_BYTES  # type: ignore[attr-defined]
     return session
 
