@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from .mongodb import MongoRedirects
 from .mongodb.bodies import MongoPieces
 from .mongodb.gridfs_files import BODY_ID, NEEDED_TO_DELETE, Files
 from .mongodb.ids import from_id, to_id, to_ids
+from .mongodb.leases import MongoLeases
 from .mongodb.storage import ANY, SMALL_BATCH_SIZE, MongoBackend, MongoStorage
 
 if TYPE_CHECKING:
@@ -113,6 +115,11 @@ class GridFSDict(MongoStorage):
     @property
     def _index(self) -> Collection[Document]:
         return self._files.files
+
+    @cached_property
+    def leases(self) -> MongoLeases:
+        """The leases, in a collection beside those of the bucket"""
+        return MongoLeases(self._mongo, self._db_name, 'fs.leases')
 
     def __getitem__(self, key: str) -> Any:
         found = self._files.read(to_id(key))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from itertools import chain
 from logging import getLogger
 from math import ceil
@@ -19,6 +20,7 @@ from ...serializers.preconf import bson_document_serializer
 from .bodies import INDEX_PATIENCE_SECONDS, MAX_TTL_SECONDS, TTL_INDEX, MongoPieces, create_ttl_index, ttl_of
 from .connection import patience
 from .ids import from_id, to_id, to_ids
+from .leases import MongoLeases
 from .storage import ANY, BATCH_SIZE, SMALL_BATCH_SIZE, ChangedError, MongoBackend, MongoStorage
 
 if TYPE_CHECKING:
@@ -128,6 +130,11 @@ class MongoDict(MongoStorage):
         return self._mongo.collection(self._db_name, self._collection_name)
 
     _index = collection
+
+    @cached_property
+    def leases(self) -> MongoLeases:
+        """The leases, in a collection of their own"""
+        return MongoLeases(self._mongo, self._db_name, f'{self._collection_name}_leases')
 
     def __getitem__(self, key: str) -> Any:
         with self._mongo.calling('read from it'):
