@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -23,8 +24,18 @@ pytest_plugins = ['support.dynamodb_fixtures']
 @pytest.fixture(scope='module')
 def resource_in_process() -> Iterator[Any]:
     boto3, moto = pytest.importorskip('boto3'), pytest.importorskip('moto')
+    lock = Lock()
     with moto.mock_aws():
-        yield boto3.resource('dynamodb', **CREDENTIALS)
+        resource = boto3.resource('dynamodb', **CREDENTIALS)
+        call = resource.meta.client._make_api_call
+
+        def one_at_a_time(*args: Any) -> Any:
+            # What keeps two requests for one item apart in the service, moto does not have
+            with lock:
+                return call(*args)
+
+        resource.meta.client._make_api_call = one_at_a_time
+        yield resource
 
 
 @pytest.fixture

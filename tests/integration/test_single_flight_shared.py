@@ -19,7 +19,7 @@ from requests_cache import CachedSession
 
 pytest_plugins = BACKEND_PLUGINS
 
-NAMES = ['sqlite', 'redis', 'filesystem', 'mongodb', 'gridfs']
+NAMES = ['sqlite', 'redis', 'filesystem', 'mongodb', 'gridfs', 'dynamodb']
 LEASE_SECONDS = 2.0
 HOUR = 3600.0
 

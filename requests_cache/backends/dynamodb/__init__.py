@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from logging import getLogger
 from secrets import token_hex
 from typing import Any
@@ -23,6 +23,7 @@ from .client import driver_keywords, error_code
 from .items import (
     DEFAULT_NAMESPACE,
     ENTRY,
+    LEASE,
     MAX_ITEM_BYTES,
     PART,
     REDIRECT,
@@ -33,6 +34,7 @@ from .items import (
     size_of,
     unpack,
 )
+from .leases import DynamoDbLeases
 from .redirects import DynamoDbRedirects
 from .storage import DynamoDbStorage
 from .table import DynamoDbTable
@@ -135,6 +137,11 @@ class DynamoDbDict(DynamoDbStorage):
             self.pieces = DynamoDbPieces(table, self._keys)
         table.resource  # noqa: B018  # what is wrong with the keywords is said here
         table.set_up()
+
+    @cached_property
+    def leases(self) -> DynamoDbLeases:
+        """The leases, in items of their own"""
+        return DynamoDbLeases(self._access, self._keys)
 
     def _create_table(self) -> None:
         self._access.create()
@@ -267,7 +274,7 @@ class DynamoDbDict(DynamoDbStorage):
 
     def clear(self) -> None:
         """Delete all entries of this namespace, and nothing else"""
-        self._clear(ENTRY, PART)
+        self._clear(ENTRY, PART, LEASE)
 
 
 def _condition(found: dict[str, Any] | None) -> dict[str, Any]:
@@ -382,4 +389,4 @@ class DynamoDbCache(BaseCache):
 
     def clear(self) -> None:
         """Delete all entries of this namespace, and nothing else"""
-        self.responses._clear(ENTRY, PART, REDIRECT, SOURCES)
+        self.responses._clear(ENTRY, PART, LEASE, REDIRECT, SOURCES)

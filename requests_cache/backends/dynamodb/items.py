@@ -8,10 +8,12 @@ body, which `body` names then, or with a value that an attribute cannot hold. Th
     KEY                              an entry
     ~:redirect:KEY                   a redirect; its attribute `target` is the key of an entry
     ~:sources:KEY                    the redirects to an entry
+    ~:lease:KEY                      a lease; its attribute `lease` says who sends a request for an entry, see `leases`
     ~:part:ID:NUMBER                 a piece of a large body; its attribute `owner` is the key of its entry
-    ~:entry#DIGEST                   as the first three, for a key that is empty, too long, not encodable, or that
+    ~:entry#DIGEST                   as the first four, for a key that is empty, too long, not encodable, or that
     ~:redirect#DIGEST                has `~:` in it; it is kept in the attribute `name`
     ~:sources#DIGEST
+    ~:lease#DIGEST
     NAMESPACE~:…                     any of these, in a cache with a namespace
 """
 
@@ -30,7 +32,7 @@ from ...serializers.unpickling import loads as plain_pickle_loads
 if TYPE_CHECKING:
     from decimal import Context, Decimal
 
-ENTRY, REDIRECT, SOURCES, PART = 'entry', 'redirect', 'sources', 'part'
+ENTRY, REDIRECT, SOURCES, LEASE, PART = 'entry', 'redirect', 'sources', 'lease', 'part'
 SEPARATOR = '~:'
 DEFAULT_NAMESPACE = 'default'
 MAX_KEY_BYTES = 2048

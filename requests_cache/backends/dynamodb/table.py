@@ -70,6 +70,11 @@ class DynamoDbTable:
         """The client behind the resource. Unlike resources, clients are made for use by several threads."""
         return self.resource.meta.client
 
+    @property
+    def has_client(self) -> bool:
+        """Whether there is a client, which is not so after `close`"""
+        return self._connection.known_client is not None
+
     def close(self) -> None:
         """Close the connections of a resource of ours; a later use opens them again"""
         self._connection.close()
