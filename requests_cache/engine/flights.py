@@ -16,9 +16,8 @@ from os import getpid
 from time import monotonic
 from typing import Any
 
-# How long it is remembered that a key is not worth waiting for, and that one has just been stored
+# How long it is remembered that a key is not worth waiting for
 UNSHARED_SECONDS = 60.0
-LANDED_SECONDS = 5.0
 # How many keys are remembered
 MAX_REMEMBERED = 1000
 
@@ -90,7 +89,7 @@ class Flights:
     def remove(self, flight: Flight) -> None:
         """Take away a flight that has landed, and remember what came of it"""
         if flight.outcome is Outcome.STORED:
-            _remember(self._landed, flight.key, LANDED_SECONDS)
+            _remember(self._landed, flight.key, monotonic())
         elif flight.outcome is Outcome.NOT_STORED:
             self.is_unshared(flight.key, now=True)
         if self._flights.get(flight.key) is flight:
@@ -103,8 +102,9 @@ class Flights:
             now: It has just been found to be so
         """
         if now:
-            _remember(self._unshared, key, UNSHARED_SECONDS)
-        return _is_remembered(self._unshared, key)
+            _remember(self._unshared, key, monotonic() + UNSHARED_SECONDS)
+        until = self._unshared.get(key)
+        return until is not None and monotonic() < until
 
     def is_left_over(self, key: str, lease: str) -> bool:
         """Whether a lease that says so was seen before, so that nobody can be there to remove it"""
@@ -114,22 +114,18 @@ class Flights:
             self._seen.pop(old, None)
         return is_known
 
-    def has_just_landed(self, key: str) -> bool:
-        """Whether a response was stored a moment ago, perhaps after the store was looked into for it"""
-        return _is_remembered(self._landed, key)
+    def has_landed_since(self, key: str, moment: float) -> bool:
+        """Whether a response was stored after a moment (by `monotonic`), at which the store was looked into for it"""
+        landed = self._landed.get(key)
+        return landed is not None and landed >= moment
 
 
-def _remember(until: dict[str, float], key: str, seconds: float) -> None:
-    until.pop(key, None)
-    until[key] = monotonic() + seconds
-    if len(until) > MAX_REMEMBERED:
-        for old in list(until)[: len(until) - MAX_REMEMBERED]:
-            until.pop(old, None)
-
-
-def _is_remembered(until: dict[str, float], key: str) -> bool:
-    end = until.get(key)
-    return end is not None and monotonic() < end
+def _remember(moments: dict[str, float], key: str, moment: float) -> None:
+    moments.pop(key, None)
+    moments[key] = moment
+    if len(moments) > MAX_REMEMBERED:
+        for old in list(moments)[: len(moments) - MAX_REMEMBERED]:
+            moments.pop(old, None)
 
 
 def patience(bound_seconds: float, timeout: Any) -> float:

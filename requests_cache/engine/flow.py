@@ -63,8 +63,9 @@ def _send(exchange: Exchange) -> AnyResponse:
     key = mode.key(exchange)
     if key is None and not policy.only_if_cached:
         return _bypass(exchange)
+    began = monotonic()
     look_up = mode.look_up(exchange, key) if key is not None and not policy.skip_read else LookUp(key)
-    return _act(exchange, look_up, _fly)
+    return _act(exchange, look_up, lambda plan: _fly(plan, began))
 
 
 def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R]) -> AnyResponse | R:
@@ -95,8 +96,13 @@ def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R]) -> An
             assert_never(decision)
 
 
-def _fly(plan: Plan) -> AnyResponse:
-    """Send a request to the origin, unless an equal one is under way: then wait for that, and look again"""
+def _fly(plan: Plan, began: float) -> AnyResponse:
+    """Send a request to the origin, unless an equal one is under way: then wait for that, and look again
+
+    Args:
+        plan: The request
+        began: When the store was looked into, by `monotonic`
+    """
     exchange, key = plan.exchange, plan.cache_key
     if key is None or plan.reason not in SHARED_REASONS or not exchange.may_be_shared:
         return _send_and_cache(plan)
@@ -107,7 +113,7 @@ def _fly(plan: Plan) -> AnyResponse:
         try:
             other = flights.enter(flight)
             if other is None:
-                return _lead(plan, flight, deadline)
+                return _lead(plan, flight, began, deadline)
         finally:
             if not flight.is_handed_over:
                 flight.land()
@@ -124,9 +130,9 @@ def _fly(plan: Plan) -> AnyResponse:
     return _send_and_cache(plan)
 
 
-def _lead(plan: Plan, flight: Flight, deadline: float) -> AnyResponse:
+def _lead(plan: Plan, flight: Flight, began: float, deadline: float) -> AnyResponse:
     """Send the request that others wait for, unless another process has done so"""
-    if plan.exchange.store.flights.has_just_landed(flight.key):
+    if plan.exchange.store.flights.has_landed_since(flight.key, began):
         answered = _answer_by_another(plan)
         if answered is not None:
             flight.land(Outcome.STORED)

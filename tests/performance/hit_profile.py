@@ -110,6 +110,10 @@ def counted(action: Callable[[], object]) -> dict[str, int]:
     return {'calls': calls(action).total(), 'instructions': instructions(action)}
 
 
+# Entries that are counted for each case; the least counts
+ATTEMPTS = 5
+
+
 def main(wanted: list[str]) -> None:
     document = {}
     with Origin() as origin, tempfile.TemporaryDirectory() as directory, requests.Session() as plain:
@@ -117,12 +121,17 @@ def main(wanted: list[str]) -> None:
         url = origin.url('/page')
         document['floor'] = counted(lambda: plain.prepare_request(requests.Request('GET', url)))
         for case, settings in SETTINGS.items():
-            with CachedSession(Path(directory, case), **settings) as session:
-                document[case] = counted(lambda: session.get(url).content)
+            # Bytes that could stand for extensions of pickles make an entry that is looked at more closely, and times
+            # may well hold some
+            for attempt in range(ATTEMPTS):
+                with CachedSession(Path(directory, f'{case}{attempt}'), **settings) as session:
+                    count = counted(lambda session=session: session.get(url).content)
+                document[case] = min(document.get(case, count), count, key=lambda counts: counts['instructions'])
+            with CachedSession(Path(directory, f'{case}0'), **settings) as session:
                 if case in wanted:
                     for function, number in calls(lambda: session.get(url).content).most_common(SHOWN):
                         print(f'{number:5} {function}')
-        assert origin.hits() == len(SETTINGS), 'not only hits'
+        assert origin.hits() <= (ATTEMPTS + 1) * len(SETTINGS), 'not only hits'
     if not wanted:
         print(json.dumps(document))
 
