@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +68,7 @@ class EntryStorage(RedisStorage):
         self.ttl_offset = ttl_offset
         self.pieces = BodyHashes(self, namespace)
 
-    @property
+    @cached_property
     def leases(self) -> RedisLeases:
         """The leases, as strings of their own"""
         from .leases import RedisLeases
