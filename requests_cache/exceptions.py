@@ -6,6 +6,7 @@
         │   ├── BackendUnavailableError   it could not be reached, opened or locked within its time limit
         │   └── BodyTooLargeError         it keeps no bodies of this length, and there is nothing wrong with that
         ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
+        │   └── SealError                 it is encrypted with another key, or was tampered with
         └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
 
 Requests never see a `BackendError`: a fault while reading is a miss and a fault while writing is logged. Maintenance
@@ -33,6 +34,10 @@ class BodyTooLargeError(BackendError):
 
 class InvalidEntryError(CacheError, ValueError):
     """A stored value cannot be turned into a response"""
+
+
+class SealError(InvalidEntryError):
+    """An entry is encrypted, and cannot be opened: its key is another one or missing, or it was tampered with"""
 
 
 class MissingDependencyError(CacheError, ModuleNotFoundError):

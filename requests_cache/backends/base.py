@@ -28,6 +28,7 @@ from .storage import (
     CHUNK_SIZE,
     DESERIALIZE_ERRORS,
     KT,
+    STORAGE_KEYWORDS,
     VT,
     BaseStorage,
     bulk_delete_from,
@@ -72,7 +73,7 @@ class BaseCache:
 
     Args:
         cache_name: Label of the cache
-        kwargs: `large_body_bytes`: length from which on bodies are kept in pieces, 1 MiB by default; others are ignored
+        kwargs: `large_body_bytes`, `compression`, `encryption_key` (see `BaseStorage`); others are ignored
     """
 
     # Outside of `__dict__`, which a backend shares with the handles on it (see `bound_to`)
@@ -81,7 +82,7 @@ class BaseCache:
     def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any):
         self.cache_name = str(cache_name)
         self.responses: MutableMapping[str, CachedResponse] = DictStorage(
-            large_body_bytes=kwargs.get('large_body_bytes')
+            **{name: kwargs[name] for name in STORAGE_KEYWORDS if name in kwargs}
         )
         self.redirects: MutableMapping[str, str] = DictStorage()
 
@@ -146,7 +147,7 @@ class BaseCache:
     @classmethod
     def owned_keywords(cls) -> frozenset[str] | None:
         """Keywords that the constructor, or the driver's client, takes; None if that cannot be told"""
-        return frozenset({'large_body_bytes'}) if cls is BaseCache else accepted_keywords(cls.__init__)
+        return STORAGE_KEYWORDS if cls is BaseCache else accepted_keywords(cls.__init__)
 
     @property
     def db_path(self) -> Path | str:
@@ -189,7 +190,7 @@ class BaseCache:
         if not isinstance(response, CachedResponse):
             return None
         history = history_from(key, response, self.create_key)
-        signs: Any = getattr(self.responses, 'piece_stages', None)
+        signs = getattr(self.responses, 'authenticates', False)
         if history is not None:
             response.history = history
         elif self._settings.key_fn is not None or signs:
@@ -367,6 +368,31 @@ class BaseCache:
         """Give each entry the key that its request has by the present settings and serializer"""
         recreate_keys(self)
         self._prune_redirects()
+
+    def reencrypt(self, progress: Callable[[int], object] | None = None) -> int:
+        """Write all entries anew, by the present `compression` and `encryption_key`
+
+        After a change of keys, old ones can be left out of `encryption_key` when this is done. Entries that cannot be
+        read are left as they are.
+
+        Args:
+            progress: Called with the number of entries that have been written, after each one
+
+        Returns:
+            The number of entries that were written
+        """
+        written = 0
+        for key, response in self._changeable_entries():
+            if response is None:
+                continue
+            if isinstance(self.responses, BaseStorage):
+                self.responses.rewrite(key, response)
+            else:
+                self.responses[key] = response
+            written += 1
+            if progress is not None:
+                progress(written)
+        return written
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
         """Set a new expiration for all entries, counted from now; None for never"""

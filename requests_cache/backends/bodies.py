@@ -139,7 +139,7 @@ class BodyWriter:
         if pieces is None or not (self._id or self._is_large or (is_coded and self._buffer)):
             return bytes(self._buffer)
         self._flush(pieces, pieces.piece_bytes)
-        if self._buffer:
+        if self._buffer or not self._count:
             self._write(pieces, bytes(self._buffer))
             self._buffer.clear()
         body = Body.whole(self._id, self.length, pieces.piece_bytes, is_coded)
@@ -167,11 +167,11 @@ def source_of(pieces: Pieces, stages: tuple[Any, ...], storage: object, key: str
     def read(index: int) -> bytes | None:
         try:
             piece = pieces.read(key, body.id, index)
+            if piece is not None:
+                for stage in reversed(stages):
+                    piece = stage.loads(piece, _place(key, body.id, index))
         except CacheError as e:
             raise BodyLostError(f'piece {index} of the stored body cannot be read: {shown_text(e)}') from e
-        if piece is not None:
-            for stage in reversed(stages):
-                piece = stage.loads(piece, _place(key, body.id, index))
         return piece
 
     return Source(storage, key, read)

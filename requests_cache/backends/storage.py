@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
-from logging import DEBUG, getLogger
+from logging import DEBUG, WARNING, getLogger
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._utils import chunkify, is_bad_signature, takes_argument
+from ..exceptions import SealError
 from ..keys.shown import shown_key, shown_text, shown_traceback
 from ..models.body import Body
 from ..models.response import CachedResponse
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
+from ..serializers.sealing import MARK, Seal
 from ..serializers.unpickling import PickleError
 from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of
 
@@ -26,6 +28,8 @@ logger = getLogger(__name__)
 # What serializers raise for a value that is not an entry of theirs
 DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
 CHUNK_SIZE = 999
+# Keywords of `BaseStorage` that all backends take
+STORAGE_KEYWORDS = frozenset(('compression', 'encryption_key', 'large_body_bytes'))
 
 
 class _Items(ItemsView[KT, VT]):
@@ -63,6 +67,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         serializer: A name, pipeline, stage, any object with `dumps` and `loads`, or None to keep values as they are
         decode_content: Add a readable copy of JSON and text bodies to what is stored
         large_body_bytes: Length from which on bodies are kept in pieces beside their entries; 1 MiB by default
+        compression: Compress what is stored: True for the best codec that there is, or its name
+        encryption_key: Encrypt what is stored with this key: 32 bytes, their base64, or several keys of which the first
+            one encrypts and all decrypt
         kwargs: Ignored
     """
 
@@ -70,16 +77,23 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     iteration_tolerates_writes = False
     large_body_bytes = LARGE_BODY_BYTES
     pieces: Pieces | None = None
+    seal: Seal | None = None
+    _own_opening: Seal | None = None
     _has_swept = False
+    _has_warned = False
 
     def __init__(
         self,
         serializer: SerializerType | Any = None,
         decode_content: bool = False,
         large_body_bytes: int | None = None,
+        compression: bool | str = False,
+        encryption_key: Any = None,
         **kwargs: Any,
     ):
         self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
+        if compression or encryption_key is not None:
+            self.seal = Seal(compression, encryption_key)
         if large_body_bytes is not None:
             self.large_body_bytes = checked_size('large_body_bytes', large_body_bytes)
 
@@ -152,7 +166,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             return value
         if isinstance(value, CachedResponse) and value._body is not None and self._is_elsewhere(key, value._body):
             value = CachedResponse.from_response(value, content=value.content)  # type: ignore[assignment]
-        return serializer.dumps(value, key) if getattr(serializer, 'takes_key', False) else serializer.dumps(value)
+        data = serializer.dumps(value, key) if getattr(serializer, 'takes_key', False) else serializer.dumps(value)
+        return data if self.seal is None else self.seal.dumps(data, key)
 
     def _serialize(self, key: KT, value: VT) -> Any:
         """Call `serialize`, which others may have replaced by a function that takes the value alone, as in 1.3"""
@@ -161,6 +176,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def _loads(self, key: KT | None, value: Any) -> Any:
         serializer: Any = self.serializer
+        if type(value) is bytes and value.startswith(MARK):
+            value = self._opening.loads(value, key)
         return serializer.loads(value, key) if getattr(serializer, 'takes_key', False) else serializer.loads(value)
 
     def deserialize(self, key: KT, value: Any) -> VT | None:
@@ -180,6 +197,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         except Exception as e:
             if is_bad_signature(e):
                 raise
+            if self._is_sealed_for_others(e):
+                return None
             logger.error('Unable to deserialize response: %s', shown_text(e))
             if logger.isEnabledFor(DEBUG):
                 logger.debug('Unable to deserialize %s:\n%s', shown_key(key), shown_traceback(e))
@@ -192,6 +211,23 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             self._locate_body(key, obj)
         return obj  # type: ignore[no-any-return]
 
+    @property
+    def _opening(self) -> Seal:
+        """What opens sealed entries, which this storage may not write itself"""
+        if self.seal is None:
+            self._own_opening = self._own_opening or Seal()
+            return self._own_opening
+        return self.seal
+
+    def _is_sealed_for_others(self, error: Exception) -> bool:
+        """Whether an entry cannot be read for want of its key, which is told once"""
+        if not isinstance(error, SealError):
+            return False
+        level = DEBUG if self._has_warned else WARNING
+        self._has_warned = True
+        logger.log(level, 'Encrypted entries cannot be read, and are left as they are: %s', shown_text(error))
+        return True
+
     # Large bodies
 
     def body_writer(self, key: KT) -> BodyWriter:
@@ -199,7 +235,15 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
         `commit` gives what the entry is to hold: the body itself, or where it is.
         """
-        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), self.large_body_bytes)
+        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), self._longest_content)
+
+    @property
+    def _longest_content(self) -> int:
+        """Length of the longest body that is a part of its entry
+
+        Sealed entries stand apart as a whole, where earlier versions do not take them for damaged ones.
+        """
+        return self.large_body_bytes if self.seal is None else -1
 
     @property
     def _usable_pieces(self) -> Pieces | None:
@@ -210,13 +254,20 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def piece_stages(self) -> tuple[Any, ...]:
-        """Stages of the serializer that pieces of large bodies go through as well, such as to sign them"""
-        return getattr(self.serializer, 'piece_stages', ())
+        """What pieces of large bodies go through as well, such as to sign, compress or encrypt them"""
+        of_serializer: tuple[Any, ...] = getattr(self.serializer, 'piece_stages', ())
+        return of_serializer if self.seal is None else (*of_serializer, self.seal)
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether nobody else can write an entry that is taken for one of this storage"""
+        return bool(getattr(self.serializer, 'piece_stages', ())) or (self.seal is not None and self.seal.encrypts)
 
     def _locate_body(self, key: KT, response: CachedResponse) -> None:
         body = response._body
         if body is not None and self.pieces is not None:
-            source = source_of(self.pieces, self.piece_stages, self, str(key), body)
+            stages = self.piece_stages if self.seal is not None else (*self.piece_stages, self._opening)
+            source = source_of(self.pieces, stages, self, str(key), body)
             response.__dict__['_body'] = body.located(source)
 
     def _is_elsewhere(self, key: KT | None, body: Body) -> bool:
@@ -242,11 +293,25 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
                 discard(self.pieces, str(key), kept._body.id)
             raise
 
+    def rewrite(self, key: KT, response: Any) -> None:
+        """Write an entry anew as it was read from here, with all pieces of its body, unless it has been replaced"""
+        created_at, body = response.created_at, response._body
+        if body is not None and body.source is not None:
+            # As if it were that of another storage
+            response.__dict__['_body'] = body.located(body.source._replace(storage=None))
+        self.write_if(
+            key,
+            response,
+            lambda stored: (
+                isinstance(stored, CachedResponse) and (stored.created_at, stored._body) == (created_at, body)
+            ),
+        )
+
     def _apart(self, key: KT, response: CachedResponse) -> CachedResponse:
         """A response as it is to be stored under a key: without a large body, which is kept in pieces"""
         body, content = response._body, response._content
         if body is None:
-            if content is None or len(content) <= self.large_body_bytes or self._usable_pieces is None:
+            if content is None or len(content) <= self._longest_content or self._usable_pieces is None:
                 return response
         elif not self._is_elsewhere(key, body):
             return response

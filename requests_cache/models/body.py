@@ -84,7 +84,7 @@ class Body:
 
     @property
     def piece_count(self) -> int:
-        return -(-self.length // self.piece_bytes)
+        return max(1, -(-self.length // self.piece_bytes))
 
     def part(self, first: int, last: int) -> Body:
         """The bytes from one position to another, both included"""

@@ -17,6 +17,7 @@ from .preconf import (
     yaml_serializer,
 )
 from .registry import SERIALIZERS, init_serializer
+from .sealing import new_encryption_key
 
 __all__ = [
     'SERIALIZERS',
@@ -30,6 +31,7 @@ __all__ = [
     'dynamodb_document_serializer',
     'init_serializer',
     'json_serializer',
+    'new_encryption_key',
     'orjson_serializer',
     'pickle_serializer',
     'safe_pickle_serializer',

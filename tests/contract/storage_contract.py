@@ -35,13 +35,16 @@ from contract.cache_rules import CacheRules
 from contract.lease_rules import LeaseRules
 from contract.mapping_rules import MappingRules
 from contract.redirect_rules import RedirectRules
+from contract.sealing_rules import SealingRules
 from contract.sharing_rules import SharingRules
 from contract.variant_rules import VariantRules
 
 __all__ = ['StorageContract']
 
 
-class StorageContract(MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules, BodyRules, LeaseRules):
+class StorageContract(
+    MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules, BodyRules, LeaseRules, SealingRules
+):
     """Derive from this class; the attributes below tell what cannot be asked of a backend"""
 
     # Two storages made by the factory see each other's entries

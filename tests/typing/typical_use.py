@@ -267,6 +267,12 @@ def download() -> int:
     return 0 if status is not None and status.collapsed else length
 
 
+def sealed() -> int:
+    key: str = requests_cache.new_encryption_key()
+    session = CachedSession('sealed', backend=SQLiteCache('sealed', compression='zstd', encryption_key=[key]))
+    return session.cache.reencrypt(print)
+
+
 class OwnStorage(BaseStorage[str, CachedResponse]):
     def __init__(self) -> None:
         super().__init__(serializer='pickle', large_body_bytes=1 << 20)

@@ -199,11 +199,16 @@ class TestDamage:
                 storage.pieces.write(KEY, body_id, 0, b'')
 
     def test_pieces_of_different_sizes(self, storage: Any) -> None:
-        storage.pieces.write(KEY, '1-2-3-4', 0, b'four')
-        storage.pieces.write(KEY, '1-2-3-4', 1, b'2')
-        for index in (1, 2, 3):
-            with pytest.raises(BackendError):
-                storage.pieces.write(KEY, '1-2-3-4', index, b'four')
+        """As compressed ones are; they are written one after the other, and read in any order"""
+        pieces = [b'four', b'2', b'something longer', b'x']
+        for index, piece in enumerate(pieces):
+            for wrong in (index - 1, index + 1, index + 2) if index > 1 else ():
+                with pytest.raises(BackendError):
+                    storage.pieces.write(KEY, '1-2-3-4', wrong, b'four')
+            storage.pieces.write(KEY, '1-2-3-4', index, piece)
+        for index in (0, 1, 2, 3, 3, 1, 2, 0):
+            assert storage.pieces.read(KEY, '1-2-3-4', index) == pieces[index]
+        assert storage.pieces.read(KEY, '1-2-3-4', 4) is None
 
     def test_something_else_in_their_place(self, cache_path: Path, make: Callable[..., Any], options: Any) -> None:
         cache_path.mkdir(parents=True)

@@ -18,6 +18,7 @@ from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
 from ..bodies import BodyWriter, Pieces
+from ..storage import STORAGE_KEYWORDS
 from .bodies import DynamoDbPieces, body_of
 from .client import driver_keywords, error_code
 from .items import (
@@ -46,8 +47,8 @@ logger = getLogger(__name__)
 # Serializers whose values are records; DynamoDB holds them as maps
 RECORD_SERIALIZERS = ('dynamodb_document', 'dict', 'bson_document')
 OWN_KEYWORDS = frozenset({
-    'connection', 'create_table', 'decode_content', 'large_body_bytes', 'large_items', 'namespace', 'serializer',
-    'table_name', 'ttl',
+    'connection', 'create_table', 'decode_content', 'large_items', 'namespace', 'serializer', 'table_name', 'ttl',
+    *STORAGE_KEYWORDS,
 })  # fmt: skip
 # How often an entry is looked at that others write to each time before it can be replaced
 MAX_LOOKS = 20
@@ -129,9 +130,9 @@ class DynamoDbDict(DynamoDbStorage):
     ):
         table = DynamoDbTable(str(table_name), connection, kwargs, _driver, bool(create_table), bool(ttl))
         decode_content = bool(kwargs.get('decode_content'))
-        super().__init__(
-            table, ENTRY, namespace, serializer, decode_content=decode_content, large_body_bytes=large_body_bytes
-        )
+        sealing = {name: kwargs[name] for name in STORAGE_KEYWORDS if name in kwargs}
+        sealing |= {'decode_content': decode_content, 'large_body_bytes': large_body_bytes}
+        super().__init__(table, ENTRY, namespace, serializer, **sealing)
         self.large_items = large_items
         if self.serializer is not None:
             self.pieces = DynamoDbPieces(table, self._keys)

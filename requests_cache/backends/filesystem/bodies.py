@@ -36,6 +36,9 @@ from .access import (
 from .names import LARGE_DIRECTORY, entry_of_key_file, is_entry, is_temporary
 
 LENGTH_BYTES = 4
+# Bodies of which it is known where their next piece begins
+MAX_REMEMBERED = 64
+_NOT_KNOWN = (0, 0)
 _BODIES, _LOOSE = '.bodies', '.loose'
 _BODY_ID = lazy_pattern(r'[0-9a-f]+(-[0-9a-f]+){3}')
 _MAX_ID_BYTES = 200
@@ -74,6 +77,7 @@ class BodyFiles(Pieces):
         self._storage = storage
         self._was_seen = False
         self._root: tuple[object, Path] | None = None
+        self._next: dict[str, tuple[int, int]] = {}
 
     @property
     def root(self) -> Path:
@@ -97,7 +101,9 @@ class BodyFiles(Pieces):
             if index:
                 # Where all was cleared meanwhile, there is nothing to add to
                 with open(path, 'r+b') as file:
-                    _append(file, key, index, piece, self._storage._check_length)
+                    check = self._storage._check_length
+                    end = _append(file, key, index, piece, self._next.get(body_id, _NOT_KNOWN), check)
+                self._remember(body_id, index + 1, end)
             else:
                 self._storage._check_length(len(piece))
                 with self._created(path) as file:
@@ -120,10 +126,19 @@ class BodyFiles(Pieces):
             with storage_errors('read', path), self._storage._reading():
                 try:
                     with open_file(path) as file:
-                        return _read_piece(file, key, index)
+                        piece, end = _read_piece(file, key, index, self._next.get(body_id, _NOT_KNOWN))
+                    self._remember(body_id, index + 1, end)
+                    return piece
                 except _NOTHING_THERE:
                     continue
         return None
+
+    def _remember(self, body_id: str, index: int, position: int) -> None:
+        """Where the next piece begins, as pieces are mostly read and written one after the other"""
+        self._next[body_id] = index, position
+        if len(self._next) > MAX_REMEMBERED:
+            for old in list(self._next)[: len(self._next) - MAX_REMEMBERED]:
+                self._next.pop(old, None)
 
     def delete(self, key: str, body_id: str) -> None:
         """Delete a body, and its entry with it"""
@@ -325,30 +340,47 @@ def _body_of(path: Path) -> str | None:
 # The file of a body
 
 
-def _append(file: IO[bytes], key: str, index: int, piece: bytes, check: Callable[[int], object]) -> None:
+def _append(
+    file: IO[bytes], key: str, index: int, piece: bytes, known: tuple[int, int], check: Callable[[int], object]
+) -> int:
+    """Write the next piece; returns where the one after it will begin"""
     length = file.seek(0, os.SEEK_END)
     check(length + len(piece))
-    start, stride = _layout(file, key)
-    if length != start + index * stride:
-        raise BackendError('the pieces of a body are of one size, and written one after the other')
+    if _start_of(file, key, index, known) != length:
+        raise BackendError('the pieces of a body are written one after the other')
     file.seek(length)
     file.write(_framed(piece))
+    return length + LENGTH_BYTES + len(piece)
 
 
-def _read_piece(file: IO[bytes], key: str, index: int) -> bytes | None:
-    start, stride = _layout(file, key)
-    file.seek(start + index * stride)
-    length = int.from_bytes(file.read(LENGTH_BYTES), 'big')
-    # A damaged length must not take up all memory
-    is_there = 0 < length <= os.fstat(file.fileno()).st_size - start - index * stride - LENGTH_BYTES
-    return file.read(length) if is_there else None
-
-
-def _layout(file: IO[bytes], key: str) -> tuple[int, int]:
-    """Where the first piece begins, and how far it is from one piece to the next"""
-    start = LENGTH_BYTES + len(encode_text(key))
+def _read_piece(file: IO[bytes], key: str, index: int, known: tuple[int, int]) -> tuple[bytes | None, int]:
+    """A piece, and where the next one begins"""
+    start = _start_of(file, key, index, known)
+    if start is None:
+        return None, 0
     file.seek(start)
-    return start, LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), 'big')
+    length = int.from_bytes(file.read(LENGTH_BYTES), 'big')
+    end = start + LENGTH_BYTES + length
+    # A damaged length must not take up all memory
+    is_there = length > 0 and end <= os.fstat(file.fileno()).st_size
+    return (file.read(length), end) if is_there else (None, 0)
+
+
+def _start_of(file: IO[bytes], key: str, index: int, known: tuple[int, int]) -> int | None:
+    """Where a piece begins, by the lengths of those before it; None if there are too few
+
+    Args:
+        known: Number of an earlier piece, and where that begins
+    """
+    at, position = known if known[0] <= index and known[1] else (0, LENGTH_BYTES + len(encode_text(key)))
+    size = os.fstat(file.fileno()).st_size
+    while at < index:
+        if position >= size:
+            return None
+        file.seek(position)
+        position += LENGTH_BYTES + int.from_bytes(file.read(LENGTH_BYTES), 'big')
+        at += 1
+    return position
 
 
 def _key_of(path: Path) -> str:

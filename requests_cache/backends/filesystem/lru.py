@@ -134,7 +134,7 @@ class LRUFileDict(FileDict):
     def __setitem__(self, key: str, value: Any) -> None:
         length = _length_of_body(value) if self._usable_pieces is not None else 0
         try:
-            if length > self.large_body_bytes:
+            if length > self._longest_content:
                 self._check_length(length)
             super().__setitem__(key, value)
         except BodyTooLargeError:

@@ -18,6 +18,7 @@ from ...exceptions import BackendError
 from ...models.response import CachedResponse
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import json_serializer
+from ...serializers.sealing import is_sealed
 from ..paths import get_cache_path
 from ..storage import BaseStorage
 from .access import (
@@ -204,7 +205,8 @@ class FileDict(BaseStorage[str, Any]):
 
     def _content(self, data: bytes) -> str | bytes:
         """What a file holds, as the serializer takes it"""
-        return data if self.is_binary or getattr(self.serializer, 'takes_buffers', False) else decode_text(data)
+        is_raw = self.is_binary or getattr(self.serializer, 'takes_buffers', False) or is_sealed(data)
+        return data if is_raw else decode_text(data)
 
     def _peek(self, key: str) -> Any:
         """Read an entry without counting as a use of it"""

@@ -12,7 +12,7 @@ from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime, get_expiration_datetime, utcnow
 from ..base import BaseCache
 from ..bodies import discard
-from ..storage import BaseStorage
+from ..storage import STORAGE_KEYWORDS, BaseStorage
 from .bodies import MongoPieces
 from .connection import Keywords, MongoConnection
 from .ids import from_id, to_id, to_ids
@@ -212,7 +212,7 @@ class MongoBackend(BaseCache):
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
         """Keywords of the constructor, and all options of `MongoClient`"""
-        return Keywords(('db_name', 'connection', 'decode_content', 'large_body_bytes', 'serializer'))
+        return Keywords(('db_name', 'connection', 'decode_content', 'serializer', *STORAGE_KEYWORDS))
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if redirects:

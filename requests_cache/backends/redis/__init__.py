@@ -20,6 +20,7 @@ from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.pipeline import Stage
 from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
+from ..storage import STORAGE_KEYWORDS
 from .connection import RedisConnection, keyword_names
 from .entries import EntryStorage, if_permitted
 from .names import REDIRECTS, decode, encode
@@ -156,7 +157,7 @@ class RedisCache(BaseCache):
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
         """Keywords that mean something to this class or to the driver's client"""
-        own = {'connection', 'decode_content', 'large_body_bytes', 'namespace', 'serializer', 'ttl', 'ttl_offset'}
+        own = {'connection', 'decode_content', 'namespace', 'serializer', 'ttl', 'ttl_offset', *STORAGE_KEYWORDS}
         try:
             return keyword_names(_client_class()) | own
         except MissingDependencyError:

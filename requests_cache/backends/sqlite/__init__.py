@@ -20,6 +20,7 @@ from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..paths import StrOrPath
+from ..storage import STORAGE_KEYWORDS
 from .bodies import BodyTables
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
@@ -87,7 +88,8 @@ class SQLiteDict(TableStorage):
         database: Database | None = None,
         **kwargs: Any,
     ):
-        super().__init__(serializer, bool(kwargs.get('decode_content')), kwargs.get('large_body_bytes'))
+        of_storage = {name: kwargs[name] for name in STORAGE_KEYWORDS if name in kwargs}
+        super().__init__(serializer, bool(kwargs.get('decode_content')), **of_storage)
         options = {
             **kwargs,
             'busy_timeout': busy_timeout,
@@ -167,7 +169,7 @@ class SQLiteCache(BaseCache):
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
-        own = {'busy_timeout', 'db_path', 'decode_content', 'fast_save', 'large_body_bytes', 'serializer', 'wal'}
+        own = {'busy_timeout', 'db_path', 'decode_content', 'fast_save', 'serializer', 'wal', *STORAGE_KEYWORDS}
         return frozenset(own | {'use_cache_dir', 'use_memory', 'use_temp', 'autocommit'}) | CONNECT_KEYWORDS
 
     @property
