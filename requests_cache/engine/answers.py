@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from weakref import finalize
+
 from requests.hooks import dispatch_hook
 
 from ..models.redirects import follow, point_to_next
@@ -20,6 +23,30 @@ def answer(exchange: Exchange, response: CachedResponse, result: Result) -> AnyR
         return follow(exchange.session, exchange.request, response, **exchange.hop_kwargs)  # type: ignore[no-any-return]
     point_to_next(exchange.session, exchange.request, response, **exchange.hop_kwargs)
     return response
+
+
+def after_reading(response: CachedResponse, action: Callable[[], object]) -> None:
+    """Do something once, when the body of a response has been read, or nobody can read it any more"""
+    if response._body is None or not response._is_apart:
+        action()
+        return
+    once = _Once(action)
+    response._body = response._body.followed_by(once)
+    finalize(response, once).atexit = False
+
+
+class _Once:
+    """Calls a function the first time that it is called"""
+
+    def __init__(self, action: Callable[[], object]):
+        self._actions = [action]
+
+    def __call__(self) -> None:
+        try:
+            action = self._actions.pop()
+        except IndexError:
+            return
+        action()
 
 
 def _with_hooks(exchange: Exchange, response: CachedResponse) -> CachedResponse:

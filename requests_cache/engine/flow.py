@@ -24,7 +24,7 @@ from ..models.redirects import own_response, without_following
 from ..models.response import AnyResponse, CachedResponse, OriginalResponse
 from ..policy.expiration import utcnow
 from ..policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
-from .answers import answer, gateway_timeout
+from .answers import after_reading, answer, gateway_timeout
 from .body import release
 from .conditional import conditions_to_send, request_to_send
 from .exchange import Exchange, LookUp, Plan, Result, Storing
@@ -83,8 +83,7 @@ def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R]) -> An
             return response if response is not None else _without_stored(plan)
         case UseAndRefresh(reason, conditions):
             plan = Plan(exchange, look_up, reason, conditions)
-            _refresh_later(plan)
-            response = _answer_with(look_up.found, plan)
+            response = _answer_with(look_up.found, plan, then=lambda: _refresh_later(plan))
             return response if response is not None else _without_stored(plan)
         case GatewayTimeout(reason):
             return _unanswered(Plan(exchange, look_up, reason))
@@ -221,8 +220,22 @@ def _without_stored(plan: Plan) -> AnyResponse:
     return _unanswered(plan) if plan.exchange.policy.only_if_cached else _send_and_cache(plan)
 
 
-def _answer_with(stored: CachedResponse, plan: Plan, age_seconds: int | None = None, **done: Any) -> AnyResponse | None:
-    """Answer with a stored response; None if its body has been lost"""
+def _answer_with(
+    stored: CachedResponse,
+    plan: Plan,
+    age_seconds: int | None = None,
+    then: Callable[[], object] | None = None,
+    **done: Any,
+) -> AnyResponse | None:
+    """Answer with a stored response; None if its body has been lost
+
+    Args:
+        stored: The response
+        plan: The request
+        age_seconds: Its current age, if that is known
+        then: What is to be done once its body has been read, as it may be gone after that
+        done: What was done, for the result
+    """
     exchange, look_up = plan.exchange, plan.look_up
     filter_fn = exchange.settings.filter_fn
     if filter_fn is not None and look_up.key is not None and not filter_fn(stored):
@@ -236,6 +249,8 @@ def _answer_with(stored: CachedResponse, plan: Plan, age_seconds: int | None = N
     except (BodyLostError, ChunkedEncodingError) as e:
         exchange.store.report_lost(e)
         return None
+    if then is not None:
+        after_reading(shown, then)
     return answer(exchange, shown, Result(plan.reason, look_up.key, **done))
 
 

@@ -44,6 +44,7 @@ class Body:
         start: First byte that is meant
         stop: End of the bytes that are meant
         source: Where it is; None if that is not known
+        on_end: Called when it has been read, or will not be read any more; it may be called several times
     """
 
     id: str
@@ -53,6 +54,7 @@ class Body:
     start: int = 0
     stop: int = 0
     source: Source | None = field(default=None, eq=False, repr=False)
+    on_end: Callable[[], object] | None = field(default=None, eq=False, repr=False)
 
     @classmethod
     def whole(cls, body_id: str, length: int, piece_bytes: int, is_coded: bool = False) -> Body:
@@ -129,7 +131,17 @@ class Body:
             buffer.seek(0)
         for piece in self:
             buffer.write(piece)
+        self.end()
         return buffer.getvalue()
+
+    def followed_by(self, action: Callable[[], object]) -> Body:
+        """The same body, with something that is to be done after it was read"""
+        return evolve(self, on_end=action)
+
+    def end(self) -> None:
+        """Say that it has been read, or will not be read any more"""
+        if self.on_end is not None:
+            self.on_end()
 
 
 def seal(body_id: str, index: int, piece: bytes | memoryview) -> bytes:
@@ -188,3 +200,4 @@ class BodyReader:
     def close(self) -> None:
         self.closed = True
         self._rest = memoryview(b'')
+        self._body.end()

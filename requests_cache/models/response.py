@@ -310,6 +310,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     def close(self) -> None:
         """There is no connection to close"""
+        if self._body is not None:
+            self._body.end()
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()
