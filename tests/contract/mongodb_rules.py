@@ -19,6 +19,7 @@ MAY_FORK = pytest.mark.filterwarnings('ignore:.*use of fork:DeprecationWarning')
 
 class MongoRules(StorageContract):
     many = 1200
+    examples = 8
     storage_class: Any
     cache_class: Any
 

@@ -49,7 +49,7 @@ class DynamoDbContract(StorageContract):
     damaged = (*StorageContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
     namespace = 'default'
     many = 140
-    examples = 10
+    examples = 6
 
     @pytest.fixture(autouse=True)
     def small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:

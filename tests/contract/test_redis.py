@@ -23,6 +23,7 @@ USER = 'cache on >secret ~contract* +@all -@dangerous -@admin -@scripting -@bloc
 
 class RedisContract(StorageContract):
     serializers: tuple[Any, ...] = ('pickle',)
+    examples = 10
 
     @pytest.fixture
     def options(self) -> dict[str, Any]:
@@ -105,7 +106,7 @@ class TestRedisClientThatDecodes(RedisContract):
 
 
 class TestRedisCluster(RedisContract):
-    examples = 10
+    examples = 5
 
     @pytest.fixture
     def options(self, redis_cluster: RedisClusterServers) -> dict[str, Any]:
@@ -118,7 +119,7 @@ class TestRedisCluster(RedisContract):
 
 
 class TestRedisClusterClientThatDecodes(RedisContract):
-    examples = 10
+    examples = 5
 
     @pytest.fixture
     def options(self, redis_cluster: RedisClusterServers) -> Iterator[dict[str, Any]]:

@@ -88,7 +88,7 @@ class TestClient:
                     thread.join(PATIENCE_SECONDS)
             return len(os.listdir('/dev/fd'))
 
-        assert use(1) == use(30)
+        assert use(1) == use(10)
 
     def test_making_one_waits_for_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr('socket.create_connection', lambda *_, **__: pytest.fail('connects'))
