@@ -181,7 +181,10 @@ def obtain(leases: Leases, key: str, deadline: float, over: str | None = None) -
 
 
 class Keeper:
-    """A thread that renews the leases which this process holds, and removes those that are over"""
+    """A thread that renews the leases which this process holds, says what came of them, and removes those that are over
+
+    So nobody waits for the store but for taking a lease.
+    """
 
     def __init__(self) -> None:
         self._reset()
@@ -189,7 +192,9 @@ class Keeper:
     def _reset(self) -> None:
         self._pid = getpid()
         self._held: dict[Lease, None] = {}
+        self._landing: dict[Lease, Outcome] = {}
         self._over: dict[Lease, float] = {}
+        self._renew_at = 0.0
         self._thread: threading.Thread | None = None
         self._is_finished = False
         self._wake = threading.Event()
@@ -202,12 +207,14 @@ class Keeper:
         self._start()
 
     def give_back(self, lease: Lease, outcome: Outcome) -> None:
-        """Say what came of a lease, and remove it a moment later"""
+        """Have it said what came of a lease, which is removed a moment later"""
+        self._landing[lease] = outcome
         self._held.pop(lease, None)
-        lease.land(outcome)
-        if lease.value is not None:
-            self._over[lease] = monotonic() + LANDED_SECONDS
-            self._start()
+        self._start()
+        self._wake.set()
+
+    def _has_work(self) -> bool:
+        return bool(self._held or self._landing or self._over) and not self._is_finished
 
     def _start(self) -> None:
         if self._thread is None or not self._thread.is_alive():
@@ -217,27 +224,45 @@ class Keeper:
                 thread.start()
             except RuntimeError:  # too many threads, or the interpreter is about to exit
                 self._thread = None
+                self._land()
 
     def _work(self) -> None:
-        while (self._held or self._over) and not self._is_finished:
+        while self._has_work():
             self._wake.wait(RENEWAL_SECONDS)
+            self._wake.clear()
             if not self._is_finished:
                 self.attend()
         self._thread = None
-        if (self._held or self._over) and not self._is_finished:  # one has come in between
+        if self._has_work():  # something has come in between
             self._start()
 
     def attend(self) -> None:
-        """Renew what is held, and remove what has been over for long enough"""
-        for lease in list(self._held):
-            _quietly(lease.renew)
+        """Say what came of leases, renew those that are held, and remove what has been over for long enough"""
+        self._land()
+        now = monotonic()
+        if now >= self._renew_at:
+            self._renew_at = now + RENEWAL_SECONDS
+            for lease in list(self._held):
+                _quietly(lease.renew)
         for lease, end in list(self._over.items()):
-            if monotonic() >= end:
+            if now >= end:
                 self._over.pop(lease, None)
                 _quietly(lease.remove)
 
+    def _land(self, leases: Leases | None = None) -> None:
+        """Say what came of leases, of one store or all"""
+        for lease, outcome in list(self._landing.items()):
+            if leases is None or lease.leases is leases:
+                _quietly(lambda lease=lease, outcome=outcome: lease.land(outcome))  # type: ignore[misc]
+                if lease.value is not None:
+                    self._over[lease] = monotonic() + LANDED_SECONDS
+                self._landing.pop(lease, None)
+
     def settle(self, leases: Leases | None) -> None:
         """Be done with what is over in one store, which is about to be closed"""
+        if leases is None:
+            return
+        self._land(leases)
         for lease in list(self._over):
             if lease.leases is leases:
                 self._over.pop(lease, None)
@@ -252,6 +277,7 @@ class Keeper:
         thread = self._thread
         if thread is not None:  # it must not be at work while the interpreter is taken apart
             thread.join(RENEWAL_SECONDS)
+        self._land()
         for lease in [*self._held, *(lease for lease in self._over if Seen(lease.value or '').kind == UNSHARED)]:
             _quietly(lease.remove)
 

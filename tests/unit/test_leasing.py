@@ -123,19 +123,21 @@ class TestKeeper:
         keeper.attend()
         assert leases.read(KEY) == f'held:{lease.token}:1'
         keeper.give_back(lease, Outcome.STORED)
+        assert leases.read(KEY) == f'held:{lease.token}:1'  # the caller does not wait for it
         keeper.attend()
         assert leases.read(KEY) == f'stored:{lease.token}'
         clock.now += leasing.LANDED_SECONDS
         keeper.attend()
         assert leases.read(KEY) is None
 
-    def test_a_store_that_fails_is_taken_for_silence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_store_that_fails_is_taken_for_silence(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
         leases, keeper = LeasesInMemory(), leasing.Keeper()
         monkeypatch.setattr(keeper, '_start', lambda: None)
         keeper.hold(taken(leases))
         with monkeypatch.context() as patch:
             patch.setattr(LeasesInMemory, 'swap', failing)
             keeper.attend()
+        clock.now += leasing.RENEWAL_SECONDS
         keeper.attend()
         assert str(leases.read(KEY)).endswith(('1', '2'))  # it is held on
 
@@ -145,6 +147,7 @@ class TestKeeper:
         for each in (leases, others):
             keeper.give_back(taken(each), Outcome.STORED)
         keeper.settle(leases)
+        keeper.attend()
         assert leases.read(KEY) is None
         assert str(others.read(KEY)).startswith('stored')
         monkeypatch.setattr(LeasesInMemory, 'swap', failing)
