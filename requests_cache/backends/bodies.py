@@ -107,6 +107,8 @@ class BodyWriter:
         while len(self._buffer) >= size:
             self._write(pieces, bytes(memoryview(self._buffer)[:size]))
             del self._buffer[:size]
+        if not self._buffer:
+            self._buffer = bytearray()  # which lets go of the room that it had taken
 
     def _write(self, pieces: Pieces, piece: bytes | memoryview) -> None:
         self._id = self._id or new_body_id()

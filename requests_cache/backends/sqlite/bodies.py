@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # So much is written in one transaction
 COLLECTED_BYTES = 16 << 20
-COLLECTED_IN_MEMORY_BYTES = 512 * 1024
+COLLECTED_IN_MEMORY_BYTES = 256 * 1024
 
 
 class BodyTables(Pieces):

@@ -33,7 +33,7 @@ IMPATIENT_WRITER_SECONDS = 0.25
 MEMORY_URI = 'file::memory:?cache=shared'
 DEFAULT_SECONDS = 5.0
 MAX_SECONDS = 2_000_000.0
-CACHE_KIB = 2 * 1024
+CACHE_KIB = 1536
 CONNECT_KEYWORDS = frozenset(
     {'cached_statements', 'check_same_thread', 'detect_types', 'factory', 'isolation_level', 'timeout', 'uri'}
 )
