@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from .exceptions import MissingDependencyError
 
+K = TypeVar('K')
 T = TypeVar('T')
 logger = getLogger('requests_cache')
 
@@ -109,6 +110,27 @@ def chunkify(items: Iterable[T], size: int) -> Iterator[list[T]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
+
+
+def checked_size(name: str, value: Any) -> int:
+    """A number of bytes
+
+    Raises:
+        TypeError, ValueError: It is none
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f'{name} must be a number of bytes, not {value!r}')
+    if value < 0:
+        raise ValueError(f'{name} must not be negative, but is {value}')
+    return value
+
+
+def remember(memory: dict[K, T], key: K, value: T, limit: int) -> None:
+    """Keep a value as the latest of those in a dict, which lets go of the oldest ones beyond a number"""
+    memory.pop(key, None)
+    memory[key] = value
+    for old in list(memory)[: len(memory) - limit] if len(memory) > limit else ():
+        memory.pop(old, None)
 
 
 def coalesce(*values: Any, default: Any = None) -> Any:

@@ -227,6 +227,6 @@ def _is_running(pid: int) -> bool:
 
 def remove_leftovers(pieces: Pieces) -> None:
     """Remove what writers left behind that did not come to an end, in bounded time"""
-    abandoned = [(key, body_id) for key, body_id in pieces.unused() if is_abandoned(body_id)]
-    for key, body_id in islice(abandoned, LEFTOVERS_PER_STEP):
+    abandoned = ((key, body_id) for key, body_id in pieces.unused() if is_abandoned(body_id))
+    for key, body_id in list(islice(abandoned, LEFTOVERS_PER_STEP)):
         pieces.delete(key, body_id)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, MutableMapping, ValuesView
+from functools import partial
 from logging import DEBUG, WARNING, getLogger
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._utils import chunkify, is_bad_signature, takes_argument
+from .._utils import checked_size, chunkify, is_bad_signature, takes_argument
 from ..exceptions import SealError
 from ..keys.shown import shown_key, shown_text, shown_traceback
 from ..models.body import Body
@@ -28,8 +29,14 @@ logger = getLogger(__name__)
 # What serializers raise for a value that is not an entry of theirs
 DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
 CHUNK_SIZE = 999
+# How often an entry is looked at that others write to each time before it can be replaced
+MAX_LOOKS = 20
 # Keywords of `BaseStorage` that all backends take
 STORAGE_KEYWORDS = frozenset(('compression', 'encryption_key', 'large_body_bytes'))
+
+
+class ChangedError(Exception):
+    """An entry is not any more what it was when it was read"""
 
 
 class _Items(ItemsView[KT, VT]):
@@ -129,10 +136,33 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         Returns:
             Whether it was written
         """
-        if not is_expected(self.get(key)):
-            return False
-        self[key] = value
-        return True
+        return _look_and_write(self, key, value, is_expected)
+
+    def _write_over(
+        self,
+        key: KT,
+        value: VT,
+        is_expected: Callable[[VT | None], bool],
+        look: Callable[[KT], tuple[Any, VT | None]],
+        write: Callable[..., object],
+    ) -> bool:
+        """`write_if` for stores that write over what was found, and nothing else
+
+        Args:
+            key, value, is_expected: As for `write_if`
+            look: Gives what is there as the store has it, and as a value
+            write: Writes in place of what was found (`found`), or raises a `ChangedError`
+        """
+        for _ in range(MAX_LOOKS):
+            found, stored = look(key)
+            if not is_expected(stored):
+                return False
+            try:
+                self._write_apart(key, value, partial(write, found=found))
+            except ChangedError:
+                continue
+            return True
+        return False
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
         """All keys with their values, None for those that cannot be read, without holding many of them at a time"""
@@ -341,19 +371,6 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return str(list(self.keys()))
 
 
-def checked_size(name: str, value: Any) -> int:
-    """A number of bytes
-
-    Raises:
-        TypeError, ValueError: It is none
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f'{name} must be a number of bytes, not {value!r}')
-    if value < 0:
-        raise ValueError(f'{name} must not be negative, but is {value}')
-    return value
-
-
 # A storage may be any mutable mapping; these do for all what `BaseStorage` does better
 
 
@@ -398,8 +415,13 @@ def body_writer(storage: MutableMapping[str, Any], key: str) -> BodyWriter:
 
 def write_if(storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
     """Write an entry to any mapping, if what is stored under its key is what is expected"""
-    if isinstance(storage, BaseStorage):
-        return storage.write_if(key, value, is_expected)
+    write: Any = storage.write_if if isinstance(storage, BaseStorage) else partial(_look_and_write, storage)
+    return bool(write(key, value, is_expected))
+
+
+def _look_and_write(
+    storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]
+) -> bool:
     if not is_expected(storage.get(key)):
         return False
     storage[key] = value

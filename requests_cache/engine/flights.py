@@ -16,6 +16,8 @@ from os import getpid
 from time import monotonic
 from typing import Any
 
+from .._utils import remember
+
 # How long it is remembered that a key is not worth waiting for
 UNSHARED_SECONDS = 60.0
 # How many keys are remembered
@@ -89,43 +91,31 @@ class Flights:
     def remove(self, flight: Flight) -> None:
         """Take away a flight that has landed, and remember what came of it"""
         if flight.outcome is Outcome.STORED:
-            _remember(self._landed, flight.key, monotonic())
+            remember(self._landed, flight.key, monotonic(), MAX_REMEMBERED)
         elif flight.outcome is Outcome.NOT_STORED:
-            self.is_unshared(flight.key, now=True)
+            self.find_unshared(flight.key)
         if self._flights.get(flight.key) is flight:
             self._flights.pop(flight.key, None)
 
-    def is_unshared(self, key: str, now: bool = False) -> bool:
-        """Whether there is no use in waiting for a key, as its responses are not for all
+    def find_unshared(self, key: str) -> None:
+        """Remember that there is no use in waiting for a key, as its responses are not for all"""
+        remember(self._unshared, key, monotonic() + UNSHARED_SECONDS, MAX_REMEMBERED)
 
-        Args:
-            now: It has just been found to be so
-        """
-        if now:
-            _remember(self._unshared, key, monotonic() + UNSHARED_SECONDS)
+    def is_unshared(self, key: str) -> bool:
+        """Whether it was found a while ago that there is no use in waiting for a key"""
         until = self._unshared.get(key)
         return until is not None and monotonic() < until
 
     def is_left_over(self, key: str, lease: str) -> bool:
         """Whether a lease that says so was seen before, so that nobody can be there to remove it"""
-        is_known = self._seen.pop(key, None) == lease
-        self._seen[key] = lease
-        for old in list(self._seen)[: max(0, len(self._seen) - MAX_REMEMBERED)]:
-            self._seen.pop(old, None)
+        is_known = self._seen.get(key) == lease
+        remember(self._seen, key, lease, MAX_REMEMBERED)
         return is_known
 
     def has_landed_since(self, key: str, moment: float) -> bool:
         """Whether a response was stored after a moment (by `monotonic`), at which the store was looked into for it"""
         landed = self._landed.get(key)
         return landed is not None and landed >= moment
-
-
-def _remember(moments: dict[str, float], key: str, moment: float) -> None:
-    moments.pop(key, None)
-    moments[key] = moment
-    if len(moments) > MAX_REMEMBERED:
-        for old in list(moments)[: len(moments) - MAX_REMEMBERED]:
-            moments.pop(old, None)
 
 
 def patience(bound_seconds: float, timeout: Any) -> float:

@@ -188,7 +188,7 @@ def _look_again(plan: Plan) -> AnyResponse:
     """Go on with what another request has stored; if it does not answer this one, there was no use in waiting"""
     answered = _answer_by_another(plan)
     if answered is None:
-        plan.exchange.store.flights.is_unshared(str(plan.cache_key), now=True)
+        plan.exchange.store.flights.find_unshared(str(plan.cache_key))
         return _send_and_cache(plan)
     return answered
 

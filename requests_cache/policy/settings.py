@@ -8,6 +8,7 @@ from typing import Any
 from attrs import Attribute, define, field, fields_dict
 from requests import Response
 
+from .._utils import checked_size
 from ..models.base import RichMixin
 from .expiration import ExpirationPattern, ExpirationPatterns, ExpirationTime, get_expiration_datetime
 
@@ -78,12 +79,8 @@ def _check_single_flight(instance: Any, attribute: Attribute[Any], value: Any) -
 
 
 def _check_bytes(instance: Any, attribute: Attribute[Any], value: Any) -> None:
-    if value is None and attribute.default is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f'{attribute.name} must be a number of bytes, not {value!r}')
-    if value < 0:
-        raise ValueError(f'{attribute.name} must not be negative, but is {value}')
+    if value is not None or attribute.default is not None:
+        checked_size(attribute.name, value)
 
 
 def _check_seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None:

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 import requests
-from support.large_bodies import BODY, Counted, body_ids, leftovers, pieces_of
+from support.large_bodies import (
+    BODY,
+    ETAG,
+    FRESH,
+    Counted,
+    body_ids,
+    every_mode,
+    every_stream,
+    leftovers,
+    pieces_of,
+)
 from support.origin import Answer, Origin, answer, redirect, revalidating
 from support.streaming import outcome
 from urllib3.exceptions import ProtocolError
@@ -16,8 +26,6 @@ from requests_cache import CachedSession
 from requests_cache.engine.refreshing import Refreshing
 
 PATIENCE_SECONDS = 30
-ETAG = [('ETag', '"1"')]
-FRESH = [('Cache-Control', 'max-age=3600')]
 
 NewSession = Callable[..., CachedSession]
 
@@ -25,11 +33,6 @@ NewSession = Callable[..., CachedSession]
 @pytest.fixture
 def new(new_with_pieces: NewSession) -> NewSession:
     return new_with_pieces
-
-
-every_framing = pytest.mark.parametrize('chunked', [False, True], ids=['length', 'chunked'])
-every_stream = pytest.mark.parametrize('stream', [False, True], ids=['at once', 'stream'])
-every_mode = pytest.mark.parametrize('cache_control', [False, True, 'strict'])
 
 
 # Validation

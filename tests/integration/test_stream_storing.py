@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 import requests
-from support.large_bodies import BODY, LARGE_BODY_BYTES, leftovers
+from support.large_bodies import (
+    BODY,
+    ETAG,
+    FRESH,
+    LARGE_BODY_BYTES,
+    every_framing,
+    every_stream,
+    leftovers,
+)
 from support.origin import Answer, Origin, answer, revalidating
 from support.streaming import outcome
 
@@ -17,8 +25,6 @@ import requests_cache
 from requests_cache import CachedSession
 
 PATIENCE_SECONDS = 30
-ETAG = [('ETag', '"1"')]
-FRESH = [('Cache-Control', 'max-age=3600')]
 
 NewSession = Callable[..., CachedSession]
 
@@ -26,11 +32,6 @@ NewSession = Callable[..., CachedSession]
 @pytest.fixture
 def new(new_with_pieces: NewSession) -> NewSession:
     return new_with_pieces
-
-
-every_framing = pytest.mark.parametrize('chunked', [False, True], ids=['length', 'chunked'])
-every_stream = pytest.mark.parametrize('stream', [False, True], ids=['at once', 'stream'])
-every_mode = pytest.mark.parametrize('cache_control', [False, True, 'strict'])
 
 
 # max_body_bytes

@@ -9,7 +9,13 @@ import pytest
 from requests_cache import CachedSession
 
 LARGE_BODY_BYTES, PIECE_BYTES = 1_000, 512
+ETAG = [('ETag', '"1"')]
+FRESH = [('Cache-Control', 'max-age=3600')]
 BODY = bytes(i * 7 % 251 for i in range(5_000))
+
+every_framing = pytest.mark.parametrize('chunked', [False, True], ids=['length', 'chunked'])
+every_stream = pytest.mark.parametrize('stream', [False, True], ids=['at once', 'stream'])
+every_mode = pytest.mark.parametrize('cache_control', [False, True, 'strict'])
 
 
 def pieces_of(session: CachedSession) -> Any:

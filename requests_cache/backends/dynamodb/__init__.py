@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from logging import getLogger
 from secrets import token_hex
 from typing import Any
@@ -18,7 +18,7 @@ from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
 from ..bodies import BodyWriter, Pieces
-from ..storage import STORAGE_KEYWORDS
+from ..storage import STORAGE_KEYWORDS, ChangedError
 from .bodies import DynamoDbPieces, body_of
 from .client import driver_keywords, error_code
 from .items import (
@@ -50,8 +50,6 @@ OWN_KEYWORDS = frozenset({
     'connection', 'create_table', 'decode_content', 'large_items', 'namespace', 'serializer', 'table_name', 'ttl',
     *STORAGE_KEYWORDS,
 })  # fmt: skip
-# How often an entry is looked at that others write to each time before it can be replaced
-MAX_LOOKS = 20
 # A body of this length leaves room in an item for the rest of an entry, mostly with a readable copy or in base64, too
 LARGE_BODY_BYTES = 128 * 1024
 # Stands for whatever item there is, or none
@@ -77,10 +75,6 @@ def _driver() -> Any:
     except ImportError as e:
         raise MissingDependencyError('The DynamoDB backend', 'boto3', 'dynamodb') from e
     return boto3
-
-
-class ChangedError(Exception):
-    """An entry is not any more what it was when it was read"""
 
 
 class TooLargeError(BackendError):
@@ -171,16 +165,11 @@ class DynamoDbDict(DynamoDbStorage):
         self._write_apart(key, value, self._write)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
-        for _ in range(MAX_LOOKS):
-            found = self._find_raw(key)
-            if not is_expected(None if found is None else self._value_in(key, from_attribute(found))):
-                return False
-            try:
-                self._write_apart(key, value, partial(self._write, found=found))
-            except ChangedError:
-                continue
-            return True
-        return False
+        return self._write_over(key, value, is_expected, self._look, self._write)
+
+    def _look(self, key: str) -> tuple[dict[str, Any] | None, Any]:
+        found = self._find_raw(key)
+        return found, None if found is None else self._value_in(key, from_attribute(found))
 
     @property
     def _usable_pieces(self) -> Pieces | None:

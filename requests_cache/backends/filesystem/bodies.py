@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from ..._utils import lazy_pattern
+from ..._utils import lazy_pattern, remember
 from ...exceptions import BackendError
 from ..bodies import Pieces
 from .access import (
@@ -36,7 +36,7 @@ from .access import (
 from .names import LARGE_DIRECTORY, entry_of_key_file, is_entry, is_temporary
 
 LENGTH_BYTES = 4
-# Bodies of which it is known where their next piece begins
+# Bodies of which it is known where their next piece begins, as pieces are mostly read and written one after the other
 MAX_REMEMBERED = 64
 _NOT_KNOWN = (0, 0)
 _BODIES, _LOOSE = '.bodies', '.loose'
@@ -103,7 +103,7 @@ class BodyFiles(Pieces):
                 with open(path, 'r+b') as file:
                     check = self._storage._check_length
                     end = _append(file, key, index, piece, self._next.get(body_id, _NOT_KNOWN), check)
-                self._remember(body_id, index + 1, end)
+                remember(self._next, body_id, (index + 1, end), MAX_REMEMBERED)
             else:
                 self._storage._check_length(len(piece))
                 with self._created(path) as file:
@@ -127,18 +127,11 @@ class BodyFiles(Pieces):
                 try:
                     with open_file(path) as file:
                         piece, end = _read_piece(file, key, index, self._next.get(body_id, _NOT_KNOWN))
-                    self._remember(body_id, index + 1, end)
+                    remember(self._next, body_id, (index + 1, end), MAX_REMEMBERED)
                     return piece
                 except _NOTHING_THERE:
                     continue
         return None
-
-    def _remember(self, body_id: str, index: int, position: int) -> None:
-        """Where the next piece begins, as pieces are mostly read and written one after the other"""
-        self._next[body_id] = index, position
-        if len(self._next) > MAX_REMEMBERED:
-            for old in list(self._next)[: len(self._next) - MAX_REMEMBERED]:
-                self._next.pop(old, None)
 
     def delete(self, key: str, body_id: str) -> None:
         """Delete a body, and its entry with it"""

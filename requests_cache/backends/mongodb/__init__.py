@@ -17,11 +17,12 @@ from ...models.response import CachedResponse
 from ...policy.expiration import NEVER_EXPIRE
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import bson_document_serializer
+from ..storage import ChangedError
 from .bodies import INDEX_PATIENCE_SECONDS, MAX_TTL_SECONDS, TTL_INDEX, MongoPieces, create_ttl_index, ttl_of
 from .connection import patience
 from .ids import from_id, to_id, to_ids
 from .leases import MongoLeases
-from .storage import ANY, BATCH_SIZE, SMALL_BATCH_SIZE, ChangedError, MongoBackend, MongoStorage
+from .storage import ANY, BATCH_SIZE, SMALL_BATCH_SIZE, MongoBackend, MongoStorage
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any
 from ...exceptions import BackendError
 from ...keys.shown import shown_error
 from ...policy.expiration import utcnow
+from ..storage import ChangedError
 from .connection import MongoConnection, patience
-from .storage import ANY, ChangedError
+from .storage import ANY
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection

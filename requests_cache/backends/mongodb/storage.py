@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...models.response import CachedResponse
@@ -27,14 +26,8 @@ if TYPE_CHECKING:
 BATCH_SIZE = 1000
 # Whole entries that are read or written together, and keys in one query
 SMALL_BATCH_SIZE = 100
-# How often an entry is looked at that others write to each time before it can be replaced
-MAX_LOOKS = 20
 # Stands for whatever document there is, or none
 ANY: Document = {}
-
-
-class ChangedError(Exception):
-    """An entry is not any more what it was when it was read"""
 
 
 class MongoStorage(BaseStorage[str, Any]):
@@ -124,16 +117,7 @@ class MongoStorage(BaseStorage[str, Any]):
         self._write_apart(key, item, self._write)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
-        for _ in range(MAX_LOOKS):
-            found, stored = self._look(key)
-            if not is_expected(stored):
-                return False
-            try:
-                self._write_apart(key, value, partial(self._write, found=found))
-            except ChangedError:
-                continue
-            return True
-        return False
+        return self._write_over(key, value, is_expected, self._look, self._write)
 
     def _claim_body(self, key: str, item: Any) -> str | None:
         """The id of the body of an entry that is to be written, if that is kept beside it"""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ...exceptions import BackendError
 from ..bodies import Pieces
 from .database import Database
-from .table import Table, from_column, to_column
+from .table import Table, from_column, has_table, to_column
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -64,8 +64,7 @@ class BodyTables(Pieces):
 
     def exist(self, connection: Connection) -> bool:
         """Whether the tables have been made"""
-        found = connection.execute('SELECT 1 FROM sqlite_master WHERE name = ?', (self.names[1],))
-        return found.fetchone() is not None
+        return has_table(connection, self.names[1])
 
     # Pieces
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..leases import Leases
 from .database import Database
-from .table import Table, to_column
+from .table import Table, has_table, to_column
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -22,27 +22,23 @@ class LeaseTable(Leases):
 
     def __init__(self, database: Database, table: Table):
         self._database = database
-        self.name = f'{table.name}_leases'
-        self._quoted = '"' + self.name.replace('"', '""') + '"'
+        own = Table(f'{table.name}_leases')
+        self.name, self._quoted = own.name, own.quoted
 
     def read(self, key: str) -> str | None:
         def read(connection: Connection) -> str | None:
-            if not self._exists(connection):
+            if not has_table(connection, self.name):
                 return None
             row = connection.execute(f'SELECT value FROM {self._quoted} WHERE key = ?', (to_column(key),)).fetchone()
             return None if row is None else str(row[0])
 
         return self._database.read(read)
 
-    def _exists(self, connection: Connection) -> bool:
-        found = connection.execute('SELECT 1 FROM sqlite_master WHERE name = ?', (self.name,))
-        return found.fetchone() is not None
-
     def swap(self, key: str, old: str | None, new: str | None) -> bool:
         stored, table = to_column(key), self._quoted
 
         def swap(connection: Connection) -> bool:
-            if not self._exists(connection):
+            if not has_table(connection, self.name):
                 if old is not None:
                     return False
                 connection.execute(f'CREATE TABLE IF NOT EXISTS {table} (key PRIMARY KEY, value TEXT)')

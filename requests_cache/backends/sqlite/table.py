@@ -210,6 +210,11 @@ def _are_complete(connection: Connection, tables: Sequence[Table]) -> bool:
         return False
 
 
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether a table has been made that is only made when it is needed"""
+    return connection.execute('SELECT 1 FROM sqlite_master WHERE name = ?', (name,)).fetchone() is not None
+
+
 def unpack(pages: Sequence[bytes]) -> Iterator[list[Any]]:
     return (marshal.loads(page) for page in pages)
 
