@@ -4,7 +4,7 @@
     └── CacheError
         ├── BackendError                  a storage could not do what was asked; `__cause__` is the driver's exception
         │   ├── BackendUnavailableError   it could not be reached, opened or locked within its time limit
-        │   └── BodyTooLargeError         it keeps no bodies of this length, and there is nothing wrong with that
+        │   └── EntryTooLargeError        it keeps no entries of this size, and there is nothing wrong with that
         ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
         │   └── SealError                 it is encrypted with another key, or was tampered with
         └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
@@ -28,8 +28,8 @@ class BackendUnavailableError(BackendError):
     """A storage could not be reached, opened or locked within its time limit"""
 
 
-class BodyTooLargeError(BackendError):
-    """A storage keeps no bodies of this length"""
+class EntryTooLargeError(BackendError):
+    """A storage keeps no entries of this size"""
 
 
 class InvalidEntryError(CacheError, ValueError):

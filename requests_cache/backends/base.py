@@ -21,23 +21,11 @@ from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..serializers.pipeline import SerializerType
+from .mappings import bulk_delete_from, existing_in, put, scan, scan_to_change, tolerates_writes, write_if
 from .memory import DictStorage
 from .rekey import copy_entries, recreate_keys
 from .related import find, keys_for_any_headers, others_of
-from .storage import (
-    CHUNK_SIZE,
-    DESERIALIZE_ERRORS,
-    KT,
-    STORAGE_KEYWORDS,
-    VT,
-    BaseStorage,
-    bulk_delete_from,
-    existing_in,
-    scan,
-    scan_to_change,
-    tolerates_writes,
-    write_if,
-)
+from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, STORAGE_KEYWORDS, VT, BaseStorage
 
 if TYPE_CHECKING:
     from .leases import Leases
@@ -73,7 +61,8 @@ class BaseCache:
 
     Args:
         cache_name: Label of the cache
-        kwargs: `large_body_bytes`, `compression`, `encryption_key` (see `BaseStorage`); others are ignored
+        kwargs: `large_body_bytes`, `compression`, `encryption_key`, `max_cache_bytes`, `max_entries`,
+            `delete_expired_after` (see `BaseStorage`); others are ignored
     """
 
     # Outside of `__dict__`, which a backend shares with the handles on it (see `bound_to`)
@@ -227,11 +216,25 @@ class BaseCache:
         )
         redacted = redact_response(cached, self._settings.ignored_parameters)
         if is_expected is None:
-            self.responses[key] = redacted
+            if not put(self.responses, key, redacted):
+                return False
         elif not write_if(self.responses, key, redacted, is_expected):
             return False
         self._save_redirects(dict.fromkeys(redirects, key), cached.expires)
+        self._clean(len(redirects))
         return True
+
+    def _clean(self, n_redirects: int) -> None:
+        """After a write with so many redirects, remove some of what is of no use, if the cache is to do so"""
+        if not getattr(self.responses, 'looks_after_itself', False):
+            return
+        attributes = self.__dict__
+        cleaning = attributes.get('_cleaning')
+        if cleaning is None:
+            from .cleaning import Cleaning
+
+            cleaning = attributes.setdefault('_cleaning', Cleaning())
+        cleaning.step(self.responses, self.redirects, n_redirects)
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         """Store the way to an entry that expires at a time (UTC), if that matters to the store"""

@@ -19,7 +19,7 @@ from time import time
 from typing import Any
 from zlib import crc32
 
-from ..exceptions import CacheError
+from ..exceptions import CacheError, EntryTooLargeError
 from ..keys.shown import shown_text
 from ..models.body import Body, BodyLostError, Source, seal
 
@@ -71,14 +71,27 @@ class BodyWriter:
         storage: The storage
         key: Key of the entry
         large_body_bytes: The longest body that the entry itself is to hold
+        max_bytes: The longest body that is to be kept at all; None for any
+
+    Raises:
+        EntryTooLargeError: The body is longer; raised by `write`
     """
 
-    def __init__(self, pieces: Pieces | None, stages: Iterable[Any], storage: object, key: str, large_body_bytes: int):
+    def __init__(
+        self,
+        pieces: Pieces | None,
+        stages: Iterable[Any],
+        storage: object,
+        key: str,
+        large_body_bytes: int,
+        max_bytes: int | None = None,
+    ):
         self._pieces = pieces
         self._stages = tuple(stages)
         self._storage = storage
         self._key = key
         self.large_body_bytes = large_body_bytes
+        self._max_bytes = max_bytes
         self._id = ''
         self._buffer = bytearray()
         self._count = 0
@@ -87,6 +100,8 @@ class BodyWriter:
     def write(self, data: bytes | memoryview) -> None:
         """Add bytes to the body"""
         self.length += len(data)
+        if self._max_bytes is not None and self.length > self._max_bytes:
+            raise EntryTooLargeError(f'its body is longer than the {self._max_bytes} bytes that may be kept')
         pieces = self._pieces
         if pieces is None or self.length <= self.large_body_bytes:
             self._buffer += data

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator
 from threading import RLock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from .._utils import renew_after_fork
@@ -13,6 +13,9 @@ from ..models.response import CachedResponse
 from ..serializers.record import IntactRecord, RecordFormat, from_record, to_record
 from .bodies import Pieces
 from .storage import KT, VT, BaseStorage
+
+if TYPE_CHECKING:
+    from .memory_upkeep import MemoryUpkeep
 
 _SNAPSHOT_FORMAT = RecordFormat(iso_datetimes=False)
 
@@ -71,15 +74,28 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
     """
 
     iteration_tolerates_writes = True
+    can_be_bounded = True
+    deletes_expired = True
     pieces: _PiecesInMemory
+    _upkeep: MemoryUpkeep | None = None
 
     def __init__(self, *args: Any, **kwargs: Any):
         BaseStorage.__init__(self, **kwargs)
         self.pieces = _PiecesInMemory()
         self._new_lock()
+        if self.bounds is not None or self.delete_expired_after is not None:
+            from .memory_upkeep import MemoryUpkeep
+
+            self._upkeep = MemoryUpkeep(self)
         UserDict.__init__(self, *args)
 
     def __getitem__(self, key: KT) -> VT:
+        value = self._peek(key)
+        if self._upkeep is not None:
+            self._upkeep.note(key)
+        return value
+
+    def _peek(self, key: KT) -> VT:
         item: Any = self.data[key]
         if isinstance(item, _Snapshot):
             item = from_record(item.record)
@@ -97,7 +113,16 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
         if isinstance(stored, CachedResponse):
             stored = _Snapshot(stored, self.pieces.claim(stored._body.id) if stored._body is not None else None)
         with self._lock:
+            if self._upkeep is not None:
+                self._upkeep.before_writing(key, stored, item)
             self.data[key] = stored
+
+    def scan(self) -> Iterator[tuple[KT, VT | None]]:
+        for key in self:
+            try:
+                yield key, self._peek(key)
+            except KeyError:  # noqa: PERF203 - deleted in the meantime
+                continue
 
     def write_if(self, key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
         with self._lock:
@@ -106,6 +131,8 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
     def __delitem__(self, key: KT) -> None:
         with self._lock:
             del self.data[key]
+            if self._upkeep is not None:
+                self._upkeep.forget(key)
 
     @property
     def _usable_pieces(self) -> Pieces | None:
@@ -116,11 +143,13 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
 
     def bulk_delete(self, keys: Iterable[KT]) -> int:
         with self._lock:
-            return sum(self.data.pop(key, None) is not None for key in keys)
+            return sum(self._discard(key) for key in keys)
 
     def clear(self) -> None:
         with self._lock:
             self.data.clear()
+            if self._upkeep is not None:
+                self._upkeep.clear()
 
     def _new_lock(self) -> None:
         self._lock = RLock()

@@ -16,7 +16,8 @@ from ..models.redirects import first_request, redirect_keys
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
 from ..policy.vary import match_variant, varied_names
-from .storage import CHUNK_SIZE, existing_in, scan
+from .mappings import existing_in, scan
+from .storage import CHUNK_SIZE
 
 # Whole entries that are written together
 COPY_CHUNK_SIZE = 200

@@ -22,8 +22,8 @@ from ..models.redirects import history_from, redirect_keys
 from ..models.request import AnyRequest, CachedRequest
 from ..models.response import CachedResponse
 from ..policy.vary import varied_names
+from .mappings import keys_to_change, scan_to_change
 from .rekey import explain_key, requests_of
-from .storage import keys_to_change, scan_to_change
 
 # Names that do not make keys in the default modes
 _NOT_IN_KEYS = frozenset(('accept-encoding', 'cookie'))

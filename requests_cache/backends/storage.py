@@ -9,10 +9,11 @@ from logging import DEBUG, WARNING, getLogger
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .._utils import checked_size, chunkify, is_bad_signature, takes_argument
-from ..exceptions import SealError
+from ..exceptions import EntryTooLargeError, SealError
 from ..keys.shown import shown_key, shown_text, shown_traceback
 from ..models.body import Body
 from ..models.response import CachedResponse
+from ..policy.expiration import to_seconds
 from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.sealing import MARK, Seal
@@ -20,6 +21,9 @@ from ..serializers.unpickling import PickleError
 from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from .eviction import Bounds
     from .leases import Leases
 
 KT = TypeVar('KT')
@@ -31,8 +35,13 @@ DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, Value
 CHUNK_SIZE = 999
 # How often an entry is looked at that others write to each time before it can be replaced
 MAX_LOOKS = 20
+MAX_REFUSED = 1000
 # Keywords of `BaseStorage` that all backends take
-STORAGE_KEYWORDS = frozenset(('compression', 'encryption_key', 'large_body_bytes'))
+STORAGE_KEYWORDS = frozenset(
+    ('compression', 'delete_expired_after', 'encryption_key', 'large_body_bytes', 'max_cache_bytes', 'max_entries')
+)
+# Those which are about responses, and not about redirects
+UPKEEP_KEYWORDS = frozenset(('delete_expired_after', 'max_cache_bytes', 'max_entries'))
 
 
 class ChangedError(Exception):
@@ -77,7 +86,15 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         compression: Compress what is stored: True for the best codec that there is, or its name
         encryption_key: Encrypt what is stored with this key: 32 bytes, their base64, or several keys of which the first
             one encrypts and all decrypt
+        max_cache_bytes: Size of all entries together: a number of bytes, or text such as '500 MB' or '2 GiB'. What was
+            least recently used makes room for what is new.
+        max_entries: The same for their number
+        delete_expired_after: Delete entries that have been expired for so long, a few with each write: seconds or a
+            timedelta; by default never
         kwargs: Ignored
+
+    Raises:
+        TypeError, ValueError: One of the values cannot be understood, or the store cannot be bounded
     """
 
     # Whether keys may be added and removed while the storage is iterated over
@@ -85,6 +102,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     large_body_bytes = LARGE_BODY_BYTES
     pieces: Pieces | None = None
     seal: Seal | None = None
+    # Set by storages that keep an index (see `eviction`), and those that can delete what has expired
+    can_be_bounded = False
+    deletes_expired = False
+    bounds: Bounds | None = None
+    # Seconds; None for never
+    delete_expired_after: float | None = None
     _own_opening: Seal | None = None
     _has_swept = False
     _has_warned = False
@@ -96,13 +119,53 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         large_body_bytes: int | None = None,
         compression: bool | str = False,
         encryption_key: Any = None,
+        max_cache_bytes: Any = None,
+        max_entries: int | None = None,
+        delete_expired_after: float | timedelta | None = None,
         **kwargs: Any,
     ):
+        # Keys of entries that were not kept, for `put` to tell
+        self._refused: set[KT] = set()
         self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
         if compression or encryption_key is not None:
             self.seal = Seal(compression, encryption_key)
         if large_body_bytes is not None:
             self.large_body_bytes = checked_size('large_body_bytes', large_body_bytes)
+        if max_cache_bytes is not None or max_entries is not None:
+            self.bounds = self._bounds_of(max_cache_bytes, max_entries)
+        if delete_expired_after is not None:
+            self.delete_expired_after = self._lifetime_of(delete_expired_after)
+
+    def _bounds_of(self, max_cache_bytes: Any, max_entries: Any) -> Bounds | None:
+        from .eviction import Bounds
+
+        if not self.can_be_bounded:
+            raise ValueError(f'{type(self).__name__} keeps no bounds, so it takes no max_cache_bytes or max_entries')
+        return Bounds.of(max_cache_bytes, max_entries)
+
+    def _lifetime_of(self, delete_expired_after: float | timedelta) -> float | None:
+        seconds = to_seconds('delete_expired_after', delete_expired_after)
+        if seconds is not None and not self.deletes_expired:
+            raise ValueError(f'{type(self).__name__} deletes nothing by itself, so it takes no delete_expired_after')
+        return seconds
+
+    @property
+    def looks_after_itself(self) -> bool:
+        """Whether what is of no use is removed by and by"""
+        return self.bounds is not None or self.delete_expired_after is not None
+
+    def put(self, key: KT, value: VT) -> bool:
+        """Write an entry
+
+        Returns:
+            Whether it is kept: one that is larger than all that the storage may hold is not, and nothing is then kept
+            under its key, as what was there before is out of date
+        """
+        self[key] = value  # by way of what a subclass may do besides
+        if self.bounds is None or key not in self._refused:
+            return True
+        self._refused.discard(key)
+        return False
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
@@ -116,7 +179,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return True
 
     def clear(self) -> None:
-        for keys in chunkify(keys_to_change(self), CHUNK_SIZE):
+        for keys in chunkify(self if self.iteration_tolerates_writes else list(self), CHUNK_SIZE):
             self.bulk_delete(keys)
 
     def existing(self, keys: Iterable[KT]) -> set[KT]:
@@ -136,7 +199,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         Returns:
             Whether it was written
         """
-        return _look_and_write(self, key, value, is_expected)
+        return is_expected(self.get(key)) and self.put(key, value)
 
     def _write_over(
         self,
@@ -158,10 +221,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             if not is_expected(stored):
                 return False
             try:
-                self._write_apart(key, value, partial(write, found=found))
+                return self._write_apart(key, value, partial(write, found=found))
             except ChangedError:
                 continue
-            return True
         return False
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
@@ -265,7 +327,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
         `commit` gives what the entry is to hold: the body itself, or where it is.
         """
-        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), self._longest_content)
+        limit = None if self.bounds is None else self.bounds.largest
+        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), self._longest_content, limit)
 
     @property
     def _longest_content(self) -> int:
@@ -304,24 +367,37 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         source = body.source
         return source is None or source.storage is not self or (key is not None and source.key != str(key))
 
-    def _write_apart(self, key: KT, value: VT, write: Callable[[KT, VT], object]) -> None:
+    def _write_apart(self, key: KT, value: VT, write: Callable[[KT, VT], object]) -> bool:
         """Write an entry, and before it its body, if that is a large one
 
         Args:
             key: Its key
             value: A response, or anything else
             write: Writes what is left of it, and deletes what other bodies there are for the key
+
+        Returns:
+            Whether it is kept; see `put`
         """
         if not self._has_swept:
             self._has_swept = True
             self.remove_leftovers()
-        kept: Any = self._apart(key, value) if isinstance(value, CachedResponse) else value
+        kept: Any = value
         try:
+            kept = self._apart(key, value) if isinstance(value, CachedResponse) else value
             write(key, kept)
-        except BaseException:
+        except BaseException as e:
             if kept is not value and kept._body is not None and self.pieces is not None:
                 discard(self.pieces, str(key), kept._body.id)
-            raise
+            if not isinstance(e, EntryTooLargeError):
+                raise
+            logger.debug('Not stored: %s: %s', shown_key(key), e)
+            self._discard(key)
+            if len(self._refused) < MAX_REFUSED:
+                self._refused.add(key)
+            return False
+        if self.bounds is not None:
+            self._refused.discard(key)
+        return True
 
     def rewrite(self, key: KT, response: Any) -> None:
         """Write an entry anew as it was read from here, with all pieces of its body, unless it has been replaced"""
@@ -369,68 +445,3 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def __str__(self) -> str:
         return str(list(self.keys()))
-
-
-# A storage may be any mutable mapping; these do for all what `BaseStorage` does better
-
-
-def tolerates_writes(storage: MutableMapping[Any, Any]) -> bool:
-    """Whether keys may be added and removed while any mapping is iterated over"""
-    return bool(getattr(storage, 'iteration_tolerates_writes', False))
-
-
-def scan(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """All keys of any mapping with their values, None for those that cannot be read"""
-    return storage.scan() if isinstance(storage, BaseStorage) else iter(storage.items())
-
-
-def scan_to_change(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The same, while the caller adds and removes entries"""
-    if tolerates_writes(storage):
-        yield from scan(storage)
-        return
-    for key in list(storage):
-        try:
-            yield key, storage[key]
-        except KeyError:  # noqa: PERF203 - deleted in the meantime
-            continue
-
-
-def keys_to_change(storage: MutableMapping[KT, Any]) -> Iterable[KT]:
-    """All keys of any mapping, while the caller adds and removes entries"""
-    return storage if tolerates_writes(storage) else list(storage)
-
-
-def existing_in(storage: MutableMapping[str, Any], keys: Iterable[str]) -> set[str]:
-    """Those of the keys that any mapping has"""
-    return storage.existing(keys) if isinstance(storage, BaseStorage) else {key for key in keys if key in storage}
-
-
-def body_writer(storage: MutableMapping[str, Any], key: str) -> BodyWriter:
-    """Begin to write the body of an entry of any mapping"""
-    if isinstance(storage, BaseStorage):
-        return storage.body_writer(key)
-    return BodyWriter(None, (), storage, key, LARGE_BODY_BYTES)
-
-
-def write_if(storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
-    """Write an entry to any mapping, if what is stored under its key is what is expected"""
-    write: Any = storage.write_if if isinstance(storage, BaseStorage) else partial(_look_and_write, storage)
-    return bool(write(key, value, is_expected))
-
-
-def _look_and_write(
-    storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]
-) -> bool:
-    if not is_expected(storage.get(key)):
-        return False
-    storage[key] = value
-    return True
-
-
-def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:
-    """Delete keys of any mapping; returns the number of entries removed, or of keys if the storage does not tell"""
-    if not isinstance(storage, BaseStorage):
-        return sum(storage.pop(key, None) is not None for key in keys)
-    removed = storage.bulk_delete(keys)
-    return len(keys) if removed is None else removed

@@ -16,9 +16,9 @@ from requests import PreparedRequest
 from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
 from ..backends.bodies import BodyWriter
+from ..backends.mappings import body_writer
 from ..backends.related import keys_for_any_headers, stored_part_keys
-from ..backends.storage import body_writer
-from ..exceptions import BackendUnavailableError, BodyTooLargeError
+from ..exceptions import BackendUnavailableError, EntryTooLargeError
 from ..keys.bodies import REDACTED
 from ..keys.matching import same_headers, same_target
 from ..models.body import Body
@@ -99,7 +99,7 @@ class Recording:
         """Add bytes to it; returns whether that was possible"""
         try:
             self._writer.write(data)
-        except BodyTooLargeError as e:
+        except EntryTooLargeError as e:
             logger.debug('Not stored: %s', e)
             return False
         except Exception as e:
@@ -309,7 +309,7 @@ class Store:
                     return False
                 if not self._carry_out(write):
                     return False
-        except BodyTooLargeError as e:
+        except EntryTooLargeError as e:
             logger.debug('Not stored: %s', e)
             return False
         except Exception as e:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from logging import getLogger
-from math import ceil
+from math import ceil, inf
 from re import Pattern
 
 from .._utils import lazy_pattern
@@ -90,6 +90,26 @@ def _to_delta(value: float | timedelta) -> timedelta:
         return timedelta(seconds=value)
     except (OverflowError, ValueError):
         raise ValueError(f'Expiration out of range: {value!r}; it must be a finite number of seconds') from None
+
+
+def to_seconds(name: str, value: float | timedelta | None) -> float | None:
+    """A duration in seconds; None, or NEVER_EXPIRE, for never
+
+    Args:
+        name: What to call it in an error
+        value: Seconds or a timedelta
+
+    Raises:
+        TypeError, ValueError: It is no duration
+    """
+    if value is None or (isinstance(value, int) and value == NEVER_EXPIRE):
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, timedelta)):
+        raise TypeError(f'{name} must be a number of seconds or a timedelta, not {value!r}')
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if not 0 <= seconds < inf:
+        raise ValueError(f'{name} must be a duration of 0 seconds or more, not {value!r}')
+    return seconds
 
 
 def shifted(start: datetime, delta: timedelta) -> datetime:

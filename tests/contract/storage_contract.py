@@ -31,6 +31,7 @@ from typing import Any
 import pytest
 
 from contract.body_rules import BodyRules
+from contract.bound_rules import BoundRules
 from contract.cache_rules import CacheRules
 from contract.lease_rules import LeaseRules
 from contract.mapping_rules import MappingRules
@@ -43,7 +44,15 @@ __all__ = ['StorageContract']
 
 
 class StorageContract(
-    MappingRules, SharingRules, CacheRules, RedirectRules, VariantRules, BodyRules, LeaseRules, SealingRules
+    MappingRules,
+    SharingRules,
+    CacheRules,
+    RedirectRules,
+    VariantRules,
+    BodyRules,
+    LeaseRules,
+    SealingRules,
+    BoundRules,
 ):
     """Derive from this class; the attributes below tell what cannot be asked of a backend"""
 

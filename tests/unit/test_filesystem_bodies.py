@@ -18,7 +18,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict, locking
 from requests_cache.backends.filesystem import storage as file_storage
-from requests_cache.exceptions import BackendError, BackendUnavailableError, BodyTooLargeError
+from requests_cache.exceptions import BackendError, BackendUnavailableError, EntryTooLargeError
 from requests_cache.models.response import CachedResponse
 
 if sys.platform != 'win32':
@@ -292,7 +292,7 @@ class TestBounds:
         writer = storage.body_writer('a')
         for _ in range(18):
             writer.write(b'x' * 500)
-        with pytest.raises(BodyTooLargeError):
+        with pytest.raises(EntryTooLargeError):
             writer.write(b'x' * 1_500)
         writer.abort()
         assert files(cache_path) == []

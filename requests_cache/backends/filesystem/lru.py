@@ -15,7 +15,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..._utils import chunkify
-from ...exceptions import BackendError, BackendUnavailableError, BodyTooLargeError
+from ...exceptions import BackendError, BackendUnavailableError, EntryTooLargeError
 from ...keys.shown import shown_key, shown_text
 from ...models.response import CachedResponse
 from ..sqlite.connection import identity
@@ -137,7 +137,7 @@ class LRUFileDict(FileDict):
             if length > self._longest_content:
                 self._check_length(length)
             super().__setitem__(key, value)
-        except BodyTooLargeError:
+        except EntryTooLargeError:
             self._pass_over(key, length)
 
     def _pass_over(self, key: str, size: int) -> None:
@@ -146,7 +146,7 @@ class LRUFileDict(FileDict):
 
     def _check_length(self, length: int) -> None:
         if length > self.max_file_bytes:
-            raise BodyTooLargeError(f'the body is longer than the {self.max_file_bytes} bytes that are to be kept')
+            raise EntryTooLargeError(f'the body is longer than the {self.max_file_bytes} bytes that are to be kept')
 
     def _store(self, key: str, data: bytes, body_id: str | None) -> None:
         size = self._get_size_on_disk(len(data))

@@ -137,9 +137,9 @@ class LRUDict(SQLiteDict):
         return LRUTable(name)
 
     def __setitem__(self, key: str, size: int) -> None:
-        self._database.write(lambda connection: self.put(connection, key, size))
+        self._database.write(lambda connection: self.enter(connection, key, size))
 
-    def put(self, connection: Connection, key: str, size: int) -> None:
+    def enter(self, connection: Connection, key: str, size: int) -> None:
         """Write a size, and the present time, in a transaction of the caller"""
         if len(connection.execute(self._table.select_total).fetchall()) != 1:
             self._table.set_total(connection)

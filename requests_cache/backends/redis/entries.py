@@ -177,25 +177,24 @@ class EntryStorage(RedisStorage):
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
         try:
-            self._write_apart(key, value, partial(self._write, is_expected=is_expected))
+            return self._write_apart(key, value, partial(self._write, is_expected=is_expected))
         except _UnexpectedError:
             return False
         except BackendError as e:
             if not is_refusal(e.__cause__):
                 raise
             return super().write_if(key, value, is_expected)
-        return True
 
-    def _write_apart(self, key: str, value: Any, write: Callable[[str, Any], object]) -> None:
+    def _write_apart(self, key: str, value: Any, write: Callable[[str, Any], object]) -> bool:
         was_writable = self.pieces.writable
         try:
-            super()._write_apart(key, value, write)
+            return super()._write_apart(key, value, write)
         except BackendError:
             is_apart = getattr(value, '_body', None) is not None
             if self.pieces.writable or not (was_writable or is_apart):
                 raise
             whole = CachedResponse.from_response(value, content=value.content) if is_apart else value
-            super()._write_apart(key, whole, write)
+            return super()._write_apart(key, whole, write)
 
     def _write(self, key: str, item: Any, is_expected: Callable[[Any], bool] | None = None) -> None:
         value = self._serialize(key, item)

@@ -20,7 +20,7 @@ from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..paths import StrOrPath
-from ..storage import STORAGE_KEYWORDS
+from ..storage import STORAGE_KEYWORDS, UPKEEP_KEYWORDS
 from .bodies import BodyTables
 from .connection import SUFFIXES, is_database
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
@@ -107,7 +107,11 @@ class SQLiteDict(TableStorage):
         self.db_path = db_path if database else database_path(db_path, options)
         self._database = database or make_database(self.db_path, _connect, (self._table,), options)
         if self.serializer is not None:
-            self.pieces = BodyTables(self._database, self._table)
+            self.pieces = BodyTables(self._database, self._table, self.bounds is not None)
+        if self.bounds is not None or self.delete_expired_after is not None:
+            from .upkeep import TableUpkeep
+
+            self._upkeep = TableUpkeep(self._database, self._table, self.bounds, self.delete_expired_after)
 
     def _make_table(self, name: str) -> Table:
         return Table(name)
@@ -165,7 +169,8 @@ class SQLiteCache(BaseCache):
         path = database_path(db_path, options)
         options['database'] = make_database(path, _connect, tables, options)
         self.responses = SQLiteDict(path, 'responses', serializer=serializer or pickle_serializer, **options)
-        self.redirects = SQLiteDict(path, 'redirects', serializer=None, **options)
+        of_redirects = {k: v for k, v in options.items() if k not in UPKEEP_KEYWORDS}
+        self.redirects = SQLiteDict(path, 'redirects', serializer=None, **of_redirects)
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
@@ -311,7 +316,8 @@ class SQLiteCache(BaseCache):
     def _has_other_tables(self) -> bool:
         of_bodies = self.responses.pieces.names if self.responses.pieces is not None else ()
         of_leases = (self.responses.leases.name,) if self.responses.leases is not None else ()
-        own = (self.responses.table_name, self.redirects.table_name, *of_bodies, *of_leases)
+        of_upkeep = self.responses._upkeep.names if self.responses._upkeep is not None else ()
+        own = (self.responses.table_name, self.redirects.table_name, *of_bodies, *of_leases, *of_upkeep)
         try:
             with self.responses.connection() as connection:
                 names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

@@ -35,10 +35,12 @@ class BodyTables(Pieces):
     Args:
         database: The database
         table: The table with the entries
+        is_bounded: Write a body to the database together with its entry only, as it may turn out to be too large
     """
 
-    def __init__(self, database: Database, table: Table):
+    def __init__(self, database: Database, table: Table, is_bounded: bool = False):
         self.database = database
+        self._is_bounded = is_bounded
         self._table = table
         self._collected: dict[str, _Collected] = {}
         quote = '"' + table.name.replace('"', '""')
@@ -73,7 +75,7 @@ class BodyTables(Pieces):
         if collected is None:
             collected = self._collected[body_id] = _Collected()
         collected.add(piece)
-        if collected.size >= COLLECTED_BYTES:
+        if collected.size >= COLLECTED_BYTES and not self._is_bounded:
             self.database.write(lambda connection: self._write(connection, to_column(key), body_id, collected))
             collected.clear()
 

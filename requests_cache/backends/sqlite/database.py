@@ -17,6 +17,7 @@ from tempfile import gettempdir
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..._utils import within
 from ...exceptions import BackendUnavailableError
 from ..paths import StrOrPath, get_cache_path
 from .connection import Connector, FreedIfInterrupted, set_busy_timeout
@@ -186,6 +187,37 @@ class Database(Connector):
             return 0
         return None
 
+    def write_if_idle(self, action: Callable[[Connection], object]) -> bool:
+        """Call a function that writes, unless that takes a wait or fails; returns whether it was called and did not
+
+        Nothing is raised, and a transaction that this thread is in is left alone.
+        """
+        try:
+            with FreedIfInterrupted(self), within(self.lock, 0) as held:
+                if not held:
+                    return False
+                if self.connection is None:
+                    self.try_to_open()
+                connection = self.connection
+                if connection is None or connection.in_transaction:
+                    return False
+                self._write_at_once(connection, action)
+        except DRIVER_ERRORS as e:
+            logger.debug('Not written to %s for now: %s', self.path, e)
+            return False
+        return True
+
+    def _write_at_once(self, connection: Connection, action: Callable[[Connection], object]) -> None:
+        try:
+            set_busy_timeout(connection, 0)
+            connection.execute('BEGIN IMMEDIATE')
+            action(connection)
+            connection.commit()
+        finally:
+            if connection.in_transaction:
+                connection.rollback()
+            set_busy_timeout(connection, self.wait_seconds)
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A transaction, or a part of the one that this thread is in"""
@@ -293,8 +325,8 @@ def make_database(
         path: What `database_path` gives
         connect: Called with the path and keywords of `sqlite3.connect`
         tables: Tables that it must have
-        options: `busy_timeout`, `fast_save`, `wal`, `use_memory`, `use_temp`, `use_cache_dir`, and keywords of
-            `sqlite3.connect`
+        options: `busy_timeout`, `fast_save`, `wal`, `use_memory`, `use_temp`, `use_cache_dir`, `max_cache_bytes`, and
+            keywords of `sqlite3.connect`
     """
     given = {k: v for k, v in options.items() if k in CONNECT_KEYWORDS and (v is not None or k == 'isolation_level')}
     keywords = {'isolation_level': None, 'check_same_thread': False, **given}
@@ -308,7 +340,7 @@ def make_database(
         ':memory:' if options.get('use_memory') else path,
         partial(connect, **keywords),
         timeout_seconds(options.get('busy_timeout'), options.get('timeout')),
-        _pragmas(bool(options.get('wal')), bool(options.get('fast_save'))),
+        _pragmas(options),
         tables,
         in_memory=isinstance(path, str) and _is_memory(path),
         temp_root=_temp_root(path) if in_temp else None,
@@ -317,9 +349,13 @@ def make_database(
     return database
 
 
-def _pragmas(wal: bool, fast_save: bool) -> tuple[str, ...]:
+def _pragmas(options: Mapping[str, Any]) -> tuple[str, ...]:
+    wal, fast_save = bool(options.get('wal')), bool(options.get('fast_save'))
     # Enough for what there is in one row, and no more, as bodies of any size pass through it
     pragmas = [f'cache_size = -{CACHE_KIB}']
+    if options.get('max_cache_bytes') is not None:
+        # So that space can be given back a little at a time; it can only be chosen for a database that is made now
+        pragmas.append('auto_vacuum = INCREMENTAL')
     if wal:
         pragmas.append('journal_mode = WAL')
     if fast_save:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from ..bodies import LEFTOVERS_PER_STEP
 from ..leases import Leases
 from .database import Database
-from .table import Table, has_table, to_column
+from .table import Table, from_column, has_table, to_column
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
+
+# A holder that is alive changes its lease every few seconds
+ABANDONED_AFTER_SECONDS = 1800.0
 
 
 class LeaseTable(Leases):
@@ -24,6 +30,8 @@ class LeaseTable(Leases):
         self._database = database
         own = Table(f'{table.name}_leases')
         self.name, self._quoted = own.name, own.quoted
+        self._seen: list[tuple[str, str]] = []
+        self._seen_at = -inf
 
     def read(self, key: str) -> str | None:
         def read(connection: Connection) -> str | None:
@@ -33,6 +41,22 @@ class LeaseTable(Leases):
             return None if row is None else str(row[0])
 
         return self._database.read(read)
+
+    def remove_leftovers(self) -> None:
+        """Remove leases that stayed the same for so long that their holders cannot be alive, as far as was seen here"""
+        now = monotonic()
+        if now - self._seen_at < ABANDONED_AFTER_SECONDS:
+            return
+        for key, value in self._seen:
+            self.swap(key, value, None)
+
+        def read(connection: Connection) -> list[tuple[str, str]]:
+            if not has_table(connection, self.name):
+                return []
+            return connection.execute(f'SELECT key, value FROM {self._quoted} LIMIT {LEFTOVERS_PER_STEP}').fetchall()
+
+        self._seen = [(from_column(key), value) for key, value in self._database.read(read)]
+        self._seen_at = now
 
     def swap(self, key: str, old: str | None, new: str | None) -> bool:
         stored, table = to_column(key), self._quoted

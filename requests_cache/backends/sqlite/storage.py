@@ -29,7 +29,9 @@ from .table import (
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
+    from ...models.body import Body
     from .leases import LeaseTable
+    from .upkeep import TableUpkeep
 
 
 class TableStorage(BaseStorage[str, Any]):
@@ -41,11 +43,14 @@ class TableStorage(BaseStorage[str, Any]):
     """
 
     iteration_tolerates_writes = True
+    can_be_bounded = True
+    deletes_expired = True
     db_path: Path | str
     table_name: str
     _database: Database
     _table: Table
     pieces: BodyTables | None = None
+    _upkeep: TableUpkeep | None = None
     _expirations_known = False
 
     @cached_property
@@ -55,12 +60,20 @@ class TableStorage(BaseStorage[str, Any]):
 
         return LeaseTable(self._database, self._table) if self.serializer is not None else None
 
+    def remove_leftovers(self) -> None:
+        """Remove bodies and leases that were left behind by processes which did not come to an end"""
+        super().remove_leftovers()
+        if self.leases is not None:
+            self.leases.remove_leftovers()
+
     # One entry
 
     def __getitem__(self, key: str) -> Any:
         row = self._database.row(self._table.select, (to_column(key),))
         if row is None:
             raise KeyError(key)
+        if self._upkeep is not None:
+            self._upkeep.note(key)
         return self.deserialize(key, row[0])
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -70,19 +83,21 @@ class TableStorage(BaseStorage[str, Any]):
         data, stored_key = self._serialize(key, value), to_column(key)
         data = to_column(data) if isinstance(data, str) else data
         expires = getattr(value, 'expires_unix', None)
-        body = getattr(value, '_body', None) if self.pieces is not None else None
-        if body is None or self.pieces is None:
-            parameters = (stored_key, data, expires)
-            self._database.write(lambda connection: connection.execute(self._table.replace, parameters))
-            return
-        pieces = self.pieces
+        body: Body | None = getattr(value, '_body', None) if self.pieces is not None else None
+        n_bytes = _length(data) + (0 if body is None else body.size)
 
         def write(connection: Connection) -> None:
-            connection.execute(self._table.replace, (stored_key, None, expires))
-            pieces.put(connection, stored_key, body.id, body.piece_count, data)
+            if self._upkeep is not None:
+                self._upkeep.before_writing(connection, key, n_bytes)
+            connection.execute(self._table.replace, (stored_key, data if body is None else None, expires))
+            if body is not None and self.pieces is not None:
+                self.pieces.put(connection, stored_key, body.id, body.piece_count, data)
+            if self._upkeep is not None:
+                self._upkeep.after_writing(connection, key, n_bytes, body is not None)
 
         self._database.write(write)
-        pieces.forget(body.id)
+        if body is not None and self.pieces is not None:
+            self.pieces.forget(body.id)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
         with self.bulk_commit():
@@ -290,6 +305,8 @@ class TableStorage(BaseStorage[str, Any]):
         self._database.read(lambda connection: None)
 
     def close(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.close()
         self._database.close()
 
     def size(self) -> int:
@@ -311,3 +328,10 @@ class TableStorage(BaseStorage[str, Any]):
         """The same, unless the file is large and little of it is unused now that so many entries were removed"""
         if self._database.read(lambda connection: is_worth_vacuuming(connection, self._table, removed)):
             self.vacuum()
+
+
+def _length(data: Any) -> int:
+    """Size of a value, in bytes"""
+    if isinstance(data, str):
+        return len(data) if data.isascii() else len(data.encode('utf-8', 'surrogatepass'))
+    return len(data) if isinstance(data, (bytes, bytearray, memoryview)) else 8
