@@ -27,10 +27,9 @@ logger = getLogger(__name__)
 # Hits tell the index what was used when this time has passed, or when there are so many uses to tell
 FLUSH_SECONDS = 10.0
 MAX_USES = 4096
-# Candidates that are looked at together
-CANDIDATES_PER_STEP = 16
-# When there is no room, one in so many entries is evicted at once, so that the next few writes find room; but no more
-# than fit in one step
+# Candidates that are looked at together: few at first, and more if that is not enough, as after a bound was lowered
+FIRST_CANDIDATES, MOST_CANDIDATES = 16, 512
+# When there is no room, one in so many entries more is evicted, so that the next few writes find room
 ONE_IN = 100
 # So many entries that have long expired are deleted with each write
 EXPIRED_PER_WRITE = 8
@@ -195,9 +194,9 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]
     bounds.check(n_bytes)
     evicted: list[str] = []
     staying = {key}
-    usage = index.reserve(key, n_bytes)
+    usage, count = index.reserve(key, n_bytes), FIRST_CANDIDATES
     while any(excess := bounds.excess(usage)):
-        oldest = index.oldest(CANDIDATES_PER_STEP + len(staying))
+        oldest = index.oldest(count + len(staying))
         keys = _enough([candidate for candidate in oldest if candidate.key not in staying], excess)
         if not keys:
             raise BackendError(f'There is no room for {n_bytes} bytes: nothing more can be deleted')
@@ -206,6 +205,7 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]
             logger.warning('%d entries could not be deleted to make room', len(stuck))
             staying.update(stuck)
         evicted += (k for k in keys if k not in staying)
+        count = min(2 * count, MOST_CANDIDATES)
     return evicted
 
 

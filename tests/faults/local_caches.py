@@ -19,6 +19,7 @@ from requests_cache import CachedSession
 LOCAL: dict[str, dict[str, Any]] = {
     'sqlite': {'backend': 'sqlite'},
     'sqlite-wal': {'backend': 'sqlite', 'wal': True},
+    'sqlite-bounded': {'backend': 'sqlite', 'max_cache_bytes': '50 MB', 'delete_expired_after': 3600},
     'filesystem': {'backend': 'filesystem'},
     'filesystem-lru': {'backend': 'filesystem', 'max_cache_bytes': 50_000_000},
     'memory': {'backend': 'memory'},

@@ -267,6 +267,12 @@ def download() -> int:
     return 0 if status is not None and status.collapsed else length
 
 
+def bound_a_cache() -> None:
+    session = CachedSession('bounded', max_cache_bytes='500 MB', max_entries=10_000, delete_expired_after=86_400)
+    session = CachedSession(backend=SQLiteCache('bounded', max_cache_bytes=2**30))
+    session.close()
+
+
 def sealed() -> int:
     key: str = requests_cache.new_encryption_key()
     session = CachedSession('sealed', backend=SQLiteCache('sealed', compression='zstd', encryption_key=[key]))

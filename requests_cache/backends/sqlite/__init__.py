@@ -131,6 +131,9 @@ class SQLiteCache(BaseCache):
         fast_save: Do not wait until data has reached the disk; a power failure can then damage the database
         wal: Use a write-ahead log, so that reading and writing do not wait for each other
         large_body_bytes: Length from which on bodies are kept in pieces, in tables of their own; 1 MiB by default
+        max_cache_bytes: How large the file may become, in bytes or as text such as '500 MB'; no bound by default
+        max_entries: How many responses are kept; no bound by default
+        delete_expired_after: Seconds (or a timedelta) after which expired responses are deleted; by default never
         kwargs: Keywords of `sqlite3.connect`; `decode_content`
 
     Raises:

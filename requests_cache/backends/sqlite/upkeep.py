@@ -47,6 +47,9 @@ class Statements:
         index, total = f'{quote}_index"', f'{quote}_total"'
         size = f'coalesce(length(CAST({{0}}value AS BLOB)), 0) + {KEYS} * length({{0}}key) + {OVERHEAD_BYTES}'
 
+        first_used = f'{_NOW} - (SELECT max(rowid) FROM {table.quoted}) + rowid'
+        entries = f'{table.quoted} WHERE key IS NOT NULL'
+
         def trigger(name: str, event: str, *actions: str) -> str:
             return f'CREATE TRIGGER IF NOT EXISTS {quote}_{name}" AFTER {event} BEGIN {"; ".join(actions)}; END'
 
@@ -55,7 +58,8 @@ class Statements:
 
         self.make = (
             f'CREATE TABLE {index} (key PRIMARY KEY, size INTEGER, used INTEGER) WITHOUT ROWID',
-            f'INSERT INTO {index} SELECT key, {size.format("")}, {_NOW} FROM {table.quoted} WHERE key IS NOT NULL',
+            # What was written first counts as used first
+            f'INSERT INTO {index} SELECT key, {size.format("")}, {first_used} FROM {entries}',
             f'CREATE INDEX {quote}_index_used" ON {index} (used)',
             f'CREATE TABLE {total} (bytes INTEGER, entries INTEGER)',
             f'INSERT INTO {total} SELECT coalesce(sum(size), 0), count(*) FROM {index}',
@@ -236,4 +240,6 @@ def _shrink(connection: Connection, max_bytes: int) -> None:
     page_size = value_of(connection, 'page_size')
     excess = value_of(connection, 'page_count') - (max_bytes + SLACK_BYTES) // page_size
     if excess > 0 and value_of(connection, 'auto_vacuum') == INCREMENTAL:
-        connection.execute(f'PRAGMA incremental_vacuum({min(excess, PAGES_PER_WRITE)})').fetchall()
+        # One page at a time, as the driver takes no more than one step of a statement that returns nothing
+        for _ in range(min(excess, PAGES_PER_WRITE, value_of(connection, 'freelist_count'))):
+            connection.execute('PRAGMA incremental_vacuum(1)')
