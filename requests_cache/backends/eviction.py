@@ -16,6 +16,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from logging import getLogger
+from operator import itemgetter
 from time import monotonic, time_ns
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ ONE_IN = 100
 # So many entries that have long expired are deleted with each write
 EXPIRED_PER_WRITE = 8
 _UNITS = {'': 1, 'k': 10**3, 'm': 10**6, 'g': 10**9, 't': 10**12, 'ki': 2**10, 'mi': 2**20, 'gi': 2**30, 'ti': 2**40}
-_SIZE = lazy_pattern(r'\s*([0-9][0-9_]*(?:\.[0-9]+)?)\s*([kmgt]i?|)b?\s*', re.IGNORECASE | re.ASCII)
+_SIZE = lazy_pattern(r'\s*([0-9][0-9_]{,30}(?:\.[0-9]+)?)\s*([kmgt]i?|)b?\s*', re.IGNORECASE | re.ASCII)
 
 
 class Usage(NamedTuple):
@@ -132,8 +133,9 @@ def to_bytes(name: str, value: Any) -> int:
         match = _SIZE.fullmatch(value)
         if match is None:
             raise ValueError(f"{name} must be a number of bytes, or text such as '500 MB' or '2 GiB', not {value!r}")
-        number, unit = match.groups()
-        value = int(float(number.replace('_', '')) * _UNITS[unit.lower()])
+        number, unit = match[1].replace('_', ''), match[2].lower()
+        # A float is exact up to 8 PiB only
+        value = int((float(number) if '.' in number else int(number)) * _UNITS[unit])
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of bytes, or text such as '500 MB' or '2 GiB', not {value!r}")
     if not 1 <= value < 2**63:
@@ -250,9 +252,11 @@ class Uses:
         return uses
 
     def give_back(self, uses: Mapping[str, int]) -> None:
-        """Keep for later what the index could not be told"""
-        if len(self._uses) < MAX_USES:
-            self._uses = {**uses, **self._uses}
+        """Keep for later what the index could not be told; of many, the latest, so that hits do not try again soon"""
+        kept = {**uses, **self._uses}
+        if len(kept) > MAX_USES // 2:
+            kept = dict(sorted(kept.items(), key=itemgetter(1))[-MAX_USES // 2 :])
+        self._uses = kept
 
     def postpone(self) -> None:
         """Let hits write nothing for a while"""
