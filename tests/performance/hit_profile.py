@@ -26,11 +26,14 @@ from support.origin import Origin
 
 from requests_cache import CachedSession
 
+BOUNDS = {'max_cache_bytes': '1 MB', 'max_entries': 100, 'delete_expired_after': 3600}
 SETTINGS: dict[str, dict[str, Any]] = {
     'memory': {'backend': 'memory'},
     'sqlite': {'backend': 'sqlite'},
     'filesystem': {'backend': 'filesystem'},
     'strict': {'backend': 'sqlite', 'cache_control': 'strict'},
+    'memory bounded': {'backend': 'memory', **BOUNDS},
+    'sqlite bounded': {'backend': 'sqlite', **BOUNDS},
 }
 HEADERS = [
     ('Content-Type', 'application/json'),

@@ -48,3 +48,13 @@ def test_hit(case: str, counted: dict[str, dict[str, int]]) -> None:
 
 def test_standard_costs_little_more(counted: dict[str, dict[str, int]]) -> None:
     assert counted['strict']['instructions'] <= 1.12 * counted['sqlite']['instructions']
+
+
+@pytest.mark.parametrize('case', ['memory', 'sqlite'])
+def test_bounds_cost_little(case: str, counted: dict[str, dict[str, int]]) -> None:
+    """At most one in twenty instructions more, even if those that prepare the request are left out"""
+    bounded, unbounded = (counted[each]['instructions'] for each in (f'{case} bounded', case))
+    floor = counted['floor']['instructions']
+    assert unbounded < bounded, 'the entries were not bounded'
+    how_to_look = f"compare: python {SCRIPT.relative_to(Path(__file__).parents[2])} '{case} bounded'"
+    assert bounded - floor <= 1.05 * (unbounded - floor), how_to_look
