@@ -21,6 +21,7 @@ from ._scopes import Scopes
 from ._utils import renew_after_fork
 from .backends.base import BackendSpecifier, BaseCache
 from .backends.registry import init_backend
+from .engine.watching import Watch
 from .policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from .session import CachedSession, CacheMixin
 
@@ -46,6 +47,7 @@ class _Installation:
         installation = self
 
         class InstalledSession(session_factory):  # type: ignore[misc]
+            _watch = Watch()
             _backend_has_keywords = not isinstance(backend, BaseCache)
 
             def __new__(cls, *args: Any, **kwargs: Any) -> Any:

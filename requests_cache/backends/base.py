@@ -188,15 +188,18 @@ class BaseCache:
             return None
         return response
 
-    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> None:
+    def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> bool:
         """Store a response, without its secrets, and the way to it if it was redirected
 
         Args:
             response: A response of any kind
             cache_key: Its key; by default that of its request
             expires: Time (UTC) from which it is stale; None for never
+
+        Returns:
+            Whether it is kept: one that is larger than all that the cache may hold is not
         """
-        self._save(response, cache_key, expires)
+        return self._save(response, cache_key, expires)
 
     def _save(
         self,
@@ -205,7 +208,7 @@ class BaseCache:
         expires: datetime | None,
         is_expected: Callable[[CachedResponse | None], bool] | None = None,
     ) -> bool:
-        """The same, if what is stored under the key is what is expected; returns whether the response was stored"""
+        """The same, if what is stored under the key is what is expected"""
         received = {'created_at': response.created_at} if hasattr(response, 'created_at') else {}
         cached = CachedResponse.from_response(response, expires=expires, **received)
         key = cache_key or self.create_key(cached.request)

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from logging import getLogger
 from operator import itemgetter
+from threading import local
 from time import monotonic, time_ns
 from typing import Any, NamedTuple
 
@@ -177,6 +179,23 @@ class Index(ABC):
         """Delete entries, and then forget them"""
 
 
+class _Noted(local):
+    evicted: list[str] | None = None
+
+
+_noted = _Noted()
+
+
+@contextmanager
+def evictions() -> Iterator[list[str]]:
+    """A block that learns the keys of what is evicted in it, by this thread"""
+    before, _noted.evicted = _noted.evicted, []
+    try:
+        yield _noted.evicted
+    finally:
+        _noted.evicted = before
+
+
 def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]:
     """Have an index account for an entry that is about to be written, and evict what is in its way
 
@@ -207,6 +226,8 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]
             logger.warning('%d entries could not be deleted to make room', len(stuck))
             staying.update(stuck)
         evicted += (k for k in keys if k not in staying)
+        if _noted.evicted is not None:
+            _noted.evicted += (k for k in keys if k not in staying)
         count = min(2 * count, MOST_CANDIDATES)
     return evicted
 

@@ -9,6 +9,7 @@ from requests.hooks import dispatch_hook
 
 from ..models.redirects import follow, point_to_next
 from ..models.response import AnyResponse, CachedResponse
+from . import observing
 from .exchange import Exchange, Result
 
 
@@ -16,7 +17,10 @@ def answer(exchange: Exchange, response: CachedResponse, result: Result) -> AnyR
     """Answer with a response from the cache, which may be a redirect that is or is not to be followed"""
     response._result = result
     is_redirect = response.status_code >= 300 and response.is_redirect
-    response = _with_hooks(exchange, response)
+    shown = _with_hooks(exchange, response)
+    if shown is not response or (is_redirect and exchange.follows_redirects):
+        observing.ended(exchange, response)
+    response = shown
     if not is_redirect:
         return response
     if exchange.follows_redirects:

@@ -21,6 +21,7 @@ from ..policy.verdicts import ReadDecision, StoreDecision
 from .carrying import NO_CONDITIONS
 from .flights import Flight
 from .store import Store, Write
+from .watching import Watch
 
 if TYPE_CHECKING:
     from ..policy.standard.ranges import ContentRange
@@ -54,6 +55,7 @@ class Exchange(NamedTuple):
         policy: What applies to the request
         send_kwargs: Arguments of `Session.send`
         store: The cache
+        watch: Who is told what is done
         is_in_background: Nobody waits for the response
     """
 
@@ -64,6 +66,7 @@ class Exchange(NamedTuple):
     policy: RequestPolicy
     send_kwargs: dict[str, Any]
     store: Store
+    watch: Watch
     is_in_background: bool = False
 
     @property
@@ -170,6 +173,9 @@ class Result(NamedTuple):
         is_unanswered: There was nothing to answer with, and the network could not be used
         is_other_variant: Only variants were stored that the request does not match
         is_collapsed: It was answered with what came of another request
+        not_stored: Why the origin's answer was not stored, if it was not
+        is_bypassed: The cache had no part in it
+        is_fallback: It was answered with a stored response, as the origin failed
     """
 
     reason: str = ''
@@ -179,6 +185,9 @@ class Result(NamedTuple):
     is_unanswered: bool = False
     is_other_variant: bool = False
     is_collapsed: bool = False
+    not_stored: str = ''
+    is_bypassed: bool = False
+    is_fallback: bool = False
 
 
 class Storing(NamedTuple):
@@ -195,6 +204,12 @@ class Storing(NamedTuple):
     cache_key: str | None
     expires: datetime | None
     is_done: bool = True
+
+
+class NotStored(NamedTuple):
+    """A response is not stored"""
+
+    reason: str
 
 
 class Mode(Protocol):

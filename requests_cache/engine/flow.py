@@ -21,19 +21,21 @@ from .._utils import assert_never
 from ..keys.shown import shown_error, shown_url
 from ..models.body import BodyLostError
 from ..models.redirects import own_response, without_following
-from ..models.response import AnyResponse, CachedResponse, OriginalResponse
+from ..models.response import AnyResponse, BaseResponse, CachedResponse, OriginalResponse
 from ..policy.expiration import utcnow
 from ..policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
+from . import observing
 from .answers import after_reading, answer, gateway_timeout
 from .body import release
 from .conditional import conditions_to_send, request_to_send
-from .exchange import Exchange, LookUp, Plan, Result, Storing
+from .exchange import Exchange, LookUp, NotStored, Plan, Result, Storing
 from .flights import Flight, Outcome, patience
 from .recording import read_to_end, record
+from .refusals import BY_FILTER, UNREAD
 
 R = TypeVar('R')
 logger = getLogger(__name__)
-NOT_STORED = Storing((), None, None)
+NOTHING_STORED = Storing((), None, None)
 # Reasons for asking the origin that are the same for all who ask
 SHARED_REASONS = frozenset(('not stored', 'stale'))
 
@@ -53,7 +55,15 @@ def is_of_the_network(error: Exception) -> bool:
 
 def send(exchange: Exchange) -> AnyResponse:
     """Answer a request from the cache or from the origin"""
-    return exchange.mode.report(exchange, _send(exchange))
+    began = observing.begin(exchange)
+    try:
+        response = exchange.mode.report(exchange, _send(exchange))
+    except Exception as e:
+        observing.failed(exchange, e, began)
+        raise
+    if isinstance(response, BaseResponse):  # and nothing that a hook has put in its place
+        observing.ended(exchange, response, began)
+    return response
 
 
 def _send(exchange: Exchange) -> AnyResponse:
@@ -123,7 +133,7 @@ def _fly(plan: Plan, began: float) -> AnyResponse:
             break
         stored = plan.look_up.stored
         if stored is not None and exchange.mode.decide_on_error(exchange.policy, stored, utcnow()):
-            answered = _answer_with(stored, plan, is_collapsed=True)
+            answered = _answer_with(stored, plan, is_collapsed=True, is_fallback=True)
             if answered is not None:
                 return answered
     return _send_and_cache(plan)
@@ -204,7 +214,8 @@ def _bypass(exchange: Exchange) -> AnyResponse:
     plan = exchange.mode.bypassed(exchange, response)
     if plan is not None:
         return _record(plan, response, None)
-    return _wrap(response, Result(exchange.policy.skip_read or '', origin_status=response.status_code))
+    reason = exchange.policy.skip_read or 'body of the request'
+    return _wrap(response, Result(reason, origin_status=response.status_code, is_bypassed=True), NOTHING_STORED)
 
 
 def _unanswered(plan: Plan) -> AnyResponse:
@@ -263,7 +274,7 @@ def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -
         if stored is None or not is_of_the_network(e) or not mode.decide_on_error(policy, stored, utcnow()):
             raise
         ignored = exchange.settings.ignored_parameters
-        answered = _answer_with(stored, plan)
+        answered = _answer_with(stored, plan, is_fallback=True)
         if answered is None:
             raise
         url, error = shown_url(exchange.request.url, ignored), shown_error(e, ignored)
@@ -272,7 +283,7 @@ def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -
     if response.status_code == 304 and stored is not None and own_response(response) is response:
         return _not_modified(plan, stored, response)
     if stored is not None and mode.decide_on_error(policy, stored, utcnow(), response.status_code):
-        answered = _answer_with(stored, plan, origin_status=response.status_code)
+        answered = _answer_with(stored, plan, origin_status=response.status_code, is_fallback=True)
         if answered is not None:
             url, status = shown_url(response.url, exchange.settings.ignored_parameters), response.status_code
             logger.warning('Request for %s got status %d; using the stored response', url, status)
@@ -292,6 +303,8 @@ def _not_modified(plan: Plan, stored: CachedResponse, response: Response) -> Any
         return _record(plan, response, stored)
     release(response)
     is_stored = storing is not None and exchange.store.apply(storing.writes)
+    if storing is not None and is_stored:
+        observing.stored(exchange, storing.cache_key, merged)
     answered = _answer_with(merged, plan, origin_status=304, is_stored=is_stored)
     return answered if answered is not None else _without_stored(plan)
 
@@ -310,14 +323,20 @@ def refresh(plan: Plan, request: PreparedRequest, stored: CachedResponse) -> Non
     """Renew a stored response, in a thread in which nobody waits for it"""
     exchange, key = plan.exchange, plan.cache_key
     flight = Flight(exchange.store.flights, str(key))
+    began = monotonic()
     try:
         if exchange.store.flights.enter(flight) is not None:  # it is being renewed
             return
+        observing.refresh_begun(exchange, key)
         response = fetch(plan._replace(flight=flight), request, stored)
         read_to_end(response)
         release(response)
+        observing.refresh_ended(exchange, key, response, began)
         is_stored = response._result is not None and response._result.is_stored
         flight.land(Outcome.STORED if is_stored else Outcome.NOT_STORED)
+    except Exception as e:
+        observing.refresh_failed(exchange, key, e)
+        raise
     finally:
         flight.land()
 
@@ -333,27 +352,35 @@ def _record(plan: Plan, response: Response, stored: CachedResponse | None) -> An
     decision = mode.decide_store(policy, own, now)
     mode.after_response(exchange, own_response(response))
     filter_fn = exchange.settings.filter_fn
-    storing = None
+    storing: Storing | NotStored
     if filter_fn is not None and not filter_fn(response):
+        storing = NotStored(BY_FILTER)
         if (stored is not None or policy.skip_read) and plan.cache_key is not None:
             mode.forget(exchange, plan.cache_key)
     elif isinstance(decision, Store):
         storing = record(plan, own, decision.expires, now)
+    else:
+        storing = NotStored(decision.reason)
+    if isinstance(storing, NotStored):
+        observing.not_stored(exchange, plan.cache_key, storing.reason, own.status_code)
     result = _result(plan, response, storing)
     # The end of redirects that are stored one by one has been through all this already
     return _wrap(response, result, storing) if own is response else _with_result(response, result)
 
 
-def _result(plan: Plan, response: Response, storing: Storing | None) -> Result:
-    key = storing.cache_key if storing is not None else plan.cache_key
-    status = response.status_code
-    is_stored = storing is not None and storing.is_done
-    return Result(plan.reason, key, status, is_stored, is_other_variant=plan.look_up.is_other_variant)
+def _result(plan: Plan, response: Response, storing: Storing | NotStored) -> Result:
+    result = Result(plan.reason, origin_status=response.status_code, is_other_variant=plan.look_up.is_other_variant)
+    if isinstance(storing, NotStored):
+        return result._replace(key=plan.cache_key, not_stored=storing.reason)
+    return result._replace(
+        key=storing.cache_key, is_stored=storing.is_done, not_stored='' if storing.is_done else UNREAD
+    )
 
 
-def _wrap(response: Any, result: Result, storing: Storing | None = None) -> AnyResponse:
+def _wrap(response: Any, result: Result, storing: Storing | NotStored) -> AnyResponse:
     if not isinstance(response, CachedResponse):
-        response = OriginalResponse.wrap_response(response, storing or NOT_STORED)
+        known = NOTHING_STORED if isinstance(storing, NotStored) else storing
+        response = OriginalResponse.wrap_response(response, known)
     return _with_result(response, result)
 
 

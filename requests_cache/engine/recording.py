@@ -9,13 +9,15 @@ from requests import Response
 
 from ..models.redirects import limit_to_end
 from ..models.response import CachedResponse
+from . import observing
 from .body import declared_length, is_to_be_read, is_touched, read_body
 from .conditional import without_conditions
-from .exchange import Plan, Storing
+from .exchange import NotStored, Plan, Storing
+from .refusals import BY_HOOK, INCOMPLETE, LONGER_THAN_ALLOWED, TOO_LARGE, UNFITTING
 from .store import Put
 
 
-def record(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | None:
+def record(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | NotStored:
     """Store a response that may be stored
 
     Args:
@@ -25,18 +27,36 @@ def record(plan: Plan, response: Response, expires: datetime | None, now: dateti
         now: When it was received
 
     Returns:
-        How it was stored, or will be once its body has been read; None if it was not
+        How it was stored, or will be once its body has been read; or why not
     """
-    limit = plan.exchange.settings.max_body_bytes
-    if (limit is not None and (declared_length(response) or 0) > limit) or is_touched(response):
-        return None
+    store, limit = plan.exchange.store, plan.exchange.settings.max_body_bytes
+    refusal = _refusal(response, limit, store.longest_body)
+    if refusal:
+        return NotStored(refusal)
     if is_to_be_read(response):
         return _record_stream(plan, response, expires, now)
-    if not read_body(response) or (limit is not None and len(response.content or b'') > limit):
-        return None
+    if not read_body(response):
+        return NotStored(INCOMPLETE)
+    if limit is not None and len(response.content or b'') > limit:
+        return NotStored(LONGER_THAN_ALLOWED)
     cached = _as_stored(plan, response, expires, now)
     storing = plan.exchange.mode.storing(plan, cached, cached.expires)
-    return storing if storing is not None and plan.exchange.store.apply(storing.writes) else None
+    if storing is None:
+        return NotStored(UNFITTING)
+    if not store.apply(storing.writes):
+        return NotStored(store.refusal)
+    observing.stored(plan.exchange, storing.cache_key, cached)
+    return storing
+
+
+def _refusal(response: Response, limit: int | None, longest_body: int | None) -> str:
+    """Why a response is not stored, as far as that can be told before its body is read; empty if it may be"""
+    length = declared_length(response) or 0
+    if limit is not None and length > limit:
+        return LONGER_THAN_ALLOWED
+    if longest_body is not None and length > longest_body:
+        return TOO_LARGE
+    return BY_HOOK if is_touched(response) else ''
 
 
 def _as_stored(
@@ -48,7 +68,7 @@ def _as_stored(
     return cached
 
 
-def _record_stream(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | None:
+def _record_stream(plan: Plan, response: Response, expires: datetime | None, now: datetime) -> Storing | NotStored:
     from .streaming import RecordedHTTPResponse, Recorder
 
     exchange, raw = plan.exchange, response.raw
@@ -57,10 +77,10 @@ def _record_stream(plan: Plan, response: Response, expires: datetime | None, now
     storing = None if depends else exchange.mode.storing(plan, cached, cached.expires)
     key = _key_of(storing, cached) if storing is not None else plan.cache_key
     if (storing is None and not depends) or key is None:
-        return None
+        return NotStored(UNFITTING)
     recording = exchange.store.begin(key)
     if recording is None:
-        return None
+        return NotStored(exchange.store.refusal)
     recorder = Recorder(plan, response, cached, storing, recording)
     settings = exchange.settings
     response.raw = RecordedHTTPResponse(raw, recorder, settings.drain_bytes, settings.drain_seconds)

@@ -30,7 +30,9 @@ from ..policy.vary import SameKey
 from .body import can_decode
 from .fault_log import FaultLog
 from .flights import Flights, Outcome
+from .refusals import ABANDONED, CHANGED, FAULT, TOO_LARGE
 from .shared import shared_by
+from .watching import Watch
 
 if TYPE_CHECKING:
     from .leasing import Lease, Seen
@@ -81,7 +83,7 @@ class Recording:
 
     Args:
         writer: Writes it
-        report: Called with what goes wrong
+        report: Called with what goes wrong; `EntryTooLargeError` is nothing wrong
     """
 
     __slots__ = ('_report', '_writer')
@@ -99,9 +101,6 @@ class Recording:
         """Add bytes to it; returns whether that was possible"""
         try:
             self._writer.write(data)
-        except EntryTooLargeError as e:
-            logger.debug('Not stored: %s', e)
-            return False
         except Exception as e:
             self._report(e)
             return False
@@ -136,11 +135,15 @@ class Store:
         settings: Settings of the session
         send_kwargs: Arguments of `Session.send`; `verify` is part of keys, and a user's key function gets them all
         faults: Where faults are reported
+        watch: Who is told of them
         exact_query: See `same_target`
         is_abandoned: Whether nothing more is to be written, as nobody uses the cache any more; None if that cannot be
     """
 
-    __slots__ = ('_cache', '_exact_query', '_faults', '_is_abandoned', '_is_away', '_send_kwargs', '_settings')
+    __slots__ = (
+        '_cache', '_exact_query', '_faults', '_is_abandoned', '_is_away', '_send_kwargs', '_settings', '_watch',
+        'refusal',
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -148,6 +151,7 @@ class Store:
         settings: CacheSettings,
         send_kwargs: dict[str, Any],
         faults: FaultLog,
+        watch: Watch,
         exact_query: bool,
         is_abandoned: Callable[[], bool] | None = None,
     ):
@@ -155,10 +159,13 @@ class Store:
         self._settings = settings
         self._send_kwargs = send_kwargs
         self._faults = faults
+        self._watch = watch
         self._exact_query = exact_query
         self._is_abandoned = is_abandoned
         # It could not be reached for reading; to write would be to wait once more
         self._is_away = False
+        # Why the last write was not carried out
+        self.refusal = ''
 
     def key_of(self, request: AnyPreparedRequest, match_headers: Iterable[str] | bool | None = None) -> str:
         """The key of a request; errors are those of a key function of the user's own
@@ -195,7 +202,7 @@ class Store:
         except Exception as e:
             if is_bad_signature(e):
                 raise
-            self._faults.report('read', e)
+            self._report('read', e)
             self._is_away = isinstance(e, BackendUnavailableError)
             return None
         self._faults.succeeded('read')
@@ -207,7 +214,7 @@ class Store:
 
     def report_lost(self, error: Exception) -> None:
         """Tell that the body of a stored response cannot be read"""
-        self._faults.report('read', error)
+        self._report('read', error)
 
     def answers(self, request: PreparedRequest, stored: CachedResponse) -> bool:
         """Whether a stored response is one for the URL of a request, and for its header fields that make up keys"""
@@ -236,7 +243,7 @@ class Store:
         try:
             return stored_part_keys(self._cache, key)
         except Exception as e:
-            self._faults.report('read', e)
+            self._report('read', e)
             return []
 
     def keys_for(self, requests: Sequence[PreparedRequest]) -> list[str]:
@@ -251,12 +258,13 @@ class Store:
         try:
             return [*keys, *keys_for_any_headers(self._cache, requests, **self._send_kwargs)]
         except Exception as e:
-            self._faults.report('read', e)
+            self._report('read', e)
             return keys
 
     def begin(self, key: str) -> Recording | None:
         """Begin to write the body of an entry; None if that is in vain"""
         if self._is_away:
+            self.refusal = FAULT
             return None
         try:
             writer = body_writer(self._cache.responses, key)
@@ -266,7 +274,22 @@ class Store:
         return Recording(writer, self._report_write)
 
     def _report_write(self, error: Exception) -> None:
-        self._faults.report('write to', error)
+        if isinstance(error, EntryTooLargeError):
+            self.refusal = TOO_LARGE
+        else:
+            self.refusal = FAULT
+            self._report('write to', error)
+
+    def _report(self, operation: str, error: Exception) -> None:
+        self._faults.report(operation, error)
+        self._watch.counters.add('faults')
+        self._watch.emit('store fault', None, self._settings.ignored_parameters, reason=f'{operation} it', error=error)
+
+    @property
+    def longest_body(self) -> int | None:
+        """Length of the longest body that is kept, in bytes; None for any"""
+        bounds = getattr(self._cache.responses, 'bounds', None)
+        return bounds.largest if bounds is not None else None
 
     def lease(self, key: str, deadline: float, over: str | None = None) -> Lease | Seen | None:
         """Lead for a key among all processes, or wait for the one that does; None to go on without
@@ -283,7 +306,7 @@ class Store:
         try:
             lease = leasing.obtain(self._cache.leases, key, deadline, over)
         except Exception as e:
-            self._faults.report('lease', e)
+            self._report('lease', e)
             return None
         self._faults.succeeded('lease')
         if isinstance(lease, leasing.Lease):
@@ -297,41 +320,57 @@ class Store:
         try:
             keeper.give_back(lease, outcome)
         except Exception as e:
-            self._faults.report('lease', e)
+            self._report('lease', e)
 
     def apply(self, writes: Iterable[Write]) -> bool:
-        """Carry out writes, up to the first that fails; returns whether all have been carried out"""
+        """Carry out writes, up to the first that fails; returns whether all have been, else `refusal` says why not"""
+        if getattr(self._cache.responses, 'bounds', None) is None:
+            return self._apply(writes)
+        from ..backends.eviction import evictions
+
+        with evictions() as evicted:
+            is_done = self._apply(writes)
+        for key in dict.fromkeys(evicted):
+            self._watch.counters.add('evictions')
+            self._watch.emit('evicted', None, None, key=key)
+        return is_done
+
+    def _apply(self, writes: Iterable[Write]) -> bool:
         operation = 'write to'
         try:
             for write in writes:
                 operation = 'delete from' if isinstance(write, Delete) else 'write to'
                 if self._is_away or (self._is_abandoned is not None and self._is_abandoned()):
+                    self.refusal = FAULT if self._is_away else ABANDONED
                     return False
                 if not self._carry_out(write):
                     return False
-        except EntryTooLargeError as e:
-            logger.debug('Not stored: %s', e)
-            return False
         except Exception as e:
-            self._faults.report(operation, e)
+            self.refusal = FAULT
+            self._report(operation, e)
             return False
         self._faults.succeeded(operation)
         return True
 
     def abandoned_by(self, is_abandoned: Callable[[], bool]) -> Store:
         """The same store for work in the background, that ends when nobody uses the cache any more"""
-        return Store(self._cache, self._settings, self._send_kwargs, self._faults, self._exact_query, is_abandoned)
+        return Store(
+            self._cache, self._settings, self._send_kwargs, self._faults, self._watch, self._exact_query, is_abandoned
+        )
 
     def _carry_out(self, write: Write) -> bool:
         match write:
             case Put(key, response, expires, over):
                 response._is_verified = bool(self._send_kwargs.get('verify', True))
                 if over is not None:
+                    self.refusal = CHANGED
                     return self._put_over(write, over)
-                self._cache.save_response(response, key, expires)
+                return self._save(response, key, expires)
             case Delete(keys):
                 # Not `delete`, which would make SQLite give space back to the system
                 self._cache._delete_keys(list(keys))
+                for key in keys if self._watch.is_on else ():
+                    self._watch.emit('deleted', None, None, key=key)
             case _:
                 assert_never(write)
         return True
@@ -348,9 +387,13 @@ class Store:
         ):
             return cache._save(put.response, put.key, put.expires, is_expected)
         # A method of the user's own, or an entry that was found by a redirect
-        if not is_expected(cache.get_response(put.key)):
+        return is_expected(cache.get_response(put.key)) and self._save(put.response, put.key, put.expires)
+
+    def _save(self, response: CachedResponse, key: str, expires: datetime | None) -> bool:
+        # The user's own method may return anything
+        if self._cache.save_response(response, key, expires) is False:
+            self.refusal = TOO_LARGE
             return False
-        cache.save_response(put.response, put.key, put.expires)
         return True
 
     def forget(self, key: str) -> None:

@@ -17,9 +17,11 @@ from requests import Response
 from urllib3.response import HTTPResponse
 
 from ..models.response import CachedResponse
+from . import observing
 from .body import CHECKS_LENGTH, CodingCheck, decode, is_coded, is_complete
 from .exchange import Plan, Storing
 from .flights import Outcome
+from .refusals import IN_TWO_WAYS, INCOMPLETE, LONGER_THAN_ALLOWED, UNDECODABLE, UNFITTING, UNREAD
 from .store import Recording
 
 # Read at once from a connection that may be slow
@@ -62,72 +64,90 @@ class Recorder:
         if self._check is not None:
             self._check.feed(data)
         limit = self._plan.exchange.settings.max_body_bytes
-        if (limit is not None and self._length > limit) or not self._recording.write(data):
-            self.give_up()
+        if limit is not None and self._length > limit:
+            self.give_up(LONGER_THAN_ALLOWED)
+        elif not self._recording.write(data):
+            self.give_up(self._plan.exchange.store.refusal)
 
     def finish(self) -> None:
         """The last byte has passed: store the response"""
         recording, self._recording = self._recording, None
         if recording is None:
             return
-        is_stored = False
+        refusal = INCOMPLETE
         try:
-            is_stored = self._has_body(recording) and self._store()
+            refusal = self._give_body(recording) or self._store()
         finally:
-            self._end(recording, is_stored)
+            self._end(recording, refusal)
         response: Any = self._response()
-        if response is None or not is_stored:
+        if response is None or refusal:
             return
         if self._cached._body is None and response.__dict__.get('_content') is False:
             # As 1.x read all of it beforehand, its callers may use `content` after they have read it bit by bit
             response._content = self._cached._content
         if getattr(response, '_result', None) is not None:
-            response._result = response._result._replace(is_stored=True)
+            response._result = response._result._replace(is_stored=True, not_stored='')
         if getattr(response, 'cache_status', None) is not None:
             response.cache_status = response.cache_status._replace(stored=True)
 
-    def _has_body(self, recording: Recording) -> bool:
-        """Give the response its body: decoded if it is a short one, else as it is in the store"""
+    def _give_body(self, recording: Recording) -> str:
+        """Give the response its body: decoded if it is a short one, else as it is in the store
+
+        Returns:
+            Why that is not possible; empty if it has been done
+        """
         coded, content = is_coded(self._headers), recording.content()
         if coded and content is not None:
             try:
                 content = decode(self._headers, content, recording.longest_content)
             except Exception:  # the caller meets it as well
-                return False
+                return UNDECODABLE
             limit = self._plan.exchange.settings.max_body_bytes
             if limit is not None and content is not None and len(content) > limit:
-                return False
+                return LONGER_THAN_ALLOWED
         if content is not None:
             self._cached._content = content
-            return True
+            return ''
         if self._check is not None and not self._check.is_whole():
-            return False
+            return UNDECODABLE
         body = recording.commit(coded)
         if body is None:
-            return False
+            return self._plan.exchange.store.refusal
         self._cached.__dict__.update(_body=body, _content=False)
-        return True
+        return ''
 
-    def _store(self) -> bool:
+    def _store(self) -> str:
+        """Write the entry; returns why that is not possible"""
         exchange, storing = self._plan.exchange, self._storing
         if storing is None:
             storing = exchange.mode.storing(self._plan, self._cached, self._cached.expires)
-        return storing is not None and exchange.store.apply(storing.writes)
+        if storing is None:
+            return UNFITTING
+        self._storing = storing
+        return '' if exchange.store.apply(storing.writes) else exchange.store.refusal
 
-    def give_up(self) -> None:
+    def give_up(self, reason: str) -> None:
         """Store nothing; the caller reads on"""
         recording, self._recording = self._recording, None
         if recording is not None:
-            self._end(recording, is_stored=False)
+            self._end(recording, reason)
 
-    def _end(self, recording: Recording, is_stored: bool) -> None:
-        """Leave nothing of a body that was not stored, and let others go on who wait for it"""
+    def _end(self, recording: Recording, refusal: str) -> None:
+        """Leave nothing of a body that was not stored, let others go on who wait for it, and say what was done"""
+        plan = self._plan
         try:
-            if not is_stored:
+            if refusal:
                 recording.abort()
         finally:
-            if self._plan.flight is not None:
-                self._plan.flight.land(Outcome.STORED if is_stored else Outcome.NOT_STORED)
+            if plan.flight is not None:
+                plan.flight.land(Outcome.NOT_STORED if refusal else Outcome.STORED)
+        if refusal:
+            response: Any = self._response()
+            if getattr(response, '_result', None) is not None:
+                response._result = response._result._replace(not_stored=refusal)
+            observing.not_stored(plan.exchange, plan.cache_key, refusal, self._cached.status_code)
+        else:
+            observing.stored(plan.exchange, self._storing.cache_key if self._storing else None, self._cached)
 
 
 class RecordedHTTPResponse(HTTPResponse):
@@ -230,7 +250,7 @@ class RecordedHTTPResponse(HTTPResponse):
             try:
                 chunk = next(self._chunks, None)
             except BaseException:
-                self._recorder.give_up()
+                self._recorder.give_up(INCOMPLETE)
                 raise
             if chunk is None:
                 self._recorder.finish()
@@ -244,7 +264,7 @@ class RecordedHTTPResponse(HTTPResponse):
             try:
                 self._drain()
             finally:
-                self._recorder.give_up()
+                self._recorder.give_up(UNREAD)
         self._chunks = None
         super().close()
 
@@ -291,7 +311,7 @@ class _Copied:
     def begin(self, by_chunks: bool) -> None:
         """Go one of the two ways in which urllib3 reads; who goes both may get anything, which is not to be stored"""
         if self._by_chunks not in (None, by_chunks):
-            self._recorder.give_up()
+            self._recorder.give_up(IN_TWO_WAYS)
         self._by_chunks = by_chunks
 
     def read(self, amt: int | None = None) -> bytes:
@@ -305,14 +325,14 @@ class _Copied:
         try:
             data: bytes = read(amt, decode_content=False)
         except BaseException:
-            self._recorder.give_up()
+            self._recorder.give_up(INCOMPLETE)
             raise
         self._recorder.write(data)
         if (amt is None and read == self._raw.read) or (amt != 0 and not data) or self._raw.closed:
             if is_complete(self._raw):
                 self._recorder.finish()
             else:
-                self._recorder.give_up()
+                self._recorder.give_up(INCOMPLETE)
         elif data and CHECKS_LENGTH and self._raw.length_remaining == 0:
             self._recorder.finish()
         return data

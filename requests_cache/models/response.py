@@ -27,7 +27,7 @@ DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[t
 HeaderFields = tuple[tuple[str, str], ...]
 LOADED_CHUNK_BYTES = 256 * 1024
 # What neither copies nor pickles take along
-_OF_ONE_OBJECT = ('_raw', '_result')
+_OF_ONE_OBJECT = ('_raw', '_result', '_told')
 _COPIED = ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url')
 
 
@@ -49,8 +49,9 @@ class BaseResponse(Response):
     revalidated = False
     # By the standard: what the cache did (RFC 9211)
     cache_status: Any = None
-    # What was done with the request
+    # What was done with the request, and what of that those who watch have been told
     _result: Any = None
+    _told: Any = None
 
     @property
     def from_cache(self) -> bool:
@@ -264,6 +265,13 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         if self._body is not None:
             return self._body.size
         return len(self.content) if self.content else 0
+
+    @property
+    def elapsed_seconds(self) -> float:
+        """How long the origin took; without making a `timedelta` of it for a new hit"""
+        if 'elapsed' in self.__dict__ or '_record' not in self.__dict__:
+            return self.elapsed.total_seconds()
+        return float(self._record.get('elapsed') or 0)
 
     def has_header(self, name: str) -> bool:
         """Whether there is a header field of this name, in lower case; quicker than to ask `headers` of a new hit"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
@@ -19,7 +19,9 @@ from ..engine.carrying import carried_by, carrying, redirected, take_in, with_op
 from ..engine.exchange import Exchange, Plan
 from ..engine.modes import mode_of
 from ..engine.shared import close, shared_by
+from ..engine.statistics import Statistics
 from ..engine.store import Store
+from ..engine.watching import Watch
 from ..models.response import AnyResponse, CachedResponse, OriginalResponse
 from ..policy.actions import CacheActions
 from ..policy.expiration import ExpirationPatterns, ExpirationTime
@@ -46,6 +48,8 @@ S = TypeVar('S', bound='CacheMixin')
 
 # At type-checking time the mixin has the methods of what it is mixed into
 if TYPE_CHECKING:
+    from ..engine.events import Subscriber
+
     MIXIN_BASE = Session
 else:
     MIXIN_BASE = object
@@ -71,6 +75,8 @@ class CacheMixin(Portable, MIXIN_BASE):
     The other arguments are settings, described at `CacheSettings`.
     """
 
+    # Of the sessions of an installation, one for all of them
+    _watch: Watch | None = None
     # Whether a backend that is passed in was made with the same keywords as the session
     _backend_has_keywords = False
 
@@ -113,6 +119,8 @@ class CacheMixin(Portable, MIXIN_BASE):
             **kwargs,
         )
         self._settings = settings
+        if self._watch is None:
+            self._watch = Watch()
         self.cache = init_backend(cache_name, backend, serializer=serializer, **kwargs)
         takes_none = isinstance(backend, BaseCache) and not self._backend_has_keywords
         backend_names = frozenset() if takes_none else self.cache.owned_keywords()
@@ -247,8 +255,9 @@ class CacheMixin(Portable, MIXIN_BASE):
         disabled = any(session is self for session in _switched_off.values())
         policy = mode.request_policy(request.method, request.url, request.headers, settings, options, disabled)
         cache = self.cache
-        store = Store(cache, settings, kwargs, shared_by(cache).faults, mode.exact_query)
-        return flow.send(Exchange(self, request, options, mode, policy, kwargs, store))
+        watch = self._watching
+        store = Store(cache, settings, kwargs, shared_by(cache).faults, watch, mode.exact_query)
+        return flow.send(Exchange(self, request, options, mode, policy, kwargs, store, watch))
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `requests`; what a request carries goes for its redirects, too"""
@@ -273,6 +282,36 @@ class CacheMixin(Portable, MIXIN_BASE):
         plan = actions._replace(exchange=actions.exchange._replace(store=store))
         key, url, ignored = str(actions.cache_key), plan.exchange.request.url, plan.exchange.settings.ignored_parameters
         return refreshing.start(key, url, lambda: flow.refresh(plan, request, cached_response), ignored)
+
+    @property
+    def _watching(self) -> Watch:
+        watch = self._watch
+        if watch is None:  # of a session that was made in a way of its own
+            watch = self.__dict__.setdefault('_watch', Watch())
+        return watch
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Have a function called with an `Event` for each thing that this session does, or has its cache do
+
+        It is called in the thread in which that happens, so it should be quick. If it raises an exception, that is
+        logged once, and harms nobody.
+
+        Args:
+            subscriber: The function
+
+        Returns:
+            A function that ends the subscription
+        """
+        return self._watching.subscribe(subscriber)
+
+    @property
+    def stats(self) -> Statistics:
+        """What this session has done so far, in numbers; with `install_cache()`, all sessions"""
+        return self._watching.counters.read()
+
+    def reset_stats(self) -> None:
+        """Begin to count anew"""
+        self._watching.counters.reset()
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:

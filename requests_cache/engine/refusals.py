@@ -1,0 +1,19 @@
+"""Why a response is not stored, if that is not for what the response is (see `policy/decision.py`)"""
+
+from __future__ import annotations
+
+# The caller's
+BY_FILTER = 'filter_fn'
+BY_HOOK = 'read by a hook'
+IN_TWO_WAYS = 'read in two ways'
+UNREAD = 'not read to its end'
+LONGER_THAN_ALLOWED = 'max_body_bytes'
+# The origin's
+INCOMPLETE = 'incomplete'
+UNDECODABLE = 'content coding'
+UNFITTING = 'a part that fits nothing stored'
+# The store's
+TOO_LARGE = 'larger than the bound of the cache'
+CHANGED = 'changed meanwhile'
+FAULT = 'the store failed'
+ABANDONED = 'the cache was closed'

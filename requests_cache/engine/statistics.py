@@ -1,0 +1,147 @@
+"""What a session has done so far, in numbers"""
+
+from __future__ import annotations
+
+from threading import Lock
+from types import MappingProxyType
+from typing import NamedTuple
+
+from .._utils import format_file_size, renew_after_fork
+
+NO_REASONS: MappingProxyType[str, int] = MappingProxyType({})
+
+
+class Statistics(NamedTuple):
+    """What a session has done since it was made, or since `reset_stats()`; `print()` shows it as text
+
+    Args:
+        hits: Requests answered from the cache with fresh responses, those that waited for an equal one included
+        stale_hits: Requests answered from the cache with stale responses
+        validations: Requests answered from the cache after the origin said that the response is still right
+        misses: Requests answered by the origin
+        misses_by_reason: The same, by the reason for asking the origin
+        bypassed: Requests that the cache had no part in: switched off, or of a method that is not cached
+        unanswered: Requests that were to be answered without the network, and could not
+        errors: Requests that ended in an exception
+        collapsed: Those of the hits that waited for an equal request
+        stores: Responses stored
+        not_stored_by_reason: Responses of the origin that were not stored, by the reason
+        evictions: Responses deleted to make room
+        faults: Operations of the store that failed
+        refreshes: Responses renewed in the background
+        bytes_served: Length of the bodies that came from the cache, in bytes
+        seconds_saved: Time that the origin took for the responses that came from the cache
+    """
+
+    hits: int = 0
+    stale_hits: int = 0
+    validations: int = 0
+    misses: int = 0
+    misses_by_reason: MappingProxyType[str, int] = NO_REASONS
+    bypassed: int = 0
+    unanswered: int = 0
+    errors: int = 0
+    collapsed: int = 0
+    stores: int = 0
+    not_stored_by_reason: MappingProxyType[str, int] = NO_REASONS
+    evictions: int = 0
+    faults: int = 0
+    refreshes: int = 0
+    bytes_served: int = 0
+    seconds_saved: float = 0.0
+
+    @property
+    def requests(self) -> int:
+        """All requests that the cache had a part in"""
+        return self.hits + self.stale_hits + self.validations + self.misses + self.unanswered
+
+    @property
+    def hit_rate(self) -> float:
+        """The part of these that were answered without the origin, from 0 to 1; 0 if there were none"""
+        return (self.hits + self.stale_hits) / self.requests if self.requests else 0.0
+
+    def __str__(self) -> str:
+        rows = [
+            ('requests', f'{self.requests:,}'),
+            ('hits', f'{self.hits:,}'),
+            ('stale hits', f'{self.stale_hits:,}'),
+            ('validations', f'{self.validations:,}'),
+            ('misses', f'{self.misses:,}{_listed(self.misses_by_reason)}'),
+            ('hit rate', f'{self.hit_rate:.1%}'),
+            ('stored', f'{self.stores:,}'),
+            ('not stored', f'{sum(self.not_stored_by_reason.values()):,}{_listed(self.not_stored_by_reason)}'),
+            ('served', format_file_size(self.bytes_served)),
+            ('time saved', f'{self.seconds_saved:.1f} s'),
+        ]
+        others = ('collapsed', 'bypassed', 'unanswered', 'errors', 'evictions', 'refreshes', 'faults')
+        rows += [(name, f'{getattr(self, name):,}') for name in others if getattr(self, name)]
+        return '\n'.join(f'{name + ":":<13}{value}' for name, value in rows)
+
+
+def _listed(reasons: MappingProxyType[str, int]) -> str:
+    parts = [f'{count:,} {reason}' for reason, count in sorted(reasons.items(), key=lambda item: -item[1])]
+    return f' ({", ".join(parts)})' if parts else ''
+
+
+class Counters:
+    """The numbers behind it, which threads may change at the same time"""
+
+    def __init__(self) -> None:
+        self._new_lock()
+        self.reset()
+
+    def _new_lock(self) -> None:
+        self._lock = Lock()
+        renew_after_fork(self, '_lock', Lock)
+
+    def reset(self) -> None:
+        """Begin anew"""
+        with self._lock:
+            self._hits = self._bytes_served = 0
+            self._seconds_saved = 0.0
+            self._counts: dict[str, int] = {}
+            self._misses: dict[str, int] = {}
+            self._not_stored: dict[str, int] = {}
+
+    def hit(self, n_bytes: int, seconds: float) -> None:
+        """Count a request that was answered from the cache, with the length of the body and the time it saved"""
+        with self._lock:
+            self._hits += 1
+            self._bytes_served += n_bytes
+            self._seconds_saved += seconds
+
+    def served(self, name: str, n_bytes: int, seconds: float) -> None:
+        """The same for one that is no plain hit"""
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + 1
+            self._bytes_served += n_bytes
+            self._seconds_saved += seconds
+
+    def add(self, name: str, number: int = 1) -> None:
+        """Count something else"""
+        with self._lock:
+            self._counts[name] = self._counts.get(name, 0) + number
+
+    def miss(self, reason: str) -> None:
+        with self._lock:
+            self._counts['misses'] = self._counts.get('misses', 0) + 1
+            self._misses[reason] = self._misses.get(reason, 0) + 1
+
+    def not_stored(self, reason: str) -> None:
+        with self._lock:
+            self._not_stored[reason] = self._not_stored.get(reason, 0) + 1
+
+    def read(self) -> Statistics:
+        """What it is at present"""
+        with self._lock:
+            return Statistics(
+                **self._counts,
+                hits=self._hits,
+                bytes_served=self._bytes_served,
+                misses_by_reason=MappingProxyType(dict(self._misses)),
+                not_stored_by_reason=MappingProxyType(dict(self._not_stored)),
+                seconds_saved=self._seconds_saved,
+            )
+
+    def __reduce__(self) -> tuple[type[Counters], tuple[()]]:
+        return Counters, ()
