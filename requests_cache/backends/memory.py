@@ -90,12 +90,12 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
         UserDict.__init__(self, *args)
 
     def __getitem__(self, key: KT) -> VT:
-        value = self._peek(key)
+        value = self.peek(key)
         if self._upkeep is not None:
             self._upkeep.note(key)
         return value
 
-    def _peek(self, key: KT) -> VT:
+    def peek(self, key: KT) -> VT:
         item: Any = self.data[key]
         if isinstance(item, _Snapshot):
             item = from_record(item.record)
@@ -120,7 +120,7 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
         for key in self:
             try:
-                yield key, self._peek(key)
+                yield key, self.peek(key)
             except KeyError:  # noqa: PERF203 - deleted in the meantime
                 continue
 

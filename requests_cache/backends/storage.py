@@ -167,6 +167,10 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         self._refused.discard(key)
         return False
 
+    def peek(self, key: KT) -> VT:
+        """Read an entry without counting that as a use of it"""
+        return self[key]
+
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
         return sum(self._discard(key) for key in keys)

@@ -67,15 +67,20 @@ def send(exchange: Exchange) -> AnyResponse:
 
 
 def _send(exchange: Exchange) -> AnyResponse:
+    began = monotonic()
+    found = look_up(exchange)
+    return _bypass(exchange) if found is None else _act(exchange, found, lambda plan: _fly(plan, began))
+
+
+def look_up(exchange: Exchange) -> LookUp | None:
+    """Find what is stored for a request; None if the cache has no part in it"""
     mode, policy = exchange.mode, exchange.policy
     if policy.skip_read and policy.skip_write and not policy.only_if_cached:
-        return _bypass(exchange)
+        return None
     key = mode.key(exchange)
     if key is None and not policy.only_if_cached:
-        return _bypass(exchange)
-    began = monotonic()
-    look_up = mode.look_up(exchange, key) if key is not None and not policy.skip_read else LookUp(key)
-    return _act(exchange, look_up, lambda plan: _fly(plan, began))
+        return None
+    return mode.look_up(exchange, key) if key is not None and not policy.skip_read else LookUp(key)
 
 
 def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R]) -> AnyResponse | R:

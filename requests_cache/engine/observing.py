@@ -29,7 +29,7 @@ def ended(exchange: Exchange, response: Any, began: float | None = None) -> None
         return
     response._told = result
     watch = exchange.watch
-    kind = _kind(response, result)
+    kind = kind_of(response, result)
     if kind == 'hit':
         watch.counters.hit(response.size, response.elapsed_seconds)
     else:
@@ -38,7 +38,7 @@ def ended(exchange: Exchange, response: Any, began: float | None = None) -> None
         _emit(exchange, kind, response, result, began)
 
 
-def _kind(response: AnyResponse, result: Result) -> str:
+def kind_of(response: AnyResponse, result: Result) -> str:
     """The value of the `EventKind` that an exchange has ended in"""
     if result.is_unanswered:
         return 'unanswered'

@@ -49,6 +49,7 @@ S = TypeVar('S', bound='CacheMixin')
 # At type-checking time the mixin has the methods of what it is mixed into
 if TYPE_CHECKING:
     from ..engine.events import Subscriber
+    from ..engine.explaining import Explanation
 
     MIXIN_BASE = Session
 else:
@@ -247,17 +248,38 @@ class CacheMixin(Portable, MIXIN_BASE):
     ) -> AnyResponse:
         """Send a prepared request, and answer it from the cache if that may be done; options as for `request()`"""
         options = make_options(expire_after, only_if_cached, refresh, force_refresh)
-        if options is NO_OPTIONS:
-            options = carried_by(request).options
-        else:
+        if options is not NO_OPTIONS:
             request = carrying(request, options=options)
+        return flow.send(self._exchange(request, kwargs, self.cache, self._watching))
+
+    def _exchange(self, request: PreparedRequest, kwargs: dict[str, Any], cache: BaseCache, watch: Watch) -> Exchange:
+        options = carried_by(request).options
         settings, mode = self._settings, mode_of(self._settings)
         disabled = any(session is self for session in _switched_off.values())
         policy = mode.request_policy(request.method, request.url, request.headers, settings, options, disabled)
-        cache = self.cache
-        watch = self._watching
         store = Store(cache, settings, kwargs, shared_by(cache).faults, watch, mode.exact_query)
-        return flow.send(Exchange(self, request, options, mode, policy, kwargs, store, watch))
+        return Exchange(self, request, options, mode, policy, kwargs, store, watch)
+
+    def explain(self, request: str | PreparedRequest | Response, url: Any = None, **kwargs: Any) -> Explanation:
+        """What would happen to a request, and why; or what has happened to one, by its response
+
+        It is looked up and decided upon as by `request()`, but nothing is sent, and nothing changes in the cache.
+
+        Args:
+            request: A method, a prepared request, or a response that this session has just returned
+            url: The URL, after a method
+            kwargs: As for `request()`, or `send()` for a prepared request; `search_limit`: on a miss, how many stored
+                responses to search for similar ones (10,000 by default)
+
+        Returns:
+            An `Explanation`; `print()` shows it as a short text
+
+        Raises:
+            TypeError: It is a response of another kind of session
+        """
+        from .explain import explain
+
+        return explain(self, request, url, **kwargs)
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `requests`; what a request carries goes for its redirects, too"""

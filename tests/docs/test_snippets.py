@@ -45,6 +45,8 @@ def example_api(request: RecordedRequest) -> Answer:
         return answer(302, headers=[('Location', url.replace('/redirect', '/target'))])
     if path.startswith('/broken'):
         return answer(503, 'out of order')
+    if path.startswith('/missing'):
+        return answer(404, 'there is no such page')
     body = json.dumps({'path': path, 'name': 'example', 'items': [1, 2, 3]})
     headers = [('Content-Type', 'application/json'), ('Cache-Control', 'max-age=60'), ('ETag', '"1"')]
     return revalidating(answer(200, body, headers))(request)

@@ -267,6 +267,15 @@ def download() -> int:
     return 0 if status is not None and status.collapsed else length
 
 
+def explain_a_request() -> str:
+    session = CachedSession('explained')
+    explanation = session.explain('GET', URL, params={'page': 2}, refresh=True)
+    similar = [text for other in explanation.similar for text in other.differences]
+    age = explanation.stored.age if explanation.stored is not None else 0.0
+    told = session.explain(session.get(URL)).not_stored or ''
+    return f'{explanation.outcome} {explanation.because} {similar} {age} {told}'
+
+
 def bound_a_cache() -> None:
     session = CachedSession('bounded', max_cache_bytes='500 MB', max_entries=10_000, delete_expired_after=86_400)
     session = CachedSession(backend=SQLiteCache('bounded', max_cache_bytes=2**30))

@@ -69,11 +69,15 @@ class TableStorage(BaseStorage[str, Any]):
     # One entry
 
     def __getitem__(self, key: str) -> Any:
+        value = self.peek(key)
+        if self._upkeep is not None:
+            self._upkeep.note(key)
+        return value
+
+    def peek(self, key: str) -> Any:
         row = self._database.row(self._table.select, (to_column(key),))
         if row is None:
             raise KeyError(key)
-        if self._upkeep is not None:
-            self._upkeep.note(key)
         return self.deserialize(key, row[0])
 
     def __setitem__(self, key: str, value: Any) -> None:
