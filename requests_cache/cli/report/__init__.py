@@ -1,0 +1,134 @@
+"""A page about a cache: one file, that needs nothing else, and in which nothing that is stored can run
+
+All that is stored is foreign text. It goes into the page as JSON in which no tag can begin, and the script of the page
+puts it there as text only. Besides, the page permits no other script than that one, and no connections
+(`Content-Security-Policy`).
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from heapq import heappush, heappushpop
+from html import escape
+from importlib.resources import files
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...keys.shown import shown_key, shown_url
+from ...models.response import CachedResponse
+from ...policy.expiration import utcnow
+
+# Rows in the table; of more entries, those that were received last
+MAX_ROWS = 50_000
+MAX_NAMES = 1000
+OTHERS = '(others)'
+
+
+class Report:
+    """What a page says; entries are added one by one, and take little memory
+
+    Args:
+        name: What to call the cache
+        max_rows: How many entries to list
+    """
+
+    def __init__(self, name: str, max_rows: int = MAX_ROWS):
+        self._name = name
+        self._max_rows = max_rows
+        self._made_at = utcnow()
+        self._rows: list[tuple[float, int, list[Any]]] = []
+        self._totals = {'entries': 0, 'bytes': 0, 'expired': 0, 'unreadable': 0}
+        self._groups: dict[str, dict[str, list[int]]] = {'host': {}, 'type': {}, 'status': {}}
+
+    def add(self, response: CachedResponse) -> None:
+        """Count an entry, and list it if there is room"""
+        size, request = response.size, response.request
+        url = shown_url(response.url or request.url or '')
+        content_type = (response.headers.get('Content-Type') or '').partition(';')[0].strip().lower() or '(none)'
+        totals = self._totals
+        totals['entries'] += 1
+        totals['bytes'] += size
+        totals['expired'] += response.is_expired
+        for kind, name in (
+            ('host', urlsplit(url).netloc or '(none)'),
+            ('type', content_type),
+            ('status', str(response.status_code)),
+        ):
+            _count(self._groups[kind], name, size)
+        received = response.created_at.timestamp()
+        expires = None if response.expires is None else round(response.expires.timestamp())
+        key = shown_key(response.cache_key)
+        row = [url, request.method or '', response.status_code, content_type, size, round(received), expires, key]
+        item = (received, totals['entries'], row)
+        if len(self._rows) < self._max_rows:
+            heappush(self._rows, item)
+        elif self._max_rows:
+            heappushpop(self._rows, item)
+
+    def add_unreadable(self) -> None:
+        """Count an entry that cannot be read"""
+        self._totals['unreadable'] += 1
+
+    def html(self) -> str:
+        """The page"""
+        data = {
+            'name': self._name,
+            'madeAt': round(self._made_at.timestamp()),
+            'totals': self._totals,
+            'groups': self._groups,
+            'rows': [row for _, _, row in sorted(self._rows, reverse=True)],
+        }
+        page, style, script = (_resource(f'page.{suffix}') for suffix in ('html', 'css', 'js'))
+        digest = b64encode(sha256(script.encode()).digest()).decode()
+        parts = {
+            'title': escape(f'Cache {self._name}'),
+            'policy': f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'",
+            'style': style,
+            'data': as_script_data(data),
+            'script': script,
+        }
+        for name, text in parts.items():
+            page = page.replace(f'<!--{name}-->', text, 1)
+        return page
+
+
+def make_report(cache: Any, name: str, max_rows: int = MAX_ROWS, progress: Callable[[], object] | None = None) -> str:
+    """A page about a cache
+
+    Args:
+        cache: The cache
+        name: What to call it
+        max_rows: How many entries to list; all are counted
+        progress: Called after each entry
+    """
+    report = Report(name, max_rows)
+    entries: Iterable[tuple[str, CachedResponse | None]] = cache._entries()
+    for _, response in entries:
+        if response is None:
+            report.add_unreadable()
+        else:
+            report.add(response)
+        if progress is not None:
+            progress()
+    return report.html()
+
+
+def as_script_data(data: Any) -> str:
+    """JSON that can stand in a `script` element: nothing in it can end that, or begin a comment"""
+    text = json.dumps(data, separators=(',', ':'), ensure_ascii=True)
+    return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
+
+
+def _count(group: dict[str, list[int]], name: str, size: int) -> None:
+    if name not in group and len(group) >= MAX_NAMES:
+        name = OTHERS
+    counts = group.setdefault(name, [0, 0])
+    counts[0] += 1
+    counts[1] += size
+
+
+def _resource(name: str) -> str:
+    return files(__name__).joinpath(name).read_text('utf-8')
