@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from weakref import finalize
 
 from requests.hooks import dispatch_hook
@@ -17,16 +18,14 @@ def answer(exchange: Exchange, response: CachedResponse, result: Result) -> AnyR
     """Answer with a response from the cache, which may be a redirect that is or is not to be followed"""
     response._result = result
     is_redirect = response.status_code >= 300 and response.is_redirect
-    shown = _with_hooks(exchange, response)
-    if shown is not response or (is_redirect and exchange.follows_redirects):
+    answered: Any = _with_hooks(exchange, response)
+    if is_redirect and exchange.follows_redirects:
+        answered = follow(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
+    elif is_redirect:
+        point_to_next(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
+    if answered is not response:  # which says what was done, and nobody sees any more
         observing.ended(exchange, response)
-    response = shown
-    if not is_redirect:
-        return response
-    if exchange.follows_redirects:
-        return follow(exchange.session, exchange.request, response, **exchange.hop_kwargs)  # type: ignore[no-any-return]
-    point_to_next(exchange.session, exchange.request, response, **exchange.hop_kwargs)
-    return response
+    return answered  # type: ignore[no-any-return]
 
 
 def after_reading(response: CachedResponse, action: Callable[[], object]) -> None:

@@ -17,7 +17,8 @@ from .._utils import format_file_size
 class EventKind(str, Enum):
     """What happened; members compare equal to their text
 
-    Each exchange, which is a request and its answer, ends in one of the first eight.
+    Each exchange, which is a request and its answer, ends in one of the first eight. Where a redirect is followed, each
+    of the requests is an exchange.
     """
 
     HIT = 'hit'
@@ -41,6 +42,14 @@ class EventKind(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    @property
+    def is_result(self) -> bool:
+        """Whether exchanges end in it"""
+        return self in _RESULTS
+
+
+_RESULTS = frozenset(list(EventKind)[:8])
+
 
 @frozen(slots=True, kw_only=True)
 class Event:
@@ -51,13 +60,14 @@ class Event:
         method: Method of the request
         url: URL of the request, without secrets
         key: Key of the stored response, or of the one that was (not) stored, evicted or deleted
-        reason: Why; for a store fault, what was to be done
+        reason: Why, in one word or two; for a store fault, the operation: 'read', 'write', 'delete' or 'lease'
         status: Status of the response
         bytes: Length of its body; None if that has not been read
         age: How long ago the response was received from the origin, in seconds
         expires: Until when the response is fresh (UTC)
         freshness_left: Seconds until then, negative if it is stale
-        seconds: How long the exchange took, up to the header fields of the response for one that is streamed
+        seconds: How long the exchange, or the renewal in the background, took; for a response that is streamed, up to
+            its header fields
         error: An exception in one line, without secrets
     """
 
@@ -78,7 +88,7 @@ class Event:
         """One line, as it is logged"""
         request = ' '.join(part for part in (self.method, self.url) if part)
         details = (
-            self.reason and f'because: {self.reason}',
+            self.reason and f'{"operation" if self.kind is EventKind.STORE_FAULT else "because"}: {self.reason}',
             self.status and f'status {self.status}',
             self.bytes is not None and format_file_size(self.bytes),
             self.age is not None and f'age {self.age:.0f} s',

@@ -57,6 +57,7 @@ class Exchange(NamedTuple):
         store: The cache
         watch: Who is told what is done
         is_in_background: Nobody waits for the response
+        began: When it began, by `monotonic`; None if nobody wants to know
     """
 
     session: CachingSession
@@ -68,6 +69,7 @@ class Exchange(NamedTuple):
     store: Store
     watch: Watch
     is_in_background: bool = False
+    began: float | None = None
 
     @property
     def settings(self) -> CacheSettings:
@@ -175,7 +177,8 @@ class Result(NamedTuple):
         is_collapsed: It was answered with what came of another request
         not_stored: Why the origin's answer was not stored, if it was not
         is_bypassed: The cache had no part in it
-        is_fallback: It was answered with a stored response, as the origin failed
+        is_from_cache: It was answered with a stored response
+        is_fallback: It was, as the origin failed
     """
 
     reason: str = ''
@@ -187,7 +190,13 @@ class Result(NamedTuple):
     is_collapsed: bool = False
     not_stored: str = ''
     is_bypassed: bool = False
+    is_from_cache: bool = False
     is_fallback: bool = False
+
+
+def result_of(response: Any) -> Result:
+    """What was done, by the response that came of it; a hook of the user's may have put another object in its place"""
+    return getattr(response, '_result', None) or Result()
 
 
 class Storing(NamedTuple):
@@ -195,7 +204,7 @@ class Storing(NamedTuple):
 
     Args:
         writes: What to write, in this order
-        cache_key: The key under which it will be found
+        cache_key: The key under which it will be found; None if it is not stored itself, but others are deleted
         expires: Until when it is fresh
         is_done: It was stored; otherwise that will show when its body has been read
     """

@@ -28,7 +28,7 @@ from . import observing
 from .answers import after_reading, answer, gateway_timeout
 from .body import release
 from .conditional import conditions_to_send, request_to_send
-from .exchange import Exchange, LookUp, NotStored, Plan, Result, Storing
+from .exchange import Exchange, LookUp, NotStored, Plan, Result, Storing, result_of
 from .flights import Flight, Outcome, patience
 from .recording import read_to_end, record
 from .refusals import BY_FILTER, UNREAD
@@ -55,14 +55,17 @@ def is_of_the_network(error: Exception) -> bool:
 
 def send(exchange: Exchange) -> AnyResponse:
     """Answer a request from the cache or from the origin"""
-    began = observing.begin(exchange)
+    if exchange.watch.is_on:
+        exchange = exchange._replace(began=monotonic())
     try:
-        response = exchange.mode.report(exchange, _send(exchange))
-    except Exception as e:
-        observing.failed(exchange, e, began)
+        response = _send(exchange)
+        if isinstance(response, BaseResponse):  # and nothing that a hook has put in its place
+            response = exchange.mode.report(exchange, response)
+    except BaseException as e:
+        observing.failed(exchange, e)
         raise
-    if isinstance(response, BaseResponse):  # and nothing that a hook has put in its place
-        observing.ended(exchange, response, began)
+    if isinstance(response, BaseResponse):
+        observing.ended(exchange, response)
     return response
 
 
@@ -83,22 +86,23 @@ def look_up(exchange: Exchange) -> LookUp | None:
     return mode.look_up(exchange, key) if key is not None and not policy.skip_read else LookUp(key)
 
 
-def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R]) -> AnyResponse | R:
+def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R], **done: Any) -> AnyResponse | R:
     """Do with a request what is decided by what is stored
 
     Args:
         go_out: What to do if that is to ask the origin
+        done: What was done before, for the result
     """
     mode, policy = exchange.mode, exchange.policy
     decision = mode.decide_read(policy, look_up.stored, utcnow())
     match decision:
         case Use(reason, age_seconds):
             plan = Plan(exchange, look_up, reason)
-            response = _answer_with(look_up.found, plan, age_seconds)
+            response = _answer_with(look_up.found, plan, age_seconds, **done)
             return response if response is not None else _without_stored(plan)
         case UseAndRefresh(reason, conditions):
             plan = Plan(exchange, look_up, reason, conditions)
-            response = _answer_with(look_up.found, plan, then=lambda: _refresh_later(plan))
+            response = _answer_with(look_up.found, plan, then=lambda: _refresh_later(plan), **done)
             return response if response is not None else _without_stored(plan)
         case GatewayTimeout(reason):
             return _unanswered(Plan(exchange, look_up, reason))
@@ -157,7 +161,7 @@ def _lead(plan: Plan, flight: Flight, began: float, deadline: float) -> AnyRespo
             return answered
     response = _send_and_cache(plan._replace(flight=flight))
     if not flight.is_handed_over:
-        result = response._result or Result()
+        result = result_of(response)
         is_of_origin = result.origin_status is not None
         outcome = Outcome.STORED if result.is_stored else Outcome.NOT_STORED if is_of_origin else Outcome.FAILED
         flight.land(outcome)
@@ -193,10 +197,7 @@ def _answer_by_another(plan: Plan) -> AnyResponse | None:
     exchange = plan.exchange
     key = exchange.mode.key(exchange)
     look_up = exchange.mode.look_up(exchange, key) if key is not None else plan.look_up
-    response = _act(exchange, look_up, lambda plan: None)
-    if response is not None and response._result is not None:
-        response._result = response._result._replace(is_collapsed=response._result.origin_status is None)
-    return response
+    return _act(exchange, look_up, lambda plan: None, is_collapsed=True)
 
 
 def _look_again(plan: Plan) -> AnyResponse:
@@ -218,7 +219,8 @@ def _bypass(exchange: Exchange) -> AnyResponse:
     exchange.mode.after_response(exchange, own_response(response))
     plan = exchange.mode.bypassed(exchange, response)
     if plan is not None:
-        return _record(plan, response, None)
+        response = _record(plan, response, None)
+        return _with_result(response, result_of(response)._replace(is_bypassed=True))
     reason = exchange.policy.skip_read or 'body of the request'
     return _wrap(response, Result(reason, origin_status=response.status_code, is_bypassed=True), NOTHING_STORED)
 
@@ -267,7 +269,7 @@ def _answer_with(
         return None
     if then is not None:
         after_reading(shown, then)
-    return answer(exchange, shown, Result(plan.reason, look_up.key, **done))
+    return answer(exchange, shown, Result(plan.reason, look_up.key, is_from_cache=True, **done))
 
 
 def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -> AnyResponse:
@@ -310,6 +312,8 @@ def _not_modified(plan: Plan, stored: CachedResponse, response: Response) -> Any
     is_stored = storing is not None and exchange.store.apply(storing.writes)
     if storing is not None and is_stored:
         observing.stored(exchange, storing.cache_key, merged)
+    elif storing is not None:
+        observing.not_stored(exchange, storing.cache_key, exchange.store.refusal, merged.status_code)
     answered = _answer_with(merged, plan, origin_status=304, is_stored=is_stored)
     return answered if answered is not None else _without_stored(plan)
 
@@ -336,11 +340,11 @@ def refresh(plan: Plan, request: PreparedRequest, stored: CachedResponse) -> Non
         response = fetch(plan._replace(flight=flight), request, stored)
         read_to_end(response)
         release(response)
-        observing.refresh_ended(exchange, key, response, began)
-        is_stored = response._result is not None and response._result.is_stored
-        flight.land(Outcome.STORED if is_stored else Outcome.NOT_STORED)
+        result = result_of(response)
+        observing.refresh_ended(exchange, key, result, began)
+        flight.land(Outcome.STORED if result.is_stored else Outcome.NOT_STORED)
     except Exception as e:
-        observing.refresh_failed(exchange, key, e)
+        observing.refresh_failed(exchange, key, e, began)
         raise
     finally:
         flight.land()

@@ -5,52 +5,56 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any
 
-from ..models.response import AnyResponse, CachedResponse
+from ..models.response import AnyResponse
 from ..policy.expiration import utcnow
 from .exchange import Exchange, Result
 from .statistics import Counters
 
-
-def begin(exchange: Exchange) -> float:
-    """When an exchange begins, by `monotonic`; 0 if nobody wants to know"""
-    return monotonic() if exchange.watch.is_on else 0.0
+# Why a stored response is used, and a renewal in the background has failed
+ORIGIN_FAILED = 'the origin failed'
 
 
-def ended(exchange: Exchange, response: Any, began: float | None = None) -> None:
-    """An exchange has ended in a response; if that is of another one, which it was redirected to, it has been told
-
-    Args:
-        exchange: The request
-        response: The response
-        began: What `begin` said; None if that is not known
-    """
-    result: Result = response._result
-    if response._told is result:
+def ended(exchange: Exchange, response: Any) -> None:
+    """An exchange has ended in a response; if that is of another one, which it was redirected to, it has been told"""
+    result: Result | None = response._result
+    if response._told is result or result is None:
         return
     response._told = result
-    watch = exchange.watch
     kind = kind_of(response, result)
     if kind == 'hit':
-        watch.counters.hit(response.size, response.elapsed_seconds)
+        exchange.watch.counters.hit(response.size, _seconds_saved(response, result))
     else:
-        _count(watch.counters, kind, response, result)
-    if began or (began is None and watch.is_on):
-        _emit(exchange, kind, response, result, began)
+        _count(exchange.watch.counters, kind, response, result)
+    if exchange.watch.is_on:
+        _emit(exchange, kind, response, result)
+
+
+def amend(response: Any, **done: Any) -> None:
+    """Correct the result of a response, for what is done with it after it was told"""
+    before: Result | None = getattr(response, '_result', None)
+    if before is not None:
+        is_told = response._told is before
+        response._result = before._replace(**done)
+        if is_told:
+            response._told = response._result
 
 
 def kind_of(response: AnyResponse, result: Result) -> str:
-    """The value of the `EventKind` that an exchange has ended in"""
+    """The value of the `EventKind` that an exchange has ended in
+
+    Args:
+        response: The response, which may be the end of a chain, and have come from the cache then
+        result: What was done
+    """
     if result.is_unanswered:
         return 'unanswered'
-    if not response.from_cache:
+    if not result.is_from_cache:
         return 'bypassed' if result.is_bypassed else 'miss'
-    if result.is_collapsed:
-        return 'collapsed'
-    if result.reason == 'fresh':
-        return 'hit'
     if result.origin_status == 304:
         return 'validated'
-    return 'stale hit' if result.is_fallback or response.is_expired else 'hit'
+    if result.is_fallback or (result.reason != 'fresh' and response.is_expired):
+        return 'stale hit'
+    return 'collapsed' if result.is_collapsed else 'hit'
 
 
 def _count(counters: Counters, kind: str, response: Any, result: Result) -> None:
@@ -58,37 +62,47 @@ def _count(counters: Counters, kind: str, response: Any, result: Result) -> None
         case 'miss':
             counters.miss(result.reason)
         case 'stale hit':
-            counters.served('stale_hits', response.size, response.elapsed_seconds)
+            counters.served('stale_hits', response.size, _seconds_saved(response, result))
         case 'validated':
-            counters.served('validations', response.size, response.elapsed_seconds)
+            counters.served('validations', response.size)
         case 'collapsed':
-            counters.hit(response.size, response.elapsed_seconds)
+            counters.hit(response.size)
             counters.add('collapsed')
         case _:
             counters.add(kind)
 
 
-def _emit(exchange: Exchange, kind: str, response: Any, result: Result, began: float | None) -> None:
-    is_cached = isinstance(response, CachedResponse) and not result.is_unanswered
-    is_apart = response.__dict__.get('_content') is False
+def _seconds_saved(response: Any, result: Result) -> float:
+    """How long the origin would have taken; nothing if it was asked in vain"""
+    return 0.0 if result.is_fallback else response.elapsed_seconds
+
+
+def _emit(exchange: Exchange, kind: str, response: Any, result: Result) -> None:
+    is_cached = result.is_from_cache
+    own: Any = response if is_cached else exchange.mode.to_store(response)
+    is_unread = own.__dict__.get('_content') is False
     exchange.watch.emit(
         kind,
         exchange.request,
         exchange.settings.ignored_parameters,
         key=result.key,
-        reason='the origin failed' if result.is_fallback else result.reason or None,
-        status=response.status_code,
-        bytes=response.size if is_cached else None if is_apart else len(response.content or b''),
-        age=max(0.0, (utcnow() - response.created_at).total_seconds()) if is_cached else None,
-        expires=response.expires if is_cached or result.is_stored else None,
-        seconds=monotonic() - began if began else None,
+        reason=ORIGIN_FAILED if result.is_fallback else result.reason or None,
+        status=own.status_code,
+        bytes=own.size if is_cached else None if is_unread else len(own.content or b''),
+        age=max(0.0, (utcnow() - own.created_at).total_seconds()) if is_cached else None,
+        expires=getattr(own, 'expires', None) if is_cached or result.is_stored else None,
+        seconds=_seconds_since(exchange.began),
     )
 
 
-def failed(exchange: Exchange, error: BaseException, began: float) -> None:
+def _seconds_since(began: float | None) -> float | None:
+    return monotonic() - began if began is not None else None
+
+
+def failed(exchange: Exchange, error: BaseException) -> None:
     """An exchange has ended in an exception"""
     exchange.watch.counters.add('errors')
-    _tell(exchange, 'failed', error=error, seconds=monotonic() - began if began else None)
+    _tell(exchange, 'failed', error=error, seconds=_seconds_since(exchange.began))
 
 
 def stored(exchange: Exchange, key: str | None, response: Any) -> None:
@@ -111,14 +125,19 @@ def refresh_begun(exchange: Exchange, key: str | None) -> None:
     _tell(exchange, 'refresh begun', key=key)
 
 
-def refresh_ended(exchange: Exchange, key: str | None, response: AnyResponse, began: float) -> None:
+def refresh_ended(exchange: Exchange, key: str | None, result: Result, began: float) -> None:
+    """The origin has answered, or has failed in a way that the stored response makes up for"""
+    seconds, status = monotonic() - began, result.origin_status
+    if result.is_fallback:
+        _tell(exchange, 'refresh failed', key=key, reason=ORIGIN_FAILED, status=status, seconds=seconds)
+        return
     exchange.watch.counters.add('refreshes')
-    status = (getattr(response, '_result', None) or Result()).origin_status
-    _tell(exchange, 'refresh ended', key=key, status=status, seconds=monotonic() - began)
+    _tell(exchange, 'refresh ended', key=key, status=status, seconds=seconds)
 
 
-def refresh_failed(exchange: Exchange, key: str | None, error: BaseException) -> None:
-    _tell(exchange, 'refresh failed', key=key, error=error)
+def refresh_failed(exchange: Exchange, key: str | None, error: BaseException, began: float) -> None:
+    """Renewing a response in the background has ended in an exception"""
+    _tell(exchange, 'refresh failed', key=key, error=error, seconds=monotonic() - began)
 
 
 def _tell(exchange: Exchange, kind: str, **fields: Any) -> None:

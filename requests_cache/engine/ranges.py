@@ -34,7 +34,8 @@ from ..policy.standard.range_answers import partial_content, ranges_of_complete,
 from ..policy.standard.ranges import ContentRange, Span, cover, resolve
 from ..policy.vary import varied_names
 from .exchange import Exchange, LookUp, Storing
-from .store import Delete, Put, Write
+from .refusals import INCOMPLETE
+from .store import REPLACED, Delete, Put, Write
 from .variants import key_of_variant, match, new_generation
 
 NOTHING_KNOWN: Mapping[Span, bytes] = MappingProxyType({})
@@ -106,7 +107,7 @@ def _read_span(
         content = known.get(part) or _content_of(exchange.store.read(part_key(key, index._generation, part)))
         if len(content) != part.size:
             if not exchange.settings.read_only:
-                exchange.store.apply([Delete(part_keys(key, index))])
+                exchange.store.apply([Delete(part_keys(key, index), INCOMPLETE)])
             return None
         pieces.append(content[piece.first - part.first : piece.last - part.first + 1])
     return b''.join(pieces) if pieces else None
@@ -151,7 +152,7 @@ def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Sto
         # The complete response is brought up to date
         renewed = _renewed(exchange, stored, cached)
         return Storing([Put(key, renewed, renewed.expires)], key, renewed.expires)
-    before: list[Write] = [Delete([key])] if is_another(stored, cached) else []
+    before: list[Write] = [Delete([key], REPLACED)] if is_another(stored, cached) else []
     return _after(before, _add_part(exchange, key, cached, part))
 
 
@@ -190,7 +191,7 @@ def _add_part(exchange: Exchange, key: str, cached: CachedResponse, part: Conten
     writes.append(Put(index_key(key), index, index.expires))
     covered = [part_key(key, index._generation, span) for span in collection.parts.spans if span not in parts.spans]
     if covered:
-        writes.append(Delete(covered))
+        writes.append(Delete(covered, REPLACED))
     return Storing(writes, index_key(key), index.expires)
 
 
@@ -214,7 +215,7 @@ def _collection_for(
     parts = parts_of(stored) if stored is not None and _is_for(exchange, stored) else None
     if stored is not None and parts is not None and is_same(stored, cached, utcnow()) and parts.admits(part):
         return [], _Collection(_renewed(exchange, stored, cached), parts)
-    writes: list[Write] = [Delete(part_keys(key, stored))] if stored is not None else []
+    writes: list[Write] = [Delete(part_keys(key, stored), REPLACED)] if stored is not None else []
     if exchange.request.headers.get('If-Range') is not None:
         return writes, None
     index = replaced(cached, 206, cached.reason, representation_headers(cached.headers), b'')
@@ -242,5 +243,5 @@ def _complete(key: str, collection: _Collection, cached: CachedResponse, content
     headers['Content-Length'] = str(len(content))
     complete = replaced(index, 200, 'OK', headers, content)
     complete._generation = cached._generation
-    writes: list[Write] = [Put(key, complete, complete.expires), Delete(part_keys(key, index))]
+    writes: list[Write] = [Put(key, complete, complete.expires), Delete(part_keys(key, index), REPLACED)]
     return Storing(writes, key, complete.expires)

@@ -45,6 +45,8 @@ def record(plan: Plan, response: Response, expires: datetime | None, now: dateti
         return NotStored(UNFITTING)
     if not store.apply(storing.writes):
         return NotStored(store.refusal)
+    if storing.cache_key is None:  # there was something to delete only
+        return NotStored(UNFITTING)
     observing.stored(plan.exchange, storing.cache_key, cached)
     return storing
 

@@ -6,7 +6,7 @@ from ..models.response import AnyResponse
 from ..policy.expiration import utcnow
 from ..policy.standard.cache_status import CacheStatus, appended, forwarded
 from .carrying import carried_by
-from .exchange import Exchange, Result
+from .exchange import Exchange, Result, result_of
 
 
 def report(exchange: Exchange, response: AnyResponse) -> None:
@@ -15,7 +15,7 @@ def report(exchange: Exchange, response: AnyResponse) -> None:
     That is not added to what is not based on any response, nor to the responses of requests that only follow a
     redirect, as these are stored with that of the first request.
     """
-    result = getattr(response, '_result', None) or Result()
+    result = result_of(response)
     if result.origin_status is not None or response.cache_status is None:
         response.cache_status = _cache_status(exchange, response, result)
     wanted = exchange.settings.cache_status

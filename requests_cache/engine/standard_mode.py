@@ -26,8 +26,9 @@ from .carrying import carrying
 from .default_mode import DefaultMode
 from .exchange import Exchange, LookUp, Plan, Storing
 from .ranges import find_ranges, key_to_renew, show_ranges, storing_of_part
+from .refusals import BY_FILTER
 from .reporting import report
-from .store import Delete, Put, Write, version_of
+from .store import INVALIDATED, REPLACED, Delete, Put, Write, version_of
 from .variants import find_among_all, place, time_of
 
 _BODY_FIELDS = ('Content-Length', 'Content-Type', 'Content-Encoding', 'Transfer-Encoding')
@@ -117,7 +118,7 @@ class StandardMode(DefaultMode):
             return []
         new, old, version = response.headers, stored.headers, version_of(stored)
         if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
-            return [Delete([key, *exchange.store.part_keys(key)])]
+            return [Delete([key, *exchange.store.part_keys(key)], INVALIDATED)]
         self._freshen(exchange.policy, stored, response, utcnow())
         return [Put(key, stored, stored.expires, over=version)]
 
@@ -141,7 +142,8 @@ class StandardMode(DefaultMode):
         key, before = place(exchange, plan.look_up, cached)
         if exchange.policy.ranges and cached.status_code == 206:
             return storing_of_part(exchange, key, cached)
-        return Storing([*before, Put(key, cached, expires), *_deletions_of_parts(exchange, key)], key, expires)
+        after = _deletions_of_parts(exchange, key, REPLACED)
+        return Storing([*before, Put(key, cached, expires), *after], key, expires)
 
     def bypassed(self, exchange: Exchange, response: Response) -> Plan | None:
         """The request to GET that a response to POST may be stored for (RFC 9110, section 9.3.3)"""
@@ -158,7 +160,7 @@ class StandardMode(DefaultMode):
     def forget(self, exchange: Exchange, key: str) -> None:
         super().forget(exchange, key)
         if not exchange.settings.read_only:
-            exchange.store.apply(_deletions_of_parts(exchange, key))
+            exchange.store.apply(_deletions_of_parts(exchange, key, BY_FILTER))
 
     def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
         """All of a stored response is renewed, if it is complete, and not only what the caller asked for"""
@@ -184,13 +186,13 @@ def _invalidations(exchange: Exchange, response: Response) -> list[Write]:
     request = exchange.request
     urls = invalidated_urls(request.method, request.url or '', response.status_code, response.headers)
     requests = [_twin(exchange, method, url) for url in urls for method in ('GET', 'HEAD')]
-    return [Delete(exchange.store.keys_for(requests))] if requests else []
+    return [Delete(exchange.store.keys_for(requests), INVALIDATED)] if requests else []
 
 
-def _deletions_of_parts(exchange: Exchange, key: str) -> list[Write]:
+def _deletions_of_parts(exchange: Exchange, key: str, reason: str) -> list[Write]:
     """The parts that are stored of the response to a request"""
     keys = exchange.store.part_keys(key) if exchange.request.method == 'GET' else []
-    return [Delete(keys)] if keys else []
+    return [Delete(keys, reason)] if keys else []
 
 
 def _twin(exchange: Exchange, method: str, url: str | None) -> PreparedRequest:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from threading import Lock
-from types import MappingProxyType
+from collections import defaultdict
+from collections.abc import Mapping
+from threading import RLock
 from typing import NamedTuple
 
 from .._utils import format_file_size, renew_after_fork
-
-NO_REASONS: MappingProxyType[str, int] = MappingProxyType({})
 
 
 class Statistics(NamedTuple):
@@ -23,27 +22,28 @@ class Statistics(NamedTuple):
         bypassed: Requests that the cache had no part in: switched off, or of a method that is not cached
         unanswered: Requests that were to be answered without the network, and could not
         errors: Requests that ended in an exception
-        collapsed: Those of the hits that waited for an equal request
+        collapsed: Those of the hits that were answered with what an equal request has just brought
         stores: Responses stored
         not_stored_by_reason: Responses of the origin that were not stored, by the reason
         evictions: Responses deleted to make room
         faults: Operations of the store that failed
-        refreshes: Responses renewed in the background
+        refreshes: Requests in the background that the origin has answered
         bytes_served: Length of the bodies that came from the cache, in bytes
-        seconds_saved: Time that the origin took for the responses that came from the cache
+        seconds_saved: How long the origin took, when they were stored, for the responses that came from the cache
+            without asking it or waiting for it
     """
 
     hits: int = 0
     stale_hits: int = 0
     validations: int = 0
     misses: int = 0
-    misses_by_reason: MappingProxyType[str, int] = NO_REASONS
+    misses_by_reason: Mapping[str, int] = {}
     bypassed: int = 0
     unanswered: int = 0
     errors: int = 0
     collapsed: int = 0
     stores: int = 0
-    not_stored_by_reason: MappingProxyType[str, int] = NO_REASONS
+    not_stored_by_reason: Mapping[str, int] = {}
     evictions: int = 0
     faults: int = 0
     refreshes: int = 0
@@ -78,58 +78,59 @@ class Statistics(NamedTuple):
         return '\n'.join(f'{name + ":":<13}{value}' for name, value in rows)
 
 
-def _listed(reasons: MappingProxyType[str, int]) -> str:
+def _listed(reasons: Mapping[str, int]) -> str:
     parts = [f'{count:,} {reason}' for reason, count in sorted(reasons.items(), key=lambda item: -item[1])]
     return f' ({", ".join(parts)})' if parts else ''
 
 
 class Counters:
-    """The numbers behind it, which threads may change at the same time"""
+    """The numbers behind it, which threads may change at the same time
+
+    The lock can be taken again by the thread that has it: while that counts, the garbage collector may end a stream
+    that nobody has read, which is counted, too. It does not do so within `+=` on an item of a dict.
+    """
 
     def __init__(self) -> None:
-        self._new_lock()
+        self._lock = RLock()
+        renew_after_fork(self, '_lock', RLock)
         self.reset()
-
-    def _new_lock(self) -> None:
-        self._lock = Lock()
-        renew_after_fork(self, '_lock', Lock)
 
     def reset(self) -> None:
         """Begin anew"""
         with self._lock:
             self._hits = self._bytes_served = 0
             self._seconds_saved = 0.0
-            self._counts: dict[str, int] = {}
-            self._misses: dict[str, int] = {}
-            self._not_stored: dict[str, int] = {}
+            self._counts: dict[str, int] = defaultdict(int)
+            self._misses: dict[str, int] = defaultdict(int)
+            self._not_stored: dict[str, int] = defaultdict(int)
 
-    def hit(self, n_bytes: int, seconds: float) -> None:
+    def hit(self, n_bytes: int, seconds: float = 0.0) -> None:
         """Count a request that was answered from the cache, with the length of the body and the time it saved"""
         with self._lock:
             self._hits += 1
             self._bytes_served += n_bytes
             self._seconds_saved += seconds
 
-    def served(self, name: str, n_bytes: int, seconds: float) -> None:
+    def served(self, name: str, n_bytes: int, seconds: float = 0.0) -> None:
         """The same for one that is no plain hit"""
         with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] += 1
             self._bytes_served += n_bytes
             self._seconds_saved += seconds
 
     def add(self, name: str, number: int = 1) -> None:
         """Count something else"""
         with self._lock:
-            self._counts[name] = self._counts.get(name, 0) + number
+            self._counts[name] += number
 
     def miss(self, reason: str) -> None:
         with self._lock:
-            self._counts['misses'] = self._counts.get('misses', 0) + 1
-            self._misses[reason] = self._misses.get(reason, 0) + 1
+            self._counts['misses'] += 1
+            self._misses[reason] += 1
 
     def not_stored(self, reason: str) -> None:
         with self._lock:
-            self._not_stored[reason] = self._not_stored.get(reason, 0) + 1
+            self._not_stored[reason] += 1
 
     def read(self) -> Statistics:
         """What it is at present"""
@@ -138,8 +139,8 @@ class Counters:
                 **self._counts,
                 hits=self._hits,
                 bytes_served=self._bytes_served,
-                misses_by_reason=MappingProxyType(dict(self._misses)),
-                not_stored_by_reason=MappingProxyType(dict(self._not_stored)),
+                misses_by_reason=dict(self._misses),
+                not_stored_by_reason=dict(self._not_stored),
                 seconds_saved=self._seconds_saved,
             )
 

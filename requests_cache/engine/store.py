@@ -16,7 +16,7 @@ from requests import PreparedRequest
 from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
 from ..backends.bodies import BodyWriter
-from ..backends.mappings import body_writer
+from ..backends.mappings import body_writer, existing_in
 from ..backends.related import keys_for_any_headers, stored_part_keys
 from ..exceptions import BackendUnavailableError, EntryTooLargeError
 from ..keys.bodies import REDACTED
@@ -30,7 +30,7 @@ from ..policy.vary import SameKey
 from .body import can_decode
 from .fault_log import FaultLog
 from .flights import Flights, Outcome
-from .refusals import ABANDONED, CHANGED, FAULT, TOO_LARGE
+from .refusals import ABANDONED, BY_FILTER, CHANGED, FAULT, TOO_LARGE
 from .shared import shared_by
 from .watching import Watch
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from .leasing import Lease, Seen
 
 logger = getLogger(__name__)
+
+# Why entries are deleted, besides `BY_FILTER`
+INVALIDATED, REPLACED = 'invalidated', 'replaced'
 
 # What a user's replacement, on the class too, differs from
 _OUR_CREATE_KEY = BaseCache.create_key
@@ -70,9 +73,15 @@ class Put(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete what is stored under keys"""
+    """Delete what is stored under keys
+
+    Args:
+        keys: The keys
+        reason: Why
+    """
 
     keys: Sequence[str]
+    reason: str
 
 
 Write = Put | Delete
@@ -283,7 +292,8 @@ class Store:
     def _report(self, operation: str, error: Exception) -> None:
         self._faults.report(operation, error)
         self._watch.counters.add('faults')
-        self._watch.emit('store fault', None, self._settings.ignored_parameters, reason=f'{operation} it', error=error)
+        reason, ignored = operation.partition(' ')[0], self._settings.ignored_parameters
+        self._watch.emit('store fault', None, ignored, reason=reason, error=error)
 
     @property
     def longest_body(self) -> int | None:
@@ -366,14 +376,26 @@ class Store:
                     self.refusal = CHANGED
                     return self._put_over(write, over)
                 return self._save(response, key, expires)
-            case Delete(keys):
-                # Not `delete`, which would make SQLite give space back to the system
-                self._cache._delete_keys(list(keys))
-                for key in keys if self._watch.is_on else ():
-                    self._watch.emit('deleted', None, None, key=key)
+            case Delete(keys, reason):
+                self._delete(list(dict.fromkeys(keys)), reason)
             case _:
                 assert_never(write)
         return True
+
+    def _delete(self, keys: list[str], reason: str) -> None:
+        existing = self._existing(keys) if self._watch.is_on else ()
+        # Not `delete`, which would make SQLite give space back to the system
+        self._cache._delete_keys(keys)
+        for key in existing:
+            self._watch.emit('deleted', None, None, key=key, reason=reason)
+
+    def _existing(self, keys: list[str]) -> list[str]:
+        """Those of the keys that there are entries for; none if that cannot be told"""
+        try:
+            existing = existing_in(self._cache.responses, keys)
+        except Exception:
+            return []
+        return [key for key in keys if key in existing]
 
     def _put_over(self, put: Put, version: Version) -> bool:
         """Store a response, if what is stored is still what was read"""
@@ -400,4 +422,4 @@ class Store:
         """Delete what the user's filter does not want to be stored"""
         if self._settings.read_only:
             return
-        self.apply([Delete([key])])
+        self.apply([Delete([key], BY_FILTER)])

@@ -85,8 +85,7 @@ class Recorder:
         if self._cached._body is None and response.__dict__.get('_content') is False:
             # As 1.x read all of it beforehand, its callers may use `content` after they have read it bit by bit
             response._content = self._cached._content
-        if getattr(response, '_result', None) is not None:
-            response._result = response._result._replace(is_stored=True, not_stored='')
+        observing.amend(response, is_stored=True, not_stored='')
         if getattr(response, 'cache_status', None) is not None:
             response.cache_status = response.cache_status._replace(stored=True)
 
@@ -124,7 +123,9 @@ class Recorder:
         if storing is None:
             return UNFITTING
         self._storing = storing
-        return '' if exchange.store.apply(storing.writes) else exchange.store.refusal
+        if not exchange.store.apply(storing.writes):
+            return exchange.store.refusal
+        return '' if storing.cache_key is not None else UNFITTING
 
     def give_up(self, reason: str) -> None:
         """Store nothing; the caller reads on"""
@@ -142,9 +143,7 @@ class Recorder:
             if plan.flight is not None:
                 plan.flight.land(Outcome.NOT_STORED if refusal else Outcome.STORED)
         if refusal:
-            response: Any = self._response()
-            if getattr(response, '_result', None) is not None:
-                response._result = response._result._replace(not_stored=refusal)
+            observing.amend(self._response(), not_stored=refusal)
             observing.not_stored(plan.exchange, plan.cache_key, refusal, self._cached.status_code)
         else:
             observing.stored(plan.exchange, self._storing.cache_key if self._storing else None, self._cached)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from logging import DEBUG, WARNING, getLogger
+from threading import local
 from typing import TYPE_CHECKING, Any
 
 from ..keys.shown import shown_error, shown_key, shown_traceback, shown_url
@@ -17,24 +18,40 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 
 
+class _Telling(local):
+    now = False
+
+
 class _Subscription:
-    """A function that is called with each event; what it raises is logged once"""
+    """A function that is called with each event, but for those that it causes itself
+
+    What it raises is logged as a warning once. There is no lock: dicts do one thing at a time.
+    """
 
     def __init__(self, function: Subscriber):
         self._function = function
-        self._has_failed = False
+        self._failures: dict[str, object] = {}
+        # In this thread
+        self._telling = _Telling()
 
     def tell(self, event: Event) -> None:
+        if self._telling.now:  # it makes requests, and must not be called for ever
+            return
+        self._telling.now = True
         try:
             self._function(event)
         except Exception as e:
-            name, level = (
-                getattr(self._function, '__qualname__', self._function),
-                DEBUG if self._has_failed else WARNING,
-            )
-            self._has_failed = True
-            logger.log(level, 'The subscriber %s failed: %s', name, shown_error(e))
-            logger.debug('The failure:\n%s', shown_traceback(e))
+            self._report(e)
+        finally:
+            self._telling.now = False
+
+    def _report(self, error: Exception) -> None:
+        failure = object()
+        is_first = self._failures.setdefault('first', failure) is failure
+        name = getattr(self._function, '__qualname__', type(self._function).__qualname__)
+        logger.log(WARNING if is_first else DEBUG, 'The subscriber %s failed: %s', name, shown_error(error))
+        if logger.isEnabledFor(DEBUG):
+            logger.debug('The failure:\n%s', shown_traceback(error))
 
 
 class Watch:
@@ -45,7 +62,7 @@ class Watch:
 
     def __init__(self) -> None:
         self.counters = Counters()
-        self._subscriptions: tuple[_Subscription, ...] = ()
+        self._subscriptions: dict[_Subscription, None] = {}
 
     @property
     def is_on(self) -> bool:
@@ -60,11 +77,11 @@ class Watch:
         """
         if not callable(subscriber):
             raise TypeError(f'A subscriber must be a function that takes an event, not {subscriber!r}')
-        own = _Subscription(subscriber)
-        self._subscriptions = (*self._subscriptions, own)
+        subscription = _Subscription(subscriber)
+        self._subscriptions[subscription] = None
 
         def unsubscribe() -> None:
-            self._subscriptions = tuple(other for other in self._subscriptions if other is not own)
+            self._subscriptions.pop(subscription, None)
 
         return unsubscribe
 
@@ -93,7 +110,7 @@ class Watch:
             **fields,
         )
         logger.debug('%s', event)
-        for subscription in self._subscriptions:
+        for subscription in list(self._subscriptions):
             subscription.tell(event)
 
     def __reduce__(self) -> tuple[type[Watch], tuple[()]]:

@@ -55,4 +55,7 @@ class Portable(PORTABLE_BASE):
         return copy
 
     def _state(self) -> dict[str, Any]:
-        return {**super().__getstate__(), **self.__dict__}  # type: ignore[misc]
+        """All but counters and subscribers: the other session begins to count anew, and nobody looks on"""
+        state: dict[str, Any] = {**super().__getstate__(), **self.__dict__}  # type: ignore[misc]
+        state.pop('_watch', None)
+        return state
