@@ -7,6 +7,8 @@ from logging import getLogger
 from typing import Any, NamedTuple
 from urllib.parse import urldefrag
 
+from requests.exceptions import ChunkedEncodingError
+
 from .._utils import chunkify
 from ..keys.bodies import REDACTED
 from ..keys.shown import shown_key
@@ -140,11 +142,11 @@ def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> None:
     """Write entries together; if the body of one of them has been lost, all others"""
     try:
         storage.update(entries)
-    except BodyLostError:
+    except (BodyLostError, ChunkedEncodingError):
         for key, response in entries.items():
             try:
                 storage[key] = response
-            except BodyLostError:  # noqa: PERF203
+            except (BodyLostError, ChunkedEncodingError):  # noqa: PERF203
                 logger.warning('Not copied, as its body cannot be read: %s', shown_key(key))
 
 

@@ -32,6 +32,7 @@ from .exchange import Exchange, LookUp, NotStored, Plan, Result, Storing, result
 from .flights import Flight, Outcome, patience
 from .recording import read_to_end, record
 from .refusals import BY_FILTER, UNREAD
+from .store import version_of
 
 R = TypeVar('R')
 logger = getLogger(__name__)
@@ -99,11 +100,11 @@ def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R], **don
         case Use(reason, age_seconds):
             plan = Plan(exchange, look_up, reason)
             response = _answer_with(look_up.found, plan, age_seconds, **done)
-            return response if response is not None else _without_stored(plan)
+            return response if response is not None else _after_loss(plan, go_out, **done)
         case UseAndRefresh(reason, conditions):
             plan = Plan(exchange, look_up, reason, conditions)
             response = _answer_with(look_up.found, plan, then=lambda: _refresh_later(plan), **done)
-            return response if response is not None else _without_stored(plan)
+            return response if response is not None else _after_loss(plan, go_out, **done)
         case GatewayTimeout(reason):
             return _unanswered(Plan(exchange, look_up, reason))
         case Validate(reason, conditions):
@@ -231,6 +232,14 @@ def _unanswered(plan: Plan) -> AnyResponse:
     return answer(exchange, gateway_timeout(exchange, exchange.mode.content_of_504), result)
 
 
+def _after_loss(plan: Plan, go_out: Callable[[Plan], R], **done: Any) -> AnyResponse | R:
+    """Go on when the body of what is stored has been lost: with what has been stored in its place, if that is why"""
+    again = look_up(plan.exchange)
+    if again and again.stored is not None and version_of(again.stored) != version_of(plan.look_up.found):
+        return _act(plan.exchange, again, go_out, **done)
+    return _without_stored(plan)
+
+
 def _without_stored(plan: Plan) -> AnyResponse:
     """Go on as if nothing were stored, as the body of what is has been lost"""
     look_up = plan.look_up._replace(stored=None, parts=())
@@ -255,9 +264,8 @@ def _answer_with(
         done: What was done, for the result
     """
     exchange, look_up = plan.exchange, plan.look_up
-    filter_fn = exchange.settings.filter_fn
-    if filter_fn is not None and look_up.key is not None and not filter_fn(stored):
-        exchange.mode.forget(exchange, look_up.key)
+    key, filter_fn = look_up.key, exchange.settings.filter_fn
+    is_unwanted = filter_fn is not None and key is not None and not filter_fn(stored)
     if stored.history and not exchange.follows_redirects:
         stored = without_following(stored)
     try:
@@ -267,9 +275,11 @@ def _answer_with(
     except (BodyLostError, ChunkedEncodingError) as e:
         exchange.store.report_lost(e)
         return None
+    if is_unwanted and key is not None:  # its body goes with it
+        after_reading(shown, lambda: exchange.mode.forget(exchange, key))
     if then is not None:
         after_reading(shown, then)
-    return answer(exchange, shown, Result(plan.reason, look_up.key, is_from_cache=True, **done))
+    return answer(exchange, shown, Result(plan.reason, key, is_from_cache=True, **done))
 
 
 def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -> AnyResponse:

@@ -220,3 +220,46 @@ def test_a_body_that_is_gone(new: NewSession, origin: Origin, what: str, monkeyp
     again = session.get(url)
     assert (again.content, again.from_cache) == (BODY, True)
     assert not leftovers(session)
+
+
+@every_stream
+def test_a_body_that_was_replaced_meanwhile(
+    new_session: NewSession, origin: Origin, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    """The new one answers, and nobody asks the origin"""
+    origin.add('/page', answer(200, BODY), answer(200, BODY[::-1]))
+    session, other = (new_session(backend='sqlite', large_body_bytes=1_000) for _ in range(2))
+    url = origin.url('/page')
+    session.get(url)
+    read, replaced = pieces_of(session).read, []
+
+    def replacing(*args: Any) -> Any:
+        if not replaced:
+            replaced.append(other.get(url, force_refresh=True))
+        return read(*args)
+
+    monkeypatch.setattr(pieces_of(session), 'read', replacing)
+    if stream:
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            session.get(url, stream=True).content  # noqa: B018
+    response = session.get(url, only_if_cached=True)
+    assert (response.status_code, response.content) == (200, BODY[::-1])
+    assert origin.hits('/page') == 2
+
+
+@every_stream
+@every_mode
+def test_a_filter_that_does_not_want_it_any_more(
+    new: NewSession, origin: Origin, stream: bool, cache_control: Any
+) -> None:
+    """As for small ones: it answers for the last time"""
+    origin.add('/page', answer(200, BODY, FRESH))
+    session = new(cache_control=cache_control)
+    url = origin.url('/page')
+    session.get(url)
+    session.settings.filter_fn = lambda response: False
+    response = session.get(url, stream=stream)
+    assert (response.content, response.from_cache) == (BODY, True)
+    assert len(session.cache.responses) == 0
+    assert not leftovers(session)
+    assert not session.get(url).from_cache
