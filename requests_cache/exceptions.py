@@ -6,7 +6,8 @@
         │   ├── BackendUnavailableError   it could not be reached, opened or locked within its time limit
         │   └── EntryTooLargeError        it keeps no entries of this size, and there is nothing wrong with that
         ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
-        │   └── SealError                 it is encrypted with another key, or was tampered with
+        │   └── SealError                 it is encrypted, and was tampered with, or moved
+        │       └── MissingKeyError       it is encrypted with a key that was not given
         └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
 
 Requests never see a `BackendError`: a fault while reading is a miss and a fault while writing is logged. Maintenance
@@ -37,7 +38,11 @@ class InvalidEntryError(CacheError, ValueError):
 
 
 class SealError(InvalidEntryError):
-    """An entry is encrypted, and cannot be opened: its key is another one or missing, or it was tampered with"""
+    """An entry is encrypted, and cannot be opened: it was tampered with, or encrypted for another place"""
+
+
+class MissingKeyError(SealError):
+    """An entry is encrypted with a key that is not among those in `encryption_key`"""
 
 
 class MissingDependencyError(CacheError, ModuleNotFoundError):

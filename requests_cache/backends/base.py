@@ -11,10 +11,13 @@ from warnings import warn
 from weakref import ref
 
 from requests import Request, Response
+from requests.exceptions import ChunkedEncodingError
 
 from .._utils import accepted_keywords, chunkify
 from ..cache_keys import create_key
 from ..keys.redaction import redact_response
+from ..keys.shown import shown_key
+from ..models.body import BodyLostError
 from ..models.redirects import history_from, redirect_keys
 from ..models.request import AnyRequest
 from ..models.response import CachedResponse
@@ -379,7 +382,8 @@ class BaseCache:
         """Write all entries anew, by the present `compression` and `encryption_key`
 
         After a change of keys, old ones can be left out of `encryption_key` when this is done. Entries that cannot be
-        read are left as they are.
+        read are left as they are. If it is interrupted, each entry is as it was before or as it will be; to go on,
+        call it again.
 
         Args:
             progress: Called with the number of entries that have been written, after each one
@@ -389,16 +393,22 @@ class BaseCache:
         """
         written = 0
         for key, response in self._changeable_entries():
-            if response is None:
+            if response is None or not self._rewrite(key, response):
                 continue
-            if isinstance(self.responses, BaseStorage):
-                self.responses.rewrite(key, response)
-            else:
-                self.responses[key] = response
             written += 1
             if progress is not None:
                 progress(written)
         return written
+
+    def _rewrite(self, key: str, response: CachedResponse) -> bool:
+        if not isinstance(self.responses, BaseStorage):
+            self.responses[key] = response
+            return True
+        try:
+            return self.responses.rewrite(key, response)
+        except (BodyLostError, ChunkedEncodingError):
+            logger.warning('Not written anew, as its body cannot be read: %s', shown_key(key))
+            return False
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
         """Set a new expiration for all entries, counted from now; None for never"""

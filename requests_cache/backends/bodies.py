@@ -170,6 +170,13 @@ class BodyWriter:
             discard(self._pieces, self._key, body_id)
 
 
+def write_empty(pieces: Pieces, stages: tuple[Any, ...], key: str) -> Body:
+    """Write an empty body, whose entry is then kept apart as a whole; arguments as for `BodyWriter`"""
+    body_id = new_body_id()
+    pieces.write(key, body_id, 0, _closed(stages, key, body_id, 0, b''))
+    return Body.whole(body_id, 0, pieces.piece_bytes)
+
+
 def discard(pieces: Pieces, key: str, body_id: str) -> None:
     """Delete a body that no entry refers to; if that fails, it is done later"""
     try:

@@ -48,6 +48,11 @@ def body_writer(storage: MutableMapping[str, Any], key: str) -> BodyWriter:
     return BodyWriter(None, (), storage, key, LARGE_BODY_BYTES)
 
 
+def is_locked(storage: MutableMapping[str, Any], key: str) -> bool:
+    """Whether an entry of any mapping is encrypted with a key that was not given"""
+    return isinstance(storage, BaseStorage) and storage.is_locked(key)
+
+
 def put(storage: MutableMapping[KT, VT], key: KT, value: VT) -> bool:
     """Write an entry to any mapping; returns whether it is kept"""
     if isinstance(storage, BaseStorage):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import UserDict
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -56,6 +57,11 @@ class _PiecesInMemory(Pieces):
         return _PiecesInMemory, ()
 
 
+def _read_held(read: Callable[[int], bytes | None], held: _Pieces | None, index: int) -> bytes | None:
+    """Read a piece of a body, which whoever may read it holds, also when its entry is gone"""
+    return read(index)
+
+
 class _Snapshot:
     """A response as it was when it was stored; what callers do to their responses does not reach it"""
 
@@ -97,13 +103,16 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
 
     def peek(self, key: KT) -> VT:
         item: Any = self.data[key]
-        if isinstance(item, _Snapshot):
-            item = from_record(item.record)
-            item.cache_key = key
-            if item._body is not None:
-                self._locate_body(key, item)
-            return item  # type: ignore[no-any-return]
-        return self.deserialize(key, item)  # type: ignore[return-value]
+        if not isinstance(item, _Snapshot):
+            return self.deserialize(key, item)  # type: ignore[return-value]
+        response: Any = from_record(item.record)
+        response.cache_key = key
+        if response._body is not None:
+            self._locate_body(key, response)
+            source = response._body.source
+            located = source._replace(read=partial(_read_held, source.read, item.pieces))
+            response.__dict__['_body'] = response._body.located(located)
+        return response  # type: ignore[no-any-return]
 
     def __setitem__(self, key: KT, item: VT) -> None:
         self._write_apart(key, item, self._write)
@@ -137,6 +146,14 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
     @property
     def _usable_pieces(self) -> Pieces | None:
         return self.pieces if self.serializer is None else None
+
+    @property
+    def _longest_content(self) -> int:
+        # Of what is not serialized, bodies are all that can be compressed
+        return self.large_body_bytes if self.seal is None else -1
+
+    def _hidden(self, key: KT, response: CachedResponse) -> CachedResponse:
+        return response  # there is nobody else
 
     def __iter__(self) -> Iterator[KT]:
         return iter(list(self.data))

@@ -8,8 +8,8 @@ from functools import partial
 from logging import DEBUG, WARNING, getLogger
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .._utils import checked_size, chunkify, is_bad_signature, takes_argument
-from ..exceptions import EntryTooLargeError, SealError
+from .._utils import checked_size, chunkify, is_bad_signature, remember, takes_argument
+from ..exceptions import EntryTooLargeError, MissingKeyError
 from ..keys.shown import shown_key, shown_text, shown_traceback
 from ..models.body import Body
 from ..models.response import CachedResponse
@@ -18,7 +18,7 @@ from ..serializers.pipeline import SerializerPipeline, SerializerType
 from ..serializers.registry import init_serializer
 from ..serializers.sealing import MARK, Seal
 from ..serializers.unpickling import PickleError
-from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of
+from .bodies import LARGE_BODY_BYTES, BodyWriter, Pieces, discard, remove_leftovers, source_of, write_empty
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -33,6 +33,8 @@ logger = getLogger(__name__)
 # What serializers raise for a value that is not an entry of theirs
 DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
 CHUNK_SIZE = 999
+# Entries of which it is remembered that they are encrypted with a key that was not given
+MAX_LOCKED = 1000
 # How often an entry is looked at that others write to each time before it can be replaced
 MAX_LOOKS = 20
 MAX_REFUSED = 1000
@@ -109,8 +111,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     # Seconds; None for never
     delete_expired_after: float | None = None
     _own_opening: Seal | None = None
+    _locked: dict[Any, bool] | None = None
     _has_swept = False
-    _has_warned = False
 
     def __init__(
         self,
@@ -293,7 +295,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         except Exception as e:
             if is_bad_signature(e):
                 raise
-            if self._is_sealed_for_others(e):
+            if isinstance(e, MissingKeyError):
+                self._leave_locked(key, e)
                 return None
             logger.error('Unable to deserialize response: %s', shown_text(e))
             if logger.isEnabledFor(DEBUG):
@@ -315,14 +318,25 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             return self._own_opening
         return self.seal
 
-    def _is_sealed_for_others(self, error: Exception) -> bool:
-        """Whether an entry cannot be read for want of its key, which is told once"""
-        if not isinstance(error, SealError):
+    def _leave_locked(self, key: KT | None, error: MissingKeyError) -> None:
+        """Remember that an entry is encrypted with a key that was not given, and say so once"""
+        level = WARNING if self._locked is None else DEBUG
+        self._locked = {} if self._locked is None else self._locked
+        remember(self._locked, key, True, MAX_LOCKED)
+        told = 'Encrypted entries cannot be read, and are left as they are until delete(invalid=True) or clear(): %s'
+        logger.log(level, told, shown_text(error))
+
+    def is_locked(self, key: KT) -> bool:
+        """Whether there is an entry that is encrypted with a key that was not given; requests do not write over those
+
+        It is only looked at if it was so when it was last read.
+        """
+        if self._locked is None or self._locked.pop(key, None) is None:
             return False
-        level = DEBUG if self._has_warned else WARNING
-        self._has_warned = True
-        logger.log(level, 'Encrypted entries cannot be read, and are left as they are: %s', shown_text(error))
-        return True
+        try:
+            return self.peek(key) is None and key in self._locked
+        except KeyError:
+            return False
 
     # Large bodies
 
@@ -331,16 +345,16 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
         `commit` gives what the entry is to hold: the body itself, or where it is.
         """
+        return self._new_writer(key, self.large_body_bytes)
+
+    def _new_writer(self, key: KT, longest_content: int) -> BodyWriter:
         limit = None if self.bounds is None else self.bounds.largest
-        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), self._longest_content, limit)
+        return BodyWriter(self._usable_pieces, self.piece_stages, self, str(key), longest_content, limit)
 
     @property
     def _longest_content(self) -> int:
-        """Length of the longest body that is a part of its entry
-
-        Sealed entries stand apart as a whole, where earlier versions do not take them for damaged ones.
-        """
-        return self.large_body_bytes if self.seal is None else -1
+        """Length of the longest body that is a part of its entry"""
+        return self.large_body_bytes
 
     @property
     def _usable_pieces(self) -> Pieces | None:
@@ -390,7 +404,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             kept = self._apart(key, value) if isinstance(value, CachedResponse) else value
             write(key, kept)
         except BaseException as e:
-            if kept is not value and kept._body is not None and self.pieces is not None:
+            # An interruption does not tell whether the entry has been written; if not, its body is left behind
+            is_unwritten = isinstance(e, Exception) and kept is not value
+            if is_unwritten and kept._body is not None and self.pieces is not None:
                 discard(self.pieces, str(key), kept._body.id)
             if not isinstance(e, EntryTooLargeError):
                 raise
@@ -403,13 +419,20 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             self._refused.discard(key)
         return True
 
-    def rewrite(self, key: KT, response: Any) -> None:
-        """Write an entry anew as it was read from here, with all pieces of its body, unless it has been replaced"""
+    def rewrite(self, key: KT, response: Any) -> bool:
+        """Write an entry anew as it was read from here, with all pieces of its body, unless it has been replaced
+
+        Returns:
+            Whether it was written
+
+        Raises:
+            BodyLostError: Its body cannot be read
+        """
         created_at, body = response.created_at, response._body
         if body is not None and body.source is not None:
             # As if it were that of another storage
             response.__dict__['_body'] = body.located(body.source._replace(storage=None))
-        self.write_if(
+        return self.write_if(
             key,
             response,
             lambda stored: (
@@ -422,12 +445,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         body, content = response._body, response._content
         if body is None:
             if content is None or len(content) <= self._longest_content or self._usable_pieces is None:
-                return response
+                return self._hidden(key, response)
         elif not self._is_elsewhere(key, body):
             return response
         elif self._usable_pieces is None:
             return CachedResponse.from_response(response, content=response.content)
-        writer = self.body_writer(key)
+        writer = self._new_writer(key, self._longest_content)
         try:
             for piece in (content or b'',) if body is None else body:
                 writer.write(piece)
@@ -435,7 +458,20 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         except BaseException:
             writer.abort()
             raise
-        return response._with_body(kept) if isinstance(kept, Body) else response._copy(content=kept)
+        return response._with_body(kept) if isinstance(kept, Body) else self._hidden(key, response._copy(content=kept))
+
+    def _hidden(self, key: KT, response: CachedResponse) -> CachedResponse:
+        """A response with its body, as it is to be stored: beside an empty body, if it is sealed
+
+        So it is kept where entries with large bodies are, and where earlier versions, some of which raise exceptions
+        for data that they cannot read, do not look.
+        """
+        pieces = self._usable_pieces
+        if self.seal is None or pieces is None:
+            return response
+        copy = response._copy()
+        copy.__dict__['_body'] = write_empty(pieces, self.piece_stages, str(key))
+        return copy
 
     @property
     def leases(self) -> Leases | None:

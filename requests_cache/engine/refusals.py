@@ -15,5 +15,6 @@ UNFITTING = 'a part that fits nothing stored'
 # The store's
 TOO_LARGE = 'larger than the bound of the cache'
 CHANGED = 'changed meanwhile'
+LOCKED = 'encrypted with another key'
 FAULT = 'the store failed'
 ABANDONED = 'the cache was closed'

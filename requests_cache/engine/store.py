@@ -16,7 +16,7 @@ from requests import PreparedRequest
 from .._utils import assert_never, is_bad_signature
 from ..backends.base import BaseCache
 from ..backends.bodies import BodyWriter
-from ..backends.mappings import body_writer, existing_in
+from ..backends.mappings import body_writer, existing_in, is_locked
 from ..backends.related import keys_for_any_headers, stored_part_keys
 from ..exceptions import BackendUnavailableError, EntryTooLargeError
 from ..keys.bodies import REDACTED
@@ -30,7 +30,7 @@ from ..policy.vary import SameKey
 from .body import can_decode
 from .fault_log import FaultLog
 from .flights import Flights, Outcome
-from .refusals import ABANDONED, BY_FILTER, CHANGED, FAULT, TOO_LARGE
+from .refusals import ABANDONED, BY_FILTER, CHANGED, FAULT, LOCKED, TOO_LARGE
 from .shared import shared_by
 from .watching import Watch
 
@@ -276,6 +276,8 @@ class Store:
             self.refusal = FAULT
             return None
         try:
+            if self._is_locked(key):
+                return None
             writer = body_writer(self._cache.responses, key)
         except Exception as e:
             self._report_write(e)
@@ -375,7 +377,7 @@ class Store:
                 if over is not None:
                     self.refusal = CHANGED
                     return self._put_over(write, over)
-                return self._save(response, key, expires)
+                return not self._is_locked(key) and self._save(response, key, expires)
             case Delete(keys, reason):
                 self._delete(list(dict.fromkeys(keys)), reason)
             case _:
@@ -410,6 +412,13 @@ class Store:
             return cache._save(put.response, put.key, put.expires, is_expected)
         # A method of the user's own, or an entry that was found by a redirect
         return is_expected(cache.get_response(put.key)) and self._save(put.response, put.key, put.expires)
+
+    def _is_locked(self, key: str) -> bool:
+        """Whether what is stored is left as it is, as it is encrypted with a key that was not given"""
+        if not is_locked(self._cache.responses, key):
+            return False
+        self.refusal = LOCKED
+        return True
 
     def _save(self, response: CachedResponse, key: str, expires: datetime | None) -> bool:
         # The user's own method may return anything

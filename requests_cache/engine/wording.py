@@ -46,6 +46,7 @@ _NOT_STORED = {
     refusals.UNFITTING: 'it is a part that fits nothing stored',
     refusals.TOO_LARGE: 'it is larger than the whole cache may be',
     refusals.CHANGED: 'another response was stored meanwhile',
+    refusals.LOCKED: 'what is stored for it is encrypted with another key, and is left as it is',
     refusals.FAULT: 'the store failed; see the log',
     refusals.ABANDONED: 'the cache was closed',
 }

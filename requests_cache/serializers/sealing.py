@@ -3,11 +3,14 @@
 An envelope begins with a mark that nothing else begins with, so that entries with and without it can be read side by
 side. What it says of itself:
 
-    mark, version, codec, cipher, kind of content, then for an encrypted one: name of the key, nonce; then the content
+    mark, version, codec, cipher, kind of content, checksum of all the rest,
+    then for an encrypted one: name of the key, nonce; then the content
 
-All of that, and the place it is kept in, is authenticated with the content: an entry that was moved to another key, or
-a piece of a body that was moved, repeated, or put into another body, does not open. (An older version of the same entry
-under the same key does open, as nothing outside of the store says which one is the last.)
+If it is encrypted, all of that but the checksum, and the place it is kept in, is authenticated with the content: an
+entry that was moved to another key, or a piece of a body that was moved, repeated, or put into another body, does not
+open. (An older version of the same entry under the same key does open, as nothing outside of the store says which one
+is the last.) The checksum is there for what is not encrypted, and because a damaged entry may be written over, while
+one whose key is missing may not.
 """
 
 from __future__ import annotations
@@ -15,79 +18,27 @@ from __future__ import annotations
 import os
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from .._utils import is_decimal
-from ..exceptions import InvalidEntryError, MissingDependencyError, SealError
+from ..exceptions import InvalidEntryError, MissingDependencyError, MissingKeyError, SealError
 from .unpickling import dumps as dump_plain
 from .unpickling import loads as load_plain
 
+if TYPE_CHECKING:
+    from .compression import Codec
+
 MARK = b'\x00requests-cache\x00'
 VERSION = 1
-# What is shorter gains nothing
-MIN_COMPRESSED_BYTES = 256
-# Compressed content that takes more than this part of the original is not worth undoing it
-WORTH_IT = 0.95
-KEY_BYTES, KEY_NAME_BYTES, NONCE_BYTES = 32, 4, 12
+CHECKSUM_BYTES, KEY_BYTES, KEY_NAME_BYTES, NONCE_BYTES = 4, 32, 4, 12
 NOT_ENCRYPTED, AES_GCM = 0, 1
 BYTES, TEXT, VALUES = 0, 1, 2
 _HEADER_BYTES = len(MARK) + 4
-
-
-class Codec(NamedTuple):
-    """A way to compress
-
-    Args:
-        number: What stands for it in an envelope
-        name: Its name
-        load: Gives the functions that compress and that undo it
-    """
-
-    number: int
-    name: str
-    load: Callable[[], tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]]
-
-
-def _of_module(name: str) -> Callable[[], tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]]:
-    def load() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-        module: Any = import_module(name)
-        return module.compress, module.decompress
-
-    return load
-
-
-def _load_zstd() -> tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]:
-    for name in ('compression.zstd', 'backports.zstd'):
-        try:
-            module: Any = import_module(name)
-        except ImportError:
-            continue
-        return module.compress, module.decompress
-    try:
-        zstandard: Any = import_module('zstandard')
-    except ImportError as e:
-        raise MissingDependencyError("compression='zstd'", 'backports.zstd', 'zstd') from e
-    return (
-        lambda data: zstandard.ZstdCompressor().compress(data),
-        lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
-    )
-
-
-CODECS = {
-    codec.name: codec
-    for codec in (
-        Codec(1, 'zlib', _of_module('zlib')),
-        Codec(2, 'gzip', _of_module('gzip')),
-        Codec(3, 'bz2', _of_module('bz2')),
-        Codec(4, 'lzma', _of_module('lzma')),
-        Codec(5, 'zstd', _load_zstd),
-    )
-}
-_BY_NUMBER = {codec.number: codec for codec in CODECS.values()}
+_HINT = 'new_encryption_key() makes one'
+_START = _HEADER_BYTES + CHECKSUM_BYTES
 
 
 def new_encryption_key() -> str:
@@ -111,11 +62,18 @@ class Seal:
     takes_key = True
 
     def __init__(self, compression: bool | str = False, encryption_key: Any = None):
-        self.codec = _codec(compression)
+        from .compression import Compression, codec_for
+
+        self._compression = Compression(codec_for(compression))
         self._keys = _keys(encryption_key)
         self._ciphers: dict[bytes, Any] = {}
         if self._keys:
             self._cipher(next(iter(self._keys)))  # which tells if the library is missing
+
+    @property
+    def codec(self) -> Codec | None:
+        """What compresses; None if nothing does"""
+        return self._compression.codec
 
     @property
     def encrypts(self) -> bool:
@@ -135,47 +93,47 @@ class Seal:
         if not self:
             return value
         kind, data = _to_bytes(value)
-        number = 0
-        if self.codec is not None and len(data) >= MIN_COMPRESSED_BYTES:
-            compressed = self.codec.load()[0](data)
-            if len(compressed) < WORTH_IT * len(data):
-                number, data = self.codec.number, compressed
+        number, data = self._compression.compress(data)
         header = MARK + bytes((VERSION, number, AES_GCM if self._keys else NOT_ENCRYPTED, kind))
-        if not self._keys:
-            return header + data
-        name = next(iter(self._keys))
-        nonce = os.urandom(NONCE_BYTES)
-        return b''.join((header, name, nonce, self._cipher(name).encrypt(nonce, data, _bound(header + name, place))))
+        encrypted_with = b''
+        if self._keys:
+            name, nonce = next(iter(self._keys)), os.urandom(NONCE_BYTES)
+            encrypted_with = name + nonce
+            data = self._cipher(name).encrypt(nonce, data, _bound(header + name, place))
+        return b''.join((header, _checksum(header, encrypted_with, data), encrypted_with, data))
 
     def loads(self, value: Any, place: Any = None) -> Any:
         """Undo `dumps`; what is not sealed is given back as it is
 
         Raises:
-            SealError: It cannot be opened with the keys that there are, or was tampered with
             InvalidEntryError: It is damaged
+            SealError: It was tampered with, or moved
+            MissingKeyError: It is encrypted with a key that was not given
         """
         if not is_sealed(value):
             return value
         data = bytes(value)
-        version, number, cipher, kind = data[len(MARK) : _HEADER_BYTES]
-        if version != VERSION or cipher not in (NOT_ENCRYPTED, AES_GCM):
-            raise InvalidEntryError(
-                f'the entry is sealed in a way that this version does not know ({version}, {cipher})'
-            )
-        content = data[_HEADER_BYTES:] if cipher == NOT_ENCRYPTED else self._decrypted(data, place)
-        if number:
-            content = _decompressed(number, content)
-        return _from_bytes(kind, content)
+        header, content = data[:_HEADER_BYTES], memoryview(data)[_START:]
+        if len(data) < _START or header[len(MARK)] != VERSION:
+            raise InvalidEntryError('the entry is cut off, or sealed in a way that this version does not know')
+        if _checksum(header, content) != data[_HEADER_BYTES:_START]:
+            raise InvalidEntryError('the sealed entry is damaged: its checksum does not match')
+        _, number, cipher, kind = header[len(MARK) :]
+        if cipher not in (NOT_ENCRYPTED, AES_GCM):
+            raise InvalidEntryError(f'the entry is encrypted in a way that this version does not know ({cipher})')
+        opened = bytes(content) if cipher == NOT_ENCRYPTED else self._decrypted(header, content, place)
+        return _from_bytes(kind, self._compression.decompress(number, opened))
 
-    def _decrypted(self, data: bytes, place: Any) -> bytes:
-        start = _HEADER_BYTES + KEY_NAME_BYTES
-        name, nonce = data[_HEADER_BYTES:start], data[start : start + NONCE_BYTES]
+    def _decrypted(self, header: bytes, content: memoryview, place: Any) -> bytes:
+        name, start = bytes(content[:KEY_NAME_BYTES]), KEY_NAME_BYTES + NONCE_BYTES
         if name not in self._keys:
-            raise SealError('it is encrypted with another key than those in encryption_key')
+            raise MissingKeyError('encrypted with a key that is not in encryption_key')
         from cryptography.exceptions import InvalidTag
 
         try:
-            opened: bytes = self._cipher(name).decrypt(nonce, data[start + NONCE_BYTES :], _bound(data[:start], place))
+            opened: bytes = self._cipher(name).decrypt(
+                bytes(content[KEY_NAME_BYTES:start]), content[start:], _bound(header + name, place)
+            )
         except (InvalidTag, ValueError) as e:
             raise SealError('it was tampered with, or encrypted for another place in the store') from e
         return opened
@@ -191,10 +149,7 @@ class Seal:
         return cipher
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, 'codec': self.codec.name if self.codec is not None else None, '_ciphers': {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, codec=CODECS.get(state['codec']))
+        return {**self.__dict__, '_ciphers': {}}
 
     def __repr__(self) -> str:
         return f'Seal(compression={self.codec and self.codec.name!r}, encrypted={bool(self._keys)})'
@@ -205,46 +160,48 @@ def is_sealed(value: Any) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview)) and bytes(value[: len(MARK)]) == MARK
 
 
-def _codec(compression: bool | str | None) -> Codec | None:
-    if not compression:
-        return None
-    if compression is True:
-        try:
-            CODECS['zstd'].load()
-        except MissingDependencyError:
-            return CODECS['zlib']
-        return CODECS['zstd']
-    codec = CODECS.get(str(compression).lower())
-    if codec is None:
-        names = ', '.join(map(repr, sorted(CODECS)))
-        raise ValueError(f'Invalid compression: {compression!r}; it must be True, False, or one of {names}')
-    codec.load()
-    return codec
-
-
 def _keys(given: Any) -> dict[bytes, bytes]:
     """Keys by their names, the one that encrypts first"""
     if given is None:
         return {}
-    several: Iterable[Any] = [given] if isinstance(given, (bytes, bytearray, str)) else given
-    keys = [_key(key) for key in several]
+    if isinstance(given, (list, tuple)):
+        keys = [_key(key, f'key {number} in encryption_key') for number, key in enumerate(given, 1)]
+    else:
+        keys = [_key(given, 'encryption_key')]
     if not keys:
-        raise ValueError('encryption_key holds no key; new_encryption_key() makes one')
+        raise ValueError(f'encryption_key is an empty list; {_HINT}')
     return {sha256(b'requests-cache key name' + key).digest()[:KEY_NAME_BYTES]: key for key in keys}
 
 
-def _key(given: Any) -> bytes:
+def _key(given: Any, what: str) -> bytes:
+    """A key from one of its forms; no message shows any of it, as it is a secret
+
+    Args:
+        given: The key
+        what: What messages call it
+    """
     if not isinstance(given, (bytes, bytearray, str)):
-        raise TypeError(f'encryption_key must be bytes, their base64, or a list of these, not {type(given).__name__}')
+        raise TypeError(f'{what} must be {KEY_BYTES} bytes, or their base64, not {type(given).__name__}; {_HINT}')
     if not isinstance(given, str) and len(given) == KEY_BYTES:
         return bytes(given)
+    text = given.strip()  # of the end of the line, where it comes from a file
+    if not text:
+        raise ValueError(f'{what} is empty; {_HINT}')
     try:
-        key = b64decode(given, altchars=b'-_' if set('-_') & set(str(given)) else None, validate=True)
+        key = b64decode(text, altchars=b'-_' if set('-_') & set(str(text)) else None, validate=True)
     except (Base64Error, ValueError):
-        key = b''
-    if len(key) != KEY_BYTES:  # the value itself is a secret
-        raise ValueError(f'encryption_key must be {KEY_BYTES} bytes, or their base64; new_encryption_key() makes one')
+        length = '' if isinstance(given, str) else f'{len(given)} bytes instead of {KEY_BYTES}, and '
+        raise ValueError(f'{what} is {length}not valid base64; {_HINT}') from None
+    if len(key) != KEY_BYTES:
+        raise ValueError(f'{what} is the base64 of {len(key)} bytes instead of {KEY_BYTES}; {_HINT}')
     return key
+
+
+def _checksum(*parts: bytes | memoryview) -> bytes:
+    checksum = 0
+    for part in parts:
+        checksum = crc32(part, checksum)
+    return checksum.to_bytes(CHECKSUM_BYTES, 'big')
 
 
 def _bound(header: bytes, place: Any) -> bytes:
@@ -298,15 +255,3 @@ def _from_plain(value: Any) -> Any:
     from decimal import Decimal
 
     return Decimal(content)
-
-
-def _decompressed(number: int, data: bytes) -> bytes:
-    codec = _BY_NUMBER.get(number)
-    if codec is None:
-        raise InvalidEntryError(f'the entry is compressed in a way that this version does not know ({number})')
-    try:
-        return codec.load()[1](data)
-    except MissingDependencyError:
-        raise
-    except Exception as e:
-        raise InvalidEntryError(f'the compressed entry is damaged: {e}') from e

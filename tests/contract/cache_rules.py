@@ -153,7 +153,11 @@ class CacheRules:
         cache.save_response(make_response(9), '9')
         cache.update(other)
         assert sorted(cache.responses) == ['0', '1', '2', '9']
-        assert cache.get_response('from').content == make_response(1).content
+        redirected = cache.get_response('from')
+        if cache.responses.authenticates:  # a redirect that is in no history may be somebody else's
+            assert redirected is None
+        else:
+            assert redirected.content == make_response(1).content
         assert cache.get_response('2').expires == FUTURE
 
     def test_update_of_another_backend(self, cache: Any) -> None:

@@ -10,6 +10,7 @@ import mongomock
 import pytest
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
 
+from contract.sealing_rules import SEALED, Sealed
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
 
@@ -36,7 +37,7 @@ class MongoRules(StorageContract):
 
     @pytest.fixture
     def cache_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: self.cache_class(name, **options, **kwargs)) as factory:
+        with closing_all(lambda **kwargs: self.cache_class(name, **{**options, **kwargs})) as factory:
             yield factory
 
     @pytest.fixture
@@ -46,15 +47,16 @@ class MongoRules(StorageContract):
         storage.close()
 
 
-class WithAuthentication:
-    serializers = (None,)
+class WithAuthentication(Sealed):
+    """And everything compressed and encrypted"""
+
     many = 300
     storage_class: Any
 
     @pytest.fixture
     def options(self, authenticating_mongodb_server: AuthenticatingMongoServer) -> dict[str, Any]:
         server = authenticating_mongodb_server
-        return {'host': server.host, 'port': server.port, **server.credentials}
+        return {'host': server.host, 'port': server.port, **server.credentials, **SEALED}
 
     @pytest.fixture
     def broken_storage(self, options: dict[str, Any]) -> Iterator[Any]:

@@ -21,6 +21,17 @@ SEALS = {
     'encrypted': {'encryption_key': KEY},
     'both': {'compression': 'zlib', 'encryption_key': KEY},
 }
+# For a run of the whole contract with both: what has the most stages, and the shortest of which is authenticated
+SEALED: dict[str, Any] = {'compression': True, 'encryption_key': KEY}
+NOT_SEALED: dict[str, Any] = {'compression': False, 'encryption_key': None}
+
+
+class Sealed:
+    """Goes before the contract, where the keywords of the factories have `SEALED` among them"""
+
+    serializers: tuple[Any, ...] = (None,)
+    # No character of it can be found; see `test_any_byte_is_changed`
+    test_a_changed_character_is_noticed = None
 
 
 class SealingRules:
@@ -55,12 +66,12 @@ class SealingRules:
         assert list(storage) == ['other']
 
     def test_caches_with_and_without(self, storage_factory: Callable[..., Any]) -> None:
-        plain = storage_factory()
+        plain = storage_factory(**NOT_SEALED)
         if not self.shared:  # type: ignore[attr-defined]
             pytest.skip('each storage has entries of its own')
         plain['plain'] = make_response(1)
         for number, sealing in enumerate(SEALS.values(), 2):
-            storage_factory(**sealing)[f'{number}'] = make_response(number, content=TEXT)
+            storage_factory(**{**NOT_SEALED, **sealing})[f'{number}'] = make_response(number, content=TEXT)
         reader = storage_factory(encryption_key=[OTHER_KEY, KEY])
         assert reader['plain'].content == make_response(1).content
         assert [reader[key].content for key in '234'] == [TEXT] * 3
@@ -75,7 +86,7 @@ class SealingRules:
         writer = storage_factory(encryption_key=KEY)
         for key in 'ab':
             writer[key] = make_response(1)
-        for sealing in ({}, {'encryption_key': OTHER_KEY}):
+        for sealing in (NOT_SEALED, {'encryption_key': OTHER_KEY}):
             reader = storage_factory(**sealing)
             caplog.clear()
             assert [read(reader, key) for key in 'abab'] == [None] * 4
@@ -83,7 +94,15 @@ class SealingRules:
                 logging.WARNING,
                 logging.DEBUG,
             ]
+            assert reader.is_locked('a')
+            assert not reader.is_locked('none')
+            del writer['b']
+            assert not reader.is_locked('b')
+            writer['b'] = make_response(1)
         assert facts(writer['a']) == facts(make_response(1))
+        reader['a'] = make_response(2)  # whoever writes to the storage itself means it
+        assert facts(reader['a']) == facts(make_response(2))
+        assert not reader.is_locked('a')
 
     def test_entries_cannot_change_places(self, storage_factory: Callable[..., Any]) -> None:
         storage = storage_factory(encryption_key=KEY)
@@ -94,10 +113,23 @@ class SealingRules:
             assert storage.deserialize(key, data) is not None
             assert storage.deserialize('third', data) is None
 
+    @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
+    def test_any_byte_is_changed(self, sealing: dict[str, Any], storage_factory: Callable[..., Any]) -> None:
+        """All bytes are, in the unit tests; here some are by what a storage does with them"""
+        storage = storage_factory(**{**NOT_SEALED, **sealing})
+        if storage.serializer is None:
+            pytest.skip('entries are not serialized')
+        data = storage.serialize(make_response(1), 'key')
+        for position in range(0, len(data), 29):
+            changed = bytearray(data)
+            changed[position] ^= 0x21
+            assert not isinstance(storage.deserialize('key', bytes(changed)), CachedResponse), position
+            assert not isinstance(storage.deserialize('key', data[:position]), CachedResponse), position
+
     def test_pieces_cannot_change_places(
         self, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        storage = with_pieces(storage_factory(encryption_key=KEY))
+        storage = with_pieces(storage_factory(encryption_key=KEY, large_body_bytes=1_000))
         storage['key'] = large(1)
         read = type(storage.pieces).read
         for other in (lambda index: index ^ 1, lambda index: 0):
@@ -128,6 +160,51 @@ class SealingRules:
             key: response.content for key, response in contents.items()
         }
         assert not list(new.responses.pieces.unused())
+
+    @pytest.mark.parametrize('where', ['in a body', 'in an entry'])
+    def test_a_change_of_keys_is_interrupted(
+        self, where: str, cache_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Every entry can be read, by the old key or the new one, and it can be gone on with"""
+        contents = {'small': make_response(1), 'large': large(2), 'another': large(3), 'last': make_response(4)}
+        cache = cache_factory(encryption_key=KEY, large_body_bytes=1_000)
+        with_pieces(cache.responses)
+        for key, response in contents.items():
+            cache.save_response(response, key)
+        if self.shared:  # type: ignore[attr-defined]
+            cache = cache_factory(encryption_key=[OTHER_KEY, KEY], large_body_bytes=1_000)
+            with_pieces(cache.responses)
+        with monkeypatch.context() as patch:
+            interrupt = interrupting(4 if where == 'in a body' else 2)
+            if where == 'in a body':
+                patch.setattr(cache.responses.pieces, 'write', interrupt(cache.responses.pieces.write))
+            else:
+                patch.setattr(cache.responses, 'serialize', interrupt(cache.responses.serialize))
+            with pytest.raises(KeyboardInterrupt):
+                cache.reencrypt()
+        expected = {key: response.content for key, response in contents.items()}
+        assert {key: response.content for key, response in cache.responses.items()} == expected
+        assert cache.reencrypt() == len(contents)
+        if self.shared:  # type: ignore[attr-defined]
+            cache = cache_factory(encryption_key=OTHER_KEY, large_body_bytes=1_000)
+        assert {key: response.content for key, response in cache.responses.items()} == expected
+        # The body of an entry that may or may not have been written stays until the process is gone
+        assert len(list(cache.responses.pieces.unused())) <= (where == 'in an entry')
+
+
+def interrupting(count: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Makes functions that are interrupted when one of them is called for the nth time"""
+    calls = iter(range(1, count + 1))
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if next(calls, count) == count:
+                raise KeyboardInterrupt
+            return function(*args, **kwargs)
+
+        return wrapped
+
+    return wrap
 
 
 def read(storage: Any, key: str) -> CachedResponse | None:

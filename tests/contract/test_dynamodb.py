@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
 
+from contract.sealing_rules import SEALED, Sealed
 from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
@@ -48,6 +49,7 @@ class DynamoDbContract(StorageContract):
 
     damaged = (*StorageContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
     namespace = 'default'
+    sealing: dict[str, Any] = {}
     many = 140
     examples = 6
 
@@ -59,7 +61,8 @@ class DynamoDbContract(StorageContract):
     @pytest.fixture
     def storage_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:
         def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            storage = DynamoDbDict(table_name, namespace=self.namespace, **{**options, **kwargs})
+            sealing = {} if 'serializer' in kwargs else self.sealing
+            storage = DynamoDbDict(table_name, namespace=self.namespace, **{**options, **sealing, **kwargs})
             return storage if kind == 'responses' else DynamoDbRedirects(storage._access, self.namespace)
 
         with closing_all(make) as factory:
@@ -68,7 +71,7 @@ class DynamoDbContract(StorageContract):
     @pytest.fixture
     def cache_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:
         def make(**kwargs: Any) -> Any:
-            return DynamoDbCache(table_name, namespace=self.namespace, **{**options, **kwargs})
+            return DynamoDbCache(table_name, namespace=self.namespace, **{**options, **self.sealing, **kwargs})
 
         with closing_all(make) as factory:
             yield factory
@@ -89,14 +92,19 @@ class TestDynamoDb(DynamoDbContract):
         return server.options
 
 
-class TestDynamoDbInProcess(DynamoDbContract):
-    """Moto in place of the driver's HTTP client, one resource for all, a namespace, entries that are text or bytes"""
+class TestDynamoDbInProcess(Sealed, DynamoDbContract):
+    """Moto in place of the driver's HTTP client, one resource for all, a namespace, entries that are text or bytes
+
+    And all of them are sealed, unless a test asks for a serializer.
+    """
 
     serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
     damaged = StorageContract.damaged
     namespace = 'name~:space: ключ/1'
+    sealing = SEALED
     # What a child writes, goes to its own copy of moto's tables
     test_a_forked_child = None
+    test_a_changed_character_is_noticed = DynamoDbContract.test_a_changed_character_is_noticed
 
     @pytest.fixture
     def options(self, resource_in_process: Any) -> dict[str, Any]:

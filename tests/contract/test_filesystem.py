@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contract.sealing_rules import SEALED, Sealed
 from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all, facts, make_response
@@ -70,6 +71,10 @@ class TestSizeBoundedFilesystem(TestFilesystem):
 class TestFilesystemWithPickle(TestFilesystem):
     serializers = (None,)
     options = {'serializer': 'pickle'}
+
+
+class TestSealedFiles(Sealed, TestFilesystem):
+    options = SEALED
 
 
 class TestStandardOnFiles(StandardRules):

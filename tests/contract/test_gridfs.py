@@ -25,8 +25,8 @@ class TestGridFS(MongoRules):
     def storage_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
         def make(kind: str = 'responses', **kwargs: Any) -> Any:
             if kind == 'responses':
-                return GridFSDict(name, **options, **kwargs)
-            return MongoDict(name, kind, serializer=None, **options, **kwargs)
+                return GridFSDict(name, **{**options, **kwargs})
+            return MongoDict(name, kind, serializer=None, **{**options, **kwargs})
 
         with closing_all(make) as factory:
             yield factory

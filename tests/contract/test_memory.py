@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from contract.sealing_rules import SEALED, Sealed
 from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all, facts, make_response
@@ -18,15 +19,16 @@ class TestMemory(StorageContract):
     shared = False
     persistent = False
     damaged = (b'', b'not an entry', {'key': 'value'}, 5)
+    options: dict[str, Any] = {}
 
     @pytest.fixture
     def storage_factory(self) -> Iterator[Any]:
-        with closing_all(lambda kind='responses', **kwargs: DictStorage(**kwargs)) as factory:
+        with closing_all(lambda kind='responses', **kwargs: DictStorage(**{**self.options, **kwargs})) as factory:
             yield factory
 
     @pytest.fixture
     def cache_factory(self) -> Iterator[Any]:
-        with closing_all(BaseCache) as factory:
+        with closing_all(lambda **kwargs: BaseCache(**{**self.options, **kwargs})) as factory:
             yield factory
 
     # Nothing is turned into text or bytes
@@ -49,7 +51,8 @@ class TestMemoryWithSerializer(TestMemory):
     @pytest.fixture
     def storage_factory(self) -> Iterator[Any]:
         def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            return DictStorage(**{'serializer': 'pickle' if kind == 'responses' else None, **kwargs})
+            serializer = 'pickle' if kind == 'responses' else None
+            return DictStorage(**{'serializer': serializer, **self.options, **kwargs})
 
         with closing_all(make) as factory:
             yield factory
@@ -58,5 +61,15 @@ class TestMemoryWithSerializer(TestMemory):
     test_damaged_values_are_read_as_none = StorageContract.test_damaged_values_are_read_as_none
 
 
+class TestSealedMemory(Sealed, TestMemory):
+    options = SEALED
+
+
+class TestSealedMemoryWithSerializer(Sealed, TestMemoryWithSerializer):
+    serializers = ('pickle',)
+    options = SEALED
+
+
 class TestStandardInMemory(StandardRules):
+    options = TestMemory.options
     cache_factory = TestMemory.cache_factory

@@ -29,7 +29,8 @@ class TestMongoDB(MongoRules):
     @pytest.fixture
     def storage_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
         def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            return MongoDict(name, kind, **options, **({} if kind == 'responses' else {'serializer': None}), **kwargs)
+            serializer = {} if kind == 'responses' else {'serializer': None}
+            return MongoDict(name, kind, **{**options, **serializer, **kwargs})
 
         with closing_all(make) as factory:
             yield factory

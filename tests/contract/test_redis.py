@@ -10,6 +10,7 @@ import pytest
 import redis
 from support.redis_server import HOST, RedisClusterServers, RedisServer, free_port
 
+from contract.sealing_rules import SEALED, Sealed
 from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
@@ -34,14 +35,17 @@ class RedisContract(StorageContract):
     def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
         def make(kind: str = 'responses', **kwargs: Any) -> Any:
             storage_class = RedisHashDict if kind == 'redirects' else RedisDict
-            return storage_class(NAMESPACE, kind, **options, **kwargs)
+            sealing = ('compression', 'encryption_key') if kind == 'redirects' else ()
+            return storage_class(
+                NAMESPACE, kind, **{k: v for k, v in {**options, **kwargs}.items() if k not in sealing}
+            )
 
         with closing_all(make) as factory:
             yield factory
 
     @pytest.fixture
     def cache_factory(self, options: dict[str, Any]) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: RedisCache(NAMESPACE, **options, **kwargs)) as factory:
+        with closing_all(lambda **kwargs: RedisCache(NAMESPACE, **{**options, **kwargs})) as factory:
             yield factory
 
     @pytest.fixture
@@ -98,11 +102,13 @@ class TestRedisWithAccessControl(RedisContract):
             yield factory(NAMESPACE, **{**options, 'password': 'wrong'})
 
 
-class TestRedisClientThatDecodes(RedisContract):
+class TestSealedRedis(Sealed, RedisContract):
+    """By a client that decodes, which is the harder way"""
+
     @pytest.fixture
     def options(self, redis_server: RedisServer) -> Iterator[dict[str, Any]]:
         with redis_server.client(decode_responses=True) as client:
-            yield {'connection': client}
+            yield {'connection': client, **SEALED}
 
 
 class TestRedisCluster(RedisContract):

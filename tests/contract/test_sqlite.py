@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from contract.sealing_rules import SEALED, Sealed
 from contract.standard_rules import StandardRules
 from contract.storage_contract import StorageContract
 from contract.values import closing_all
@@ -48,9 +49,8 @@ class TestSQLiteWithWriteAheadLog(TestSQLite):
     options = {'wal': True}
 
 
-class TestSQLiteFastSave(TestSQLite):
-    serializers = (None,)
-    options = {'fast_save': True}
+class TestSealedSQLite(Sealed, TestSQLite):
+    options = {'fast_save': True, **SEALED}
 
 
 class TestSQLiteInMemory(TestSQLite):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from contract.values import make_response
 
-from requests_cache import BaseCache, FileCache, SQLiteCache
+from requests_cache import BaseCache, FileCache, SQLiteCache, new_encryption_key
 from requests_cache.backends.filesystem import locking, lru_index
 from requests_cache.backends.filesystem import lru as filesystem_lru
 from requests_cache.backends.filesystem import storage as filesystem_storage
@@ -134,6 +134,21 @@ def test_others_go_on(name: str, action: str, cache_path: Path) -> None:
                 with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as other_process:
                     other_process.execute('BEGIN IMMEDIATE')
         assert lines > 0
+
+
+@pytest.mark.parametrize('backend', [SQLiteCache, FileCache])
+def test_a_change_of_keys_can_be_gone_on_with(backend: Callable[..., BaseCache], cache_path: Path) -> None:
+    old, new = new_encryption_key(), new_encryption_key()
+    options: dict[str, Any] = {'fast_save': True, 'large_body_bytes': 500, 'busy_timeout': 0.1}
+    contents = {'small': b'content', 'large': b'content ' * 100}
+    with closing(backend(cache_path, encryption_key=old, **options)) as cache:
+        for key, content in contents.items():
+            cache.save_response(make_response(1, content=content), key)
+    with closing(backend(cache_path, encryption_key=[new, old], **options)) as cache:
+        for line in interrupted(cache.reencrypt):
+            assert {key: response.content for key, response in cache.responses.items()} == contents, line
+    with closing(backend(cache_path, encryption_key=new, **options)) as cache:
+        assert {key: response.content for key, response in cache.responses.items()} == contents
 
 
 def test_a_transaction_is_undone(cache_path: Path) -> None:

@@ -17,7 +17,7 @@ from ...policy.expiration import ExpirationTime
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
-from ..bodies import BodyWriter, Pieces
+from ..bodies import BodyWriter, Pieces, discard
 from ..storage import STORAGE_KEYWORDS, ChangedError
 from .bodies import DynamoDbPieces, body_of
 from .client import driver_keywords, error_code
@@ -181,7 +181,7 @@ class DynamoDbDict(DynamoDbStorage):
             self._write_item(key, value, found)
         except TooLargeError:
             pieces = self._usable_pieces
-            if pieces is None or not isinstance(value, CachedResponse) or value._body is not None or not value.content:
+            if pieces is None or not isinstance(value, CachedResponse) or value._is_apart or not value.content:
                 raise
             writer = BodyWriter(pieces, self.piece_stages, self, str(key), 0)
             try:
@@ -192,6 +192,8 @@ class DynamoDbDict(DynamoDbStorage):
             except BaseException:
                 writer.abort()
                 raise
+            if value._body is not None:  # an empty one
+                discard(pieces, str(key), value._body.id)
 
     def _write_item(self, key: str, value: Any, found: dict[str, Any] | None) -> None:
         item = self._keys.item(ENTRY, key)

@@ -224,7 +224,7 @@ class MongoDict(MongoStorage):
     def _goes_apart(self, value: Any) -> bool:
         if not isinstance(value, CachedResponse) or self._usable_pieces is None:
             return False
-        return value._body is not None or value.size > self._longest_content
+        return value._body is not None or self.seal is not None or value.size > self._longest_content
 
     def __delitem__(self, key: str) -> None:
         with self._mongo.calling('delete from it'):

@@ -152,7 +152,8 @@ class RedisCache(BaseCache):
         shared = _connect(connection, kwargs)
         serializer = serializer or pickle_serializer
         self.responses = RedisDict(namespace, None, shared, serializer, ttl, ttl_offset, **kwargs)
-        self.redirects = self.responses._redirects = RedisHashDict(namespace, REDIRECTS, shared, **kwargs)
+        others = {name: value for name, value in kwargs.items() if name not in STORAGE_KEYWORDS}
+        self.redirects = self.responses._redirects = RedisHashDict(namespace, REDIRECTS, shared, **others)
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:

@@ -160,10 +160,9 @@ class BodyTables(Pieces):
         """An expression for the size of an entry with its body, to sort by"""
         if not self.exist(connection):
             return 'length(value)'
-        return (
-            f'coalesce(length(value), (SELECT sum(length(data)) FROM {self.pieces} JOIN {self.bodies} USING (body) '
-            f'WHERE {self.bodies}.key = {self._table.quoted}.key))'
-        )
+        bodies, of_entry = self.bodies, f'WHERE {self.bodies}.key = {self._table.quoted}.key'
+        pieces = f'SELECT sum(length(data)) FROM {self.pieces} JOIN {bodies} USING (body) {of_entry}'
+        return f'coalesce(length(value), ({pieces}) + (SELECT sum(length(record)) FROM {bodies} {of_entry}))'
 
 
 class _Collected:
