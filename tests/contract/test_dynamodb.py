@@ -113,5 +113,6 @@ class TestDynamoDbInProcess(Sealed, DynamoDbContract):
 
 class TestStandardOnDynamoDb(StandardRules):
     namespace = DynamoDbContract.namespace
+    sealing = DynamoDbContract.sealing
     options = TestDynamoDb.options
     cache_factory = DynamoDbContract.cache_factory
