@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from logging import DEBUG, getLogger
 
 from ..exceptions import BackendUnavailableError
@@ -20,14 +21,20 @@ class FaultLog:
     def __init__(self) -> None:
         self._open: dict[str, dict[str, object]] = {}
 
-    def report(self, operation: str, error: Exception) -> None:
-        """Report that an operation failed; the request goes on without it"""
+    def report(self, operation: str, error: Exception, ignored_parameters: Iterable[str] | None = None) -> None:
+        """Report that an operation failed; the request goes on without it
+
+        Args:
+            operation: What was to be done, as in 'Unable to … the cache'
+            error: Why it failed
+            ignored_parameters: Names of secrets
+        """
         token = object()
-        text = shown_error(error)
+        text = shown_error(error, ignored_parameters)
         if self._open.setdefault(operation, {}).setdefault(_cause(error), token) is token:
             logger.warning('Unable to %s the cache, requests go on without it: %s', operation, text)
             if logger.isEnabledFor(DEBUG):
-                logger.debug('Unable to %s the cache:\n%s', operation, shown_traceback(error))
+                logger.debug('Unable to %s the cache:\n%s', operation, shown_traceback(error, ignored_parameters))
         else:
             logger.debug('Unable to %s the cache: %s', operation, text)
 

@@ -292,9 +292,9 @@ class Store:
             self._report('write to', error)
 
     def _report(self, operation: str, error: Exception) -> None:
-        self._faults.report(operation, error)
-        self._watch.counters.add('faults')
         reason, ignored = operation.partition(' ')[0], self._settings.ignored_parameters
+        self._faults.report(operation, error, ignored)
+        self._watch.counters.add('faults')
         self._watch.emit('store fault', None, ignored, reason=reason, error=error)
 
     @property
