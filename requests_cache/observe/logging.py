@@ -1,0 +1,29 @@
+"""Events as records of the standard library's `logging`"""
+
+from __future__ import annotations
+
+import logging
+
+from ..engine.events import Event
+from .values import fields_of
+
+
+class LoggingSubscriber:
+    """Logs each event at a level of its own, which need not be DEBUG
+
+    The message is the event as text. For handlers that write JSON and the like, the record has what is known as
+    attributes: `cache_kind`, `cache_url`, `cache_reason` and so on, by the names of `Event`.
+
+    Args:
+        logger: A logger, or the name of one
+        level: The level
+    """
+
+    def __init__(self, logger: str | logging.Logger = 'requests_cache.events', level: int = logging.INFO):
+        self._logger = logging.getLogger(logger) if isinstance(logger, str) else logger
+        self._level = level
+
+    def __call__(self, event: Event) -> None:
+        if self._logger.isEnabledFor(self._level):
+            extra = {f'cache_{name}': value for name, value in fields_of(event).items()}
+            self._logger.log(self._level, '%s', event, extra=extra)
