@@ -1,5 +1,7 @@
 """Persistent caching for `requests`"""
 
+from typing import TYPE_CHECKING, Any
+
 from . import exceptions
 from .backends import (
     BACKEND_CLASSES,
@@ -32,6 +34,7 @@ from .cache_keys import (
     normalize_request,
     normalize_url,
 )
+from .engine.statistics import Statistics
 from .models import (
     AnyPreparedRequest,
     AnyRequest,
@@ -104,6 +107,9 @@ from .serializers import (
 )
 from .session import CachedSession, CacheMixin
 
+if TYPE_CHECKING:
+    from .engine.events import Event, EventKind
+
 __all__ = [
     'ALL_METHODS',
     'AUTH_HEADERS',
@@ -136,6 +142,8 @@ __all__ = [
     'DictStorage',
     'DynamoDbCache',
     'DynamoDbDict',
+    'Event',
+    'EventKind',
     'ExpirationPattern',
     'ExpirationPatterns',
     'ExpirationTime',
@@ -159,6 +167,7 @@ __all__ = [
     'SerializerPipeline',
     'SerializerType',
     'Stage',
+    'Statistics',
     'StrOrPath',
     'add_tzinfo',
     'bson_document_serializer',
@@ -198,3 +207,16 @@ __all__ = [
     'utf8_serializer',
     'yaml_serializer',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Names of what only subscribers need, which sessions without any do not load"""
+    if name not in ('Event', 'EventKind'):
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    from .engine import events
+
+    return getattr(events, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

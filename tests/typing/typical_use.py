@@ -35,6 +35,8 @@ from requests_cache import (
     CattrStage,
     DictStorage,
     DynamoDbCache,
+    Event,
+    EventKind,
     ExpirationPatterns,
     ExpirationTime,
     FileCache,
@@ -46,6 +48,7 @@ from requests_cache import (
     SQLiteCache,
     SQLiteDict,
     Stage,
+    Statistics,
     create_key,
     get_expiration_datetime,
     get_url_expiration,
@@ -53,6 +56,12 @@ from requests_cache import (
     json_serializer,
     pickle_serializer,
     safe_pickle_serializer,
+)
+from requests_cache.observe import (
+    LoggingSubscriber,
+    OpenTelemetrySubscriber,
+    PrometheusSubscriber,
+    StructlogSubscriber,
 )
 
 URL = 'https://api.example.com/items'
@@ -274,6 +283,28 @@ def explain_a_request() -> str:
     age = explanation.stored.age if explanation.stored is not None else 0.0
     told = session.explain(session.get(URL)).not_stored or ''
     return f'{explanation.outcome} {explanation.because} {similar} {age} {told}'
+
+
+def watch_a_session() -> float:
+    session = CachedSession('watched')
+    slow: list[Event] = []
+
+    def tell(event: Event) -> None:
+        if event.kind is EventKind.MISS and event.seconds is not None and event.seconds > 1:
+            slow.append(event)
+        if event.kind.is_result and event.expires is not None:
+            print(event.url, event.reason, event.expires.isoformat())
+
+    unsubscribe = session.subscribe(tell)
+    for subscriber in (LoggingSubscriber(level=10), StructlogSubscriber(level='debug')):
+        session.subscribe(subscriber)
+    session.subscribe(PrometheusSubscriber(namespace='mine', seconds_buckets=[0.1, 1]))
+    session.subscribe(OpenTelemetrySubscriber(span_attributes=False))
+    session.get(URL)
+    unsubscribe()
+    stats: Statistics = session.stats
+    session.reset_stats()
+    return stats.hit_rate + stats.seconds_saved + stats.misses_by_reason.get('stale', 0) + len(slow)
 
 
 def bound_a_cache() -> None:

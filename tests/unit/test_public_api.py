@@ -13,7 +13,10 @@ import pytest
 COMPAT = Path(__file__).parents[1] / 'compat'
 
 PACKAGES = ['requests_cache', *(f'requests_cache.{name}' for name in ('backends', 'models', 'policy', 'serializers'))]
-OPTIONAL = {'boto3', 'botocore', 'bson', 'gridfs', 'itsdangerous', 'orjson', 'pymongo', 'redis', 'ujson', 'yaml'}
+OPTIONAL = {
+    'boto3', 'botocore', 'bson', 'gridfs', 'itsdangerous', 'opentelemetry', 'orjson', 'prometheus_client', 'pymongo',
+    'redis', 'structlog', 'ujson', 'yaml',
+}  # fmt: skip
 HEAVY = {
     'cattrs', 'idna.uts46data', 'url_normalize', 'asyncio', 'multiprocessing', 'concurrent.futures', 'csv', 'difflib',
     'dataclasses', 'html', 'importlib.metadata', 'platformdirs', 'pprint', 'shelve', 'statistics', 'unittest', 'uuid',
@@ -55,6 +58,7 @@ def test_importing_loads_only_what_every_session_needs() -> None:
     loaded = set(run_python('-c', f'import requests, sqlite3, sys; {code}').stdout.split())
     assert 'requests_cache.session' in loaded
     assert loaded & (OPTIONAL | HEAVY) == set()
+    assert not any(name.startswith(('requests_cache.observe', 'requests_cache.engine.events')) for name in loaded)
     assert len(loaded) <= MAX_MODULES, sorted(loaded)
 
 
@@ -75,4 +79,21 @@ def test_dependents_find_the_version_and_the_types_they_ask_for() -> None:
     assert (int(major), int(minor)) == (1, 4)
     assert resources.files('requests_cache').joinpath('py.typed').is_file()
     extras = {'all', 'bson', 'dynamodb', 'json', 'mongodb', 'redis', 'security', 'yaml'}
+    extras |= {'opentelemetry', 'prometheus', 'structlog'}
     assert extras <= set(metadata.metadata('requests-cache').get_all('Provides-Extra') or [])
+
+
+def test_names_that_are_loaded_when_they_are_used() -> None:
+    code = (
+        'import sys, requests_cache\n'
+        'assert "Event" in dir(requests_cache)\n'
+        'from requests_cache import Event, EventKind, Statistics\n'
+        'import requests_cache.engine.events as events, requests_cache.engine.statistics as statistics\n'
+        'print(Event is events.Event, EventKind is events.EventKind, Statistics is statistics.Statistics)\n'
+        'try: requests_cache.Evnt\n'
+        'except AttributeError as e: print(e)'
+    )
+    done = run_python('-W', 'error', '-c', code)
+    assert done.stdout.splitlines() == [
+        'True True True', "module 'requests_cache' has no attribute 'Evnt'",
+    ], done.stderr  # fmt: skip
