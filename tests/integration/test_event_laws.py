@@ -17,8 +17,14 @@ from support.events import Told
 from urllib3 import HTTPResponse
 
 from requests_cache import DO_NOT_CACHE, CachedSession
+from requests_cache.engine import observing, store, wording
 from requests_cache.exceptions import BackendError
 
+# All there are, so that they may be labels of metrics
+REASONS = {
+    *wording._READ, *wording._NOT_STORED, 'status', observing.ORIGIN_FAILED, store.INVALIDATED, store.REPLACED, 'read',
+    'write', 'delete', 'lease', None,
+}  # fmt: skip
 PATHS = ['/a', '/b']
 FIELDS = {
     'fresh': {'Cache-Control': 'max-age=1000', 'ETag': '"1"'},
@@ -150,5 +156,6 @@ def assert_adds_up(session: CachedSession, told: Told) -> None:
     assert stats.bytes_served == sum(event.bytes or 0 for event in from_cache)
     assert stats.requests + stats.bypassed + stats.errors == session.sent
     assert 0 <= stats.hit_rate <= 1
+    assert {event.reason for event in told} <= REASONS
     assert None not in by_reason['miss']
     assert None not in by_reason['not stored']
