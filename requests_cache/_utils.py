@@ -193,6 +193,13 @@ def assert_never(value: NoReturn) -> NoReturn:
     raise AssertionError(f'Unexpected value: {value!r}')
 
 
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelled one most likely stands for"""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, sorted(known), n=1)), None)
+
+
 def decode_text(data: bytes) -> str | bytes:
     """Text of a file, which earlier versions wrote in the encoding of the platform; as it is if it is no text"""
     for encoding in ('utf-8', locale.getpreferredencoding(False)):

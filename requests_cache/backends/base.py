@@ -19,9 +19,9 @@ from ..keys.redaction import redact_response
 from ..keys.shown import shown_key
 from ..models.body import BodyLostError
 from ..models.redirects import history_from, redirect_keys
-from ..models.request import AnyRequest
+from ..models.request import AnyRequest, sent_url
 from ..models.response import CachedResponse
-from ..policy.expiration import ExpirationTime, get_expiration_datetime
+from ..policy.expiration import DO_NOT_CACHE, ExpirationTime, check_expiration, expiration_of, get_expiration_datetime
 from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
 from ..serializers.pipeline import SerializerType
 from .mappings import bulk_delete_from, existing_in, put, scan, scan_to_change, tolerates_writes, write_if
@@ -89,6 +89,11 @@ class BaseCache:
     @_settings.setter
     def _settings(self, settings: CacheSettings) -> None:
         self._bound_settings: CacheSettings = settings
+
+    def _settings_for(self, request: AnyRequest) -> CacheSettings:
+        """The settings that methods of this object go by, for the URL of a request"""
+        settings = self._settings
+        return settings.for_url(sent_url(request)) if settings.url_settings else settings
 
     def bound_to(self: C, owner: object, settings: CacheSettings) -> C:
         """This backend, going by the settings of one session
@@ -159,6 +164,8 @@ class BaseCache:
             kwargs: Arguments that the request is sent with, such as `verify`
         """
         settings = self._settings
+        if settings.url_settings:
+            settings = settings.for_url(sent_url(request))
         make_key: Any = settings.key_fn or create_key
         key: str = make_key(
             request=request,
@@ -185,11 +192,17 @@ class BaseCache:
         signs = getattr(self.responses, 'authenticates', False)
         if history is not None:
             response.history = history
-        elif self._settings.key_fn is not None or signs:
+        elif self._may_have_users_keys or signs:
             # What is stored under the other key has changed, and the user's keys are all that tells; or somebody else
             # has written the redirect, which is not signed as responses are
             return None
         return response
+
+    @property
+    def _may_have_users_keys(self) -> bool:
+        """Whether a function of the user's makes some of the keys, if not all"""
+        settings = self._settings
+        return settings.key_fn is not None or any('key_fn' in rule for rule in settings.url_settings.values())
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> bool:
         """Store a response, without its secrets, and the way to it if it was redirected
@@ -220,7 +233,7 @@ class BaseCache:
             if getattr(response, 'revalidated', False)
             else redirect_keys(cached, self.create_key, verify=getattr(response, '_is_verified', True))
         )
-        redacted = redact_response(cached, self._settings.ignored_parameters)
+        redacted = redact_response(cached, self._names_of_secrets(cached))
         if is_expected is None:
             if not put(self.responses, key, redacted):
                 return False
@@ -229,6 +242,13 @@ class BaseCache:
         self._save_redirects(dict.fromkeys(redirects, key), cached.expires)
         self._clean(len(redirects))
         return True
+
+    def _names_of_secrets(self, response: CachedResponse) -> Iterable[str] | None:
+        """What is ignored for any URL on the way to a response, as each response names the URL of the next one"""
+        if not self._settings.url_settings:
+            return self._settings.ignored_parameters
+        ways = (self._settings_for(each.request) for each in (*response.history, response))
+        return dict.fromkeys(name for settings in ways for name in settings.ignored_parameters or ())
 
     def _clean(self, n_redirects: int) -> None:
         """After a write with so many redirects, remove some of what is of no use, if the cache is to do so"""
@@ -306,8 +326,9 @@ class BaseCache:
         if redirects:
             self._delete_redirects(redirects)
         removed += self._delete_each(others_of(self, found, verify=verify))
-        if for_urls and self._settings.match_headers:
-            removed += self._delete_each(keys_for_any_headers(self, for_urls, verify=verify))
+        matched = [request for request in for_urls if self._settings_for(request).match_headers]
+        if matched:
+            removed += self._delete_each(keys_for_any_headers(self, matched, verify=verify))
         return removed
 
     def _delete_keys(self, keys: list[str]) -> int:
@@ -411,12 +432,20 @@ class BaseCache:
             return False
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
-        """Set a new expiration for all entries, counted from now; None for never"""
-        get_expiration_datetime(expire_after)
+        """Set a new expiration for all entries, counted from now; None for never
+
+        Args:
+            expire_after: The expiration, or a function that is called with each response and returns its expiration;
+                DO_NOT_CACHE from a function deletes the entry
+        """
+        check_expiration(expire_after)
         for key, response in self._changeable_entries():
-            if response is not None:
-                response.reset_expiration(expire_after)
+            if response is None:
+                continue
+            if reset_or_drop(response, expire_after):
                 self.responses[key] = response
+            else:
+                self._delete_keys([key])
 
     def remove_expired_responses(self, expire_after: ExpirationTime = None) -> None:
         """Deprecated; use `delete(expired=True)`"""
@@ -440,6 +469,15 @@ class BaseCache:
         return f'<{type(self).__name__}(name={self.cache_name})>'
 
     __repr__ = __str__
+
+
+def reset_or_drop(response: CachedResponse, expire_after: ExpirationTime) -> bool:
+    """Set a new expiration of a response, counted from now; returns False if it is not to be stored any longer"""
+    value = expiration_of(response, expire_after)
+    if callable(expire_after) and value == DO_NOT_CACHE:
+        return False
+    response.reset_expiration(value)
+    return True
 
 
 def _get(storage: MutableMapping[str, Any], key: str) -> Any:

@@ -49,7 +49,7 @@ class KeyOrigin(NamedTuple):
 
 def _create_key(cache: Any, request: CachedRequest, names: tuple[str, ...] = (), **kwargs: Any) -> str:
     if names:
-        kwargs['match_headers'] = matched_names(names, cache._settings.match_headers)
+        kwargs['match_headers'] = matched_names(names, cache._settings_for(request).match_headers)
     key: str = cache.create_key(request, **kwargs)
     return key
 
@@ -213,7 +213,7 @@ def _with_other_secrets(request: CachedRequest) -> CachedRequest:
 
 def _key_beside(cache: Any, key: str, request: CachedRequest) -> str:
     """The key of a response in the default modes: that of its request, or another one beside another variant"""
-    first, settings = cache.get_response(key), cache._settings
+    first, settings = cache.get_response(key), cache._settings_for(request)
     if first is None:
         return key
     names = match_variant(request.headers, first, settings.ignored_parameters).secondary_names

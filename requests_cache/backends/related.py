@@ -18,7 +18,7 @@ from requests import PreparedRequest, Request, Session
 
 from .._utils import is_bad_signature
 from ..keys.variants import is_of_generation
-from ..models.redirects import history_from, redirect_keys
+from ..models.redirects import first_request, history_from, redirect_keys
 from ..models.request import AnyRequest, CachedRequest
 from ..models.response import CachedResponse
 from ..policy.vary import varied_names
@@ -96,8 +96,8 @@ def stored_part_keys(cache: Any, key: str) -> list[str]:
 
 def _may_vary(cache: Any, first: CachedResponse) -> bool:
     """Whether there can be variants beside the one under the key of the request, in the default modes"""
-    names = varied_names(first)
-    return '*' not in names and bool(names if cache._settings.key_fn is not None else names - _NOT_IN_KEYS)
+    names, has_users_key = varied_names(first), cache._settings_for(first_request(first)).key_fn is not None
+    return '*' not in names and bool(names if has_users_key else names - _NOT_IN_KEYS)
 
 
 def others_of(cache: Any, found: Iterable[Found], **kwargs: Any) -> Iterator[str]:

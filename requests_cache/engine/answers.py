@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from weakref import finalize
 
+from requests import Response
 from requests.hooks import dispatch_hook
 
 from ..models.redirects import follow, point_to_next
@@ -14,11 +15,22 @@ from . import observing
 from .exchange import Exchange, Result
 
 
-def answer(exchange: Exchange, response: CachedResponse, result: Result) -> AnyResponse:
-    """Answer with a response from the cache, which may be a redirect that is or is not to be followed"""
+def answer(exchange: Exchange, response: CachedResponse, result: Result, newer: Response | None = None) -> AnyResponse:
+    """Answer with a response from the cache, which may be a redirect that is or is not to be followed
+
+    Args:
+        exchange: The request
+        response: The response
+        result: What was done
+        newer: What the origin has answered just now, if it was asked
+    """
     response._result = result
     is_redirect = response.status_code >= 300 and response.is_redirect
     answered: Any = _with_hooks(exchange, response)
+    if exchange.policy.settings.restore_cookies and not exchange.is_in_background:
+        from .cookies import restore_cookies
+
+        restore_cookies(exchange, response, newer)
     if is_redirect and exchange.follows_redirects:
         answered = follow(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
     elif is_redirect:

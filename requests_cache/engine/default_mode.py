@@ -12,8 +12,8 @@ from ..models.redirects import redirects_of
 from ..models.response import AnyResponse, CachedResponse
 from ..policy import decision
 from ..policy.directives import CacheDirectives
-from ..policy.expiration import utcnow
-from ..policy.request import RequestPolicy, request_policy
+from ..policy.expiration import DO_NOT_CACHE, utcnow
+from ..policy.request import RequestPolicy, expiration_for, request_policy, settled
 from ..policy.validation import Relation, is_about_stored, relation, updated_fields, updated_headers
 from ..policy.verdicts import DoNotStore, Store, StoreDecision
 from .exchange import Exchange, LookUp, Plan, Storing
@@ -56,10 +56,10 @@ class DefaultMode:
         if about is Relation.CONFIRMS:
             return stored, None
         before = dict(stored.headers), stored.expires
-        self._freshen(policy, stored, not_modified, now)
+        is_kept = self._freshen(policy, stored, not_modified, now)
         stored.revalidated = True
         key = self._key_to_renew(plan, stored)
-        if policy.skip_write or key is None or before == (dict(stored.headers), stored.expires):
+        if policy.skip_write or not is_kept or key is None or before == (dict(stored.headers), stored.expires):
             return stored, None
         return stored, Storing([Put(key, stored, stored.expires, over=version)], key, stored.expires)
 
@@ -72,11 +72,13 @@ class DefaultMode:
             is_about_another = not is_about_stored(own, stored.headers, not_modified.headers)
         return Relation.IS_ABOUT_ANOTHER if is_about_another else Relation.UPDATES
 
-    def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> None:
-        """Bring the header fields and the expiration of a stored response up to date"""
+    def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> bool:
+        """Bring the header fields and the expiration of a stored response up to date; returns whether to store that"""
         stored._header_fields = updated_fields(stored._header_fields, not_modified.headers.items())
         stored.headers = updated_headers(stored.headers, not_modified.headers)
-        stored.expires = decision.renewed_until(policy, stored.headers, not_modified.headers, now)
+        policy, status_code = settled(policy, stored), stored.status_code
+        stored.expires = decision.renewed_until(policy, status_code, stored.headers, not_modified.headers, now)
+        return expiration_for(policy, status_code) != DO_NOT_CACHE
 
     def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
         """The key under which a stored response is written after it was brought up to date"""
@@ -89,7 +91,13 @@ class DefaultMode:
         return response
 
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
+        if decision.reason_not_to_store(policy, response.status_code, response.headers) is None:
+            policy = settled(policy, response)
         decided = decision.decide_store(policy, response.status_code, response.headers, now)
+        if isinstance(decided, Store) and policy.settings.url_settings and response.history:
+            from .hops import kept_like_hops
+
+            decided = kept_like_hops(decided, response, policy.settings)
         if isinstance(decided, Store) and policy.settings.cache_control:
             hops = redirects_of(response)
             if any(CacheDirectives.from_headers(hop.headers).no_store for hop in hops):

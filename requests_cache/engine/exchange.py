@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 class CachingSession(Redirecting, Protocol):
     """What the flow needs of a session; test suites of others replace these methods, so they are looked up when used"""
 
+    cookies: Any
+
     def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
         """Send a request by the session class that the mixin is mixed into"""
 
@@ -73,6 +75,7 @@ class Exchange(NamedTuple):
 
     @property
     def settings(self) -> CacheSettings:
+        """The settings for the URL of the request"""
         return self.policy.settings
 
     def read(self, key: str) -> CachedResponse | None:

@@ -252,6 +252,7 @@ def _answer_with(
     plan: Plan,
     age_seconds: int | None = None,
     then: Callable[[], object] | None = None,
+    newer: Response | None = None,
     **done: Any,
 ) -> AnyResponse | None:
     """Answer with a stored response; None if its body has been lost
@@ -261,6 +262,7 @@ def _answer_with(
         plan: The request
         age_seconds: Its current age, if that is known
         then: What is to be done once its body has been read, as it may be gone after that
+        newer: What the origin has answered just now, if it was asked
         done: What was done, for the result
     """
     exchange, look_up = plan.exchange, plan.look_up
@@ -279,7 +281,7 @@ def _answer_with(
         after_reading(shown, lambda: exchange.mode.forget(exchange, key))
     if then is not None:
         after_reading(shown, then)
-    return answer(exchange, shown, Result(plan.reason, key, is_from_cache=True, **done))
+    return answer(exchange, shown, Result(plan.reason, key, is_from_cache=True, **done), newer)
 
 
 def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -> AnyResponse:
@@ -300,9 +302,10 @@ def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -
     if response.status_code == 304 and stored is not None and own_response(response) is response:
         return _not_modified(plan, stored, response)
     if stored is not None and mode.decide_on_error(policy, stored, utcnow(), response.status_code):
-        answered = _answer_with(stored, plan, origin_status=response.status_code, is_fallback=True)
+        status = response.status_code
+        answered = _answer_with(stored, plan, newer=response, origin_status=status, is_fallback=True)
         if answered is not None:
-            url, status = shown_url(response.url, exchange.settings.ignored_parameters), response.status_code
+            url = shown_url(response.url, exchange.settings.ignored_parameters)
             logger.warning('Request for %s got status %d; using the stored response', url, status)
             release(response)
             return answered
@@ -324,7 +327,7 @@ def _not_modified(plan: Plan, stored: CachedResponse, response: Response) -> Any
         observing.stored(exchange, storing.cache_key, merged)
     elif storing is not None:
         observing.not_stored(exchange, storing.cache_key, exchange.store.refusal, merged.status_code)
-    answered = _answer_with(merged, plan, origin_status=304, is_stored=is_stored)
+    answered = _answer_with(merged, plan, newer=response, origin_status=304, is_stored=is_stored)
     return answered if answered is not None else _without_stored(plan)
 
 

@@ -15,6 +15,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from ..models.response import CachedResponse
 from ..policy.expiration import utcnow
+from ..policy.request import settled
 from ..policy.standard.decision import renewed_until
 from ..policy.standard.parts import (
     MAX_PARTS,
@@ -168,7 +169,8 @@ def _renewed(exchange: Exchange, stored: CachedResponse, cached: CachedResponse)
     headers = combined_headers(stored.headers, cached.headers)
     renewed = replaced(stored, stored.status_code, stored.reason, headers, stored._content_or_body)
     renewed.created_at, renewed.elapsed = cached.created_at, cached.elapsed
-    renewed.expires = renewed_until(exchange.policy, headers, cached.headers, cached.created_at)
+    policy, status_code = settled(exchange.policy, renewed), renewed.status_code
+    renewed.expires = renewed_until(policy, status_code, headers, cached.headers, cached.created_at)
     return renewed
 
 

@@ -7,13 +7,14 @@ from datetime import datetime
 from urllib.parse import urldefrag
 
 from requests import PreparedRequest, Response
+from requests.cookies import RequestsCookieJar
 
 from ..keys.bodies import has_unkeyable_body
 from ..models.redirects import own_response, redirects_of
 from ..models.request import CachedRequest
 from ..models.response import AnyResponse, CachedResponse
-from ..policy.expiration import utcnow
-from ..policy.request import RequestPolicy
+from ..policy.expiration import DO_NOT_CACHE, utcnow
+from ..policy.request import RequestPolicy, expiration_for, settled
 from ..policy.standard import decision
 from ..policy.standard.freshening import freshen
 from ..policy.standard.invalidation import invalidated_urls
@@ -91,11 +92,13 @@ class StandardMode(DefaultMode):
     def _relation(self, plan: Plan, stored: CachedResponse, not_modified: Response, now: datetime) -> Relation:
         return relation(stored.headers, not_modified.headers, now)
 
-    def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> None:
+    def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> bool:
         """Bring a stored response up to date with a 304 or an answer to HEAD (sections 4.3.4 and 4.3.5)"""
         freshen(stored, not_modified, policy.settings.shared_cache, now)
         delay_seconds = not_modified.elapsed.total_seconds()
-        stored.expires = decision.renewed_until(policy, stored.headers, not_modified.headers, now, delay_seconds)
+        policy, status_code, headers = settled(policy, stored), stored.status_code, not_modified.headers
+        stored.expires = decision.renewed_until(policy, status_code, stored.headers, headers, now, delay_seconds)
+        return expiration_for(policy, status_code) != DO_NOT_CACHE
 
     def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
         return key_to_renew(plan.look_up, stored)
@@ -119,16 +122,18 @@ class StandardMode(DefaultMode):
         new, old, version = response.headers, stored.headers, version_of(stored)
         if any(name in new and new[name] != old.get(name) for name in ('ETag', 'Last-Modified', 'Content-Length')):
             return [Delete([key, *exchange.store.part_keys(key)], INVALIDATED)]
-        self._freshen(exchange.policy, stored, response, utcnow())
-        return [Put(key, stored, stored.expires, over=version)]
+        is_kept = self._freshen(exchange.policy, stored, response, utcnow())
+        return [Put(key, stored, stored.expires, over=version)] if is_kept else []
 
     def to_store(self, response: Response) -> Response:
         """The response to the request itself; those that follow a redirect are stored for their own requests"""
         return own_response(response)  # type: ignore[no-any-return]
 
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
-        delay_seconds = response.elapsed.total_seconds()
-        return decision.decide_store(policy, response.status_code, response.headers, now, delay_seconds)
+        status_code, headers, delay_seconds = response.status_code, response.headers, response.elapsed.total_seconds()
+        if decision.reason_not_to_store(policy, status_code, headers, now) is None:
+            policy = settled(policy, response)
+        return decision.decide_store(policy, status_code, headers, now, delay_seconds)
 
     def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:
         """A part must be as long as it says"""
@@ -139,6 +144,8 @@ class StandardMode(DefaultMode):
         if cached.request.method == 'POST':
             cached.request = CachedRequest.from_request(exchange.request)
         set_headers(cached, storable_headers(cached.headers, exchange.settings.shared_cache, cached.created_at))
+        if 'Set-Cookie' not in cached.headers:  # it may not be stored, and so they may not
+            cached.cookies = RequestsCookieJar()
         key, before = place(exchange, plan.look_up, cached)
         if exchange.policy.ranges and cached.status_code == 206:
             return storing_of_part(exchange, key, cached)

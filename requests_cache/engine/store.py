@@ -141,7 +141,7 @@ class Store:
 
     Args:
         cache: The backend of the session
-        settings: Settings of the session
+        settings: Settings for the URL of the request
         send_kwargs: Arguments of `Session.send`; `verify` is part of keys, and a user's key function gets them all
         faults: Where faults are reported
         watch: Who is told of them
@@ -262,10 +262,13 @@ class Store:
         """
         keys = [self.key_of(request) for request in requests]
         keys += [part for key in keys for part in self.part_keys(key)]
-        if not self._settings.match_headers:
+        settings, cache = self._settings, self._cache
+        has_rules = bool(settings.url_settings)
+        matched = [r for r in requests if (cache._settings_for(r) if has_rules else settings).match_headers]
+        if not matched:
             return keys
         try:
-            return [*keys, *keys_for_any_headers(self._cache, requests, **self._send_kwargs)]
+            return [*keys, *keys_for_any_headers(cache, matched, **self._send_kwargs)]
         except Exception as e:
             self._report('read', e)
             return keys

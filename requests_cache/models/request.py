@@ -98,5 +98,15 @@ CachedRequest._builders = {
     'url': lambda self, record: record.get('url'),
 }
 
+
+def sent_url(request: Request | PreparedRequest | CachedRequest) -> str | None:
+    """The URL that a request is sent to, which may not be prepared yet"""
+    if not isinstance(request, Request):
+        return request.url
+    prepared = PreparedRequest()
+    prepared.prepare_url(request.url, request.params)
+    return prepared.url
+
+
 AnyRequest = Request | PreparedRequest | CachedRequest
 AnyPreparedRequest = PreparedRequest | CachedRequest

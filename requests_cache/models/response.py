@@ -310,10 +310,17 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         return limit is not None and add_tzinfo(self.created_at) < limit
 
     def reset_expiration(self, expire_after: Any) -> bool:
-        """Set a new expiration, counted from now; returns whether the response is expired by it"""
-        from ..policy.expiration import get_expiration_datetime
+        """Set a new expiration, counted from now; returns whether the response is expired by it
 
-        self.expires = get_expiration_datetime(expire_after)
+        Args:
+            expire_after: The expiration, or a function that is called with the response and returns it
+        """
+        from ..policy.expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, expiration_of, get_expiration_datetime
+
+        value = expiration_of(self, expire_after)
+        if callable(expire_after) and value == DO_NOT_CACHE:
+            value = EXPIRE_IMMEDIATELY
+        self.expires = get_expiration_datetime(value)
         return self.is_expired
 
     def close(self) -> None:

@@ -17,12 +17,12 @@ from .._utils import assert_never
 from ..models.base import RichMixin
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
-from .decision import decide_read, decide_store, response_lifetime
+from .decision import decide_read, decide_store, reason_not_to_store, response_lifetime
 from .directives import NO_DIRECTIVES, CacheDirectives
 from .expiration import ExpirationTime, get_expiration_datetime, get_url_expiration, utcnow
 from .freshness import is_fresh_enough, is_stale_allowed
 from .request import METHOD_OVERRIDE_HEADERS as _METHOD_OVERRIDE_HEADERS
-from .request import RequestPolicy, request_policy
+from .request import RequestPolicy, request_policy, settled
 from .settings import CacheSettings, KeyCallback
 from .validation import updated_headers
 from .vary import SameKey, match_variant
@@ -73,7 +73,7 @@ class CacheActions(RichMixin):
         cls, cache_key: str | None, request: PreparedRequest, settings: CacheSettings | None = None
     ) -> CacheActions:
         """Take in the request, the settings and, with them, whether the cache may be read"""
-        settings = settings or CacheSettings()
+        settings = (settings or CacheSettings()).for_url(request.url)
         policy = request_policy(
             request.method, request.url, request.headers, settings, url_expiration=get_url_expiration
         )
@@ -94,7 +94,11 @@ class CacheActions(RichMixin):
 
     @property
     def expires(self) -> datetime | None:
-        """Time (UTC) from which a new response is stale; None for never"""
+        """Time (UTC) from which a new response is stale; None for never
+
+        Raises:
+            TypeError: That depends on the response, which has not been taken in yet
+        """
         return get_expiration_datetime(self.expire_after)
 
     def is_usable(self, cached_response: CachedResponse | None, error: bool = False) -> bool:
@@ -147,7 +151,10 @@ class CacheActions(RichMixin):
 
     def update_from_response(self, response: Response) -> None:
         """Take in the new response: whether to store it, and until when"""
-        decision = decide_store(self._require_policy(), response.status_code, response.headers, utcnow())
+        policy, status_code, headers = self._require_policy(), response.status_code, response.headers
+        if reason_not_to_store(policy, status_code, headers) is None:
+            policy = settled(policy, response)
+        decision = decide_store(policy, status_code, headers, utcnow())
         filter_fn = self._settings.filter_fn
         self.skip_write = not isinstance(decision, Store) or (filter_fn is not None and not filter_fn(response))
         if isinstance(decision, Store):
@@ -162,7 +169,8 @@ class CacheActions(RichMixin):
         """Bring a stored response up to date with a 304"""
         cached_response.headers = updated_headers(cached_response.headers, response.headers)
         directives = CacheDirectives.from_headers(cached_response.headers)
-        lifetime = response_lifetime(self._require_policy(), directives, response.headers, utcnow())
+        policy, status_code = settled(self._require_policy(), cached_response), cached_response.status_code
+        lifetime = response_lifetime(policy, status_code, directives, response.headers, utcnow())
         cached_response.expires = lifetime.expires
         cached_response.revalidated = True
         return cached_response

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from ..models.response import CachedResponse
 from .directives import NO_DIRECTIVES, CacheDirectives
-from .expiration import ExpirationTime
+from .expiration import DO_NOT_CACHE, ExpirationTime
 from .freshness import Lifetime, is_fresh_enough, is_stale_allowed, lifetime_from_response, lifetime_from_user
-from .request import RequestPolicy
+from .request import RequestPolicy, expiration_for, is_allowable, is_passing_error
 from .validation import conditions, has_validator
 from .verdicts import (
     DoNotStore,
@@ -111,21 +111,31 @@ def decide_store(
         now: When the response was received (UTC)
         delay_seconds: Time from sending the request to receiving the response; counts by the standard only
     """
-    if policy.skip_write:
-        return DoNotStore(policy.skip_write)
-    if status_code not in policy.settings.allowable_codes:
-        return DoNotStore('status')
+    reason = reason_not_to_store(policy, status_code, headers)
+    if reason:
+        return DoNotStore(reason)
+    if expiration_for(policy, status_code) == DO_NOT_CACHE:
+        return DoNotStore('do not cache')
     directives = CacheDirectives.from_headers(headers)
-    if policy.settings.cache_control and directives.no_store:
-        return DoNotStore('no-store')
-    lifetime = response_lifetime(policy, directives, headers, now)
+    lifetime = response_lifetime(policy, status_code, directives, headers, now)
     if lifetime.needs_validator and not directives.has_validator:
         return DoNotStore('expires at once')
     return Store(lifetime.expires)
 
 
+def reason_not_to_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, Any]) -> str | None:
+    """Why a response is not to be stored, however long it would be fresh; None if it may be; arguments as above"""
+    if policy.skip_write:
+        return policy.skip_write
+    if not is_allowable(policy.settings, status_code):
+        return 'status'
+    is_forbidden = policy.settings.cache_control and CacheDirectives.from_headers(headers).no_store
+    return 'no-store' if is_forbidden else None
+
+
 def renewed_until(
     policy: RequestPolicy,
+    status_code: int,
     headers: Mapping[str, Any],
     new_headers: Mapping[str, Any],
     now: datetime,
@@ -135,20 +145,21 @@ def renewed_until(
 
     Args:
         policy: What applies to the request
-        headers: Header fields of the stored response, brought up to date
+        status_code: Status of the stored response
+        headers: Its header fields, brought up to date
         new_headers: Header fields of the 304
         now: When that was received (UTC)
         delay_seconds: Time from sending the request to receiving that; counts by the standard only
     """
-    return response_lifetime(policy, CacheDirectives.from_headers(headers), new_headers, now).expires
+    return response_lifetime(policy, status_code, CacheDirectives.from_headers(headers), new_headers, now).expires
 
 
 def response_lifetime(
-    policy: RequestPolicy, directives: CacheDirectives, headers: Mapping[str, Any], now: datetime
+    policy: RequestPolicy, status_code: int, directives: CacheDirectives, headers: Mapping[str, Any], now: datetime
 ) -> Lifetime:
     """The lifetime of a response: as it says itself with `cache_control`, else as the user says"""
     declared = lifetime_from_response(directives, headers, now) if policy.settings.cache_control else None
-    return declared or lifetime_from_user(policy.expire_after, now)
+    return declared or lifetime_from_user(expiration_for(policy, status_code), now)
 
 
 def decide_on_error(
@@ -168,6 +179,8 @@ def decide_on_error(
     if status_code is None:
         return _is_usable_without_origin(policy, stored.expires, now, if_error)
     if status_code < 400 or status_code in policy.settings.allowable_codes:
+        return False
+    if is_passing_error(policy.settings, stored.status_code):
         return False
     if policy.settings.stale_if_error is False and if_error == policy.directives.stale_if_error:
         return False

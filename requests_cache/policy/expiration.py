@@ -6,13 +6,14 @@ a time in UTC, or None for "never".
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from logging import getLogger
 from math import ceil, inf
 from re import Pattern
+from typing import Any, TypeVar
 
 from .._utils import lazy_pattern
 
@@ -20,7 +21,9 @@ DO_NOT_CACHE = 0x0D0E0200020704
 EXPIRE_IMMEDIATELY = 0
 NEVER_EXPIRE = -1
 
-ExpirationTime = None | int | float | str | datetime | timedelta
+ExpirationValue = None | int | float | str | datetime | timedelta
+# A function is called with the response
+ExpirationTime = ExpirationValue | Callable[[Any], ExpirationValue]
 ExpirationPattern = str | Pattern  # type: ignore[type-arg]
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
@@ -29,6 +32,7 @@ _FIRST = datetime.min.replace(tzinfo=timezone.utc)
 _LAST = datetime.max.replace(tzinfo=timezone.utc)
 _INTEGER = lazy_pattern(r'-?\d+')
 logger = getLogger(__name__)
+T = TypeVar('T')
 
 
 def utcnow() -> datetime:
@@ -61,7 +65,7 @@ def get_expiration_datetime(
 
     Raises:
         ValueError: Text that is not a date, a number that is not finite, or one that leads beyond the years 1 to 9999
-        TypeError: The value is of another type
+        TypeError: The value is of another type, or a function
     """
     if expire_after is None or expire_after in (NEVER_EXPIRE, DO_NOT_CACHE):
         return None
@@ -79,13 +83,47 @@ def get_expiration_datetime(
         raise ValueError(f'Expiration out of range: {expire_after!r}; it must lie in the years 1 to 9999') from None
 
 
-def _to_delta(value: float | timedelta) -> timedelta:
+def check_expiration(expire_after: ExpirationTime) -> None:
+    """Raise an error if a value is no expiration; that a function returns one shows when it is called
+
+    Raises:
+        ValueError, TypeError: As `get_expiration_datetime`
+    """
+    if not callable(expire_after):
+        get_expiration_datetime(expire_after)
+
+
+def expiration_of(response: Any, expire_after: ExpirationTime) -> ExpirationValue:
+    """The expiration of a response, by a function if that is what is given
+
+    Raises:
+        ValueError, TypeError: The function has returned what is no expiration
+        Exception: Whatever the function raises
+    """
+    if not callable(expire_after):
+        return expire_after
+    value = expire_after(response)
+    get_expiration_datetime(value)
+    return value
+
+
+def said_of(response: Any, *expirations: ExpirationTime) -> ExpirationValue:
+    """The first expiration that is not None; functions are called in their order, up to one that says something"""
+    for each in expirations:
+        value = expiration_of(response, each)
+        if value is not None:
+            return value
+    return None
+
+
+def _to_delta(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, (int, float)):
-        raise TypeError(
-            f'Invalid expiration: {value!r}; give seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE'
-        )
+        hint = 'give seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE'
+        if callable(value):
+            hint = 'a function can only be given where there is a response to call it with'
+        raise TypeError(f'Invalid expiration: {value!r}; {hint}')
     try:
         return timedelta(seconds=value)
     except (OverflowError, ValueError):
@@ -155,11 +193,16 @@ def get_url_expiration(
     A regular expression is searched for in the whole URL. Text is a shell pattern for the beginning of the URL without
     its scheme; upper and lower case are the same in its host.
     """
-    if not url or not urls_expire_after:
+    return first_match(url, urls_expire_after)
+
+
+def first_match(url: str | None, values: Mapping[ExpirationPattern, T] | None) -> T | None:
+    """The value of the first pattern that a URL matches, or None"""
+    if not url or not values:
         return None
-    for pattern, expire_after in urls_expire_after.items():
+    for pattern, value in values.items():
         if _matches(url, pattern):
-            return expire_after
+            return value
     return None
 
 

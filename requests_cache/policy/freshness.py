@@ -8,7 +8,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from .directives import CacheDirectives, digits_to_seconds
-from .expiration import EXPIRE_IMMEDIATELY, ExpirationTime, add_tzinfo, get_expiration_datetime, to_utc
+from .expiration import (
+    DO_NOT_CACHE,
+    EXPIRE_IMMEDIATELY,
+    ExpirationTime,
+    add_tzinfo,
+    get_expiration_datetime,
+    to_utc,
+)
 
 
 class Lifetime(NamedTuple):
@@ -24,7 +31,9 @@ class Lifetime(NamedTuple):
 
 
 def lifetime_from_user(expire_after: ExpirationTime, now: datetime) -> Lifetime:
-    """The lifetime that an expiration given by the user stands for"""
+    """The lifetime that an expiration given by the user stands for; none at all for what is not to be cached"""
+    if expire_after == DO_NOT_CACHE:
+        return Lifetime(now)
     expires = get_expiration_datetime(expire_after, start_time=now)
     return Lifetime(expires, needs_validator=expire_after == EXPIRE_IMMEDIATELY)
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import Attribute, define, field, fields_dict
+from attrs import Attribute, define, evolve, field, fields_dict
 from requests import Response
 
 from .._utils import checked_size
 from ..models.base import RichMixin
-from .expiration import ExpirationPattern, ExpirationPatterns, ExpirationTime, get_expiration_datetime
+from .expiration import (
+    ExpirationPattern,
+    ExpirationPatterns,
+    ExpirationTime,
+    check_expiration,
+    first_match,
+    get_expiration_datetime,
+    get_url_expiration,
+    said_of,
+)
 
 ALL_METHODS = ('GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE')
 AUTH_HEADERS = (
@@ -24,6 +33,13 @@ DEFAULT_IGNORED_PARAMS = (*AUTH_HEADERS, *AUTH_PARAMS)
 
 FilterCallback = Callable[[Response], bool]
 KeyCallback = Callable[..., str]
+
+StatusPattern = int | str
+CodesExpireAfter = dict[StatusPattern, ExpirationTime]
+UrlSettings = dict[ExpirationPattern, dict[str, Any]]
+
+# They answer header fields of a request that are not part of its key: ranges, conditions, credentials
+NOT_IN_CLASSES = frozenset((206, 304, 401, 407, 412, 416))
 
 # Names of earlier versions that callers may still use
 RENAMED = {'old_data_on_error': 'stale_if_error', 'include_get_headers': 'match_headers'}
@@ -49,13 +65,48 @@ def _reusable(value: Any) -> Any:
     return tuple(value) if isinstance(value, Iterator) else value
 
 
+def _empty_if_none(value: Any) -> Any:
+    return {} if value is None else value
+
+
+def _rules_of_ones_own(value: Any) -> Any:
+    """The same settings by URL, in which no iterator is used up, and which change only with these settings"""
+    if value is None:
+        return {}
+    try:
+        return {pattern: {name: _reusable(v) for name, v in rule.items()} for pattern, rule in value.items()}
+    except AttributeError:  # the validator says what is wrong
+        return value
+
+
+def _either(expire_after: ExpirationTime, other: ExpirationTime) -> ExpirationTime:
+    """An expiration, or the other one if it is a function that says nothing of a response"""
+    if not callable(expire_after) or other is None:
+        return expire_after
+    return lambda response: said_of(response, expire_after, other)
+
+
 def _check_expiration(instance: Any, attribute: Attribute[Any], value: ExpirationTime) -> None:
-    get_expiration_datetime(value)
+    check_expiration(value)
 
 
 def _check_patterns(instance: Any, attribute: Attribute[Any], value: ExpirationPatterns | None) -> None:
     for expire_after in (value or {}).values():
-        get_expiration_datetime(expire_after)
+        check_expiration(expire_after)
+
+
+def _check_codes(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value != {}:
+        from .rules import check_codes_expire_after
+
+        check_codes_expire_after(value)
+
+
+def _check_url_settings(instance: Any, attribute: Attribute[Any], value: Any) -> None:
+    if value != {}:
+        from .rules import check_url_settings
+
+        check_url_settings(value, fields_dict(type(instance)), RENAMED, type(instance))
 
 
 def _check_staleness(instance: Any, attribute: Attribute[Any], value: Any) -> None:
@@ -102,6 +153,8 @@ class CacheSettings(RichMixin):
         always_revalidate: Validate stored responses on each use, if they have a validator
         autoclose: Close the backend together with the session
         cache_control: Obey the response's own headers about caching; 'strict': all of the standard, RFC 9111
+        codes_expire_after: Expiration by status (404) or class of statuses ('5xx'); what is named here is stored as if
+            it were one of `allowable_codes`
         cache_status: Add a `Cache-Status` header field to responses (RFC 9211); 'key': with the key of the response
         content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
         disabled: Neither read nor write the cache
@@ -109,7 +162,7 @@ class CacheSettings(RichMixin):
             that it can be stored
         drain_seconds: How long that may take
         expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
-            NEVER_EXPIRE
+            NEVER_EXPIRE; or a function that is called with the response, and returns one of these
         filter_fn: Called with a response; False keeps it out of the cache
         heuristic_fraction: By the standard, how long a response without explicit freshness is fresh, as a part of the
             time for which it had not been modified
@@ -120,6 +173,8 @@ class CacheSettings(RichMixin):
         max_body_bytes: Length of the largest body that is stored; None for any length
         only_if_cached: Answer from the cache or with a 504 response, never from the network
         read_only: Read the cache, but write nothing to it
+        restore_cookies: Put the cookies of responses from the cache into the session's jar, as is done with those of
+            responses from the origin
         shared_cache: By the standard, cache for more than one user
         single_flight: Send equal requests that are made at the same time once; the others wait for the response.
             True: among threads; 'shared': among all processes and hosts that use the store
@@ -128,10 +183,12 @@ class CacheSettings(RichMixin):
         stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
         stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have
             been stale
+        url_settings: Settings by URL pattern, each a dict; the first that matches counts. All settings may be in it but
+            `autoclose`, `url_settings` and `urls_expire_after`.
         urls_expire_after: Expiration by URL pattern; the first that matches counts
 
     Raises:
-        ValueError, TypeError: An expiration has no meaning
+        ValueError, TypeError: An expiration, a status, or something in `url_settings` has no meaning
     """
 
     allowable_codes: Iterable[int] = field(default=DEFAULT_STATUS_CODES, converter=_reusable)
@@ -140,6 +197,9 @@ class CacheSettings(RichMixin):
     autoclose: bool = field(default=True)
     cache_control: bool | str = field(default=False, validator=_check_cache_control)
     cache_status: bool | str = field(default=False, validator=_check_cache_status, kw_only=True)
+    codes_expire_after: CodesExpireAfter = field(
+        factory=dict, converter=_empty_if_none, validator=_check_codes, kw_only=True
+    )
     content_root_key: str | None = field(default=None)
     disabled: bool = field(default=False)
     drain_bytes: int = field(default=64 * 1024, validator=_check_bytes, kw_only=True)
@@ -153,14 +213,43 @@ class CacheSettings(RichMixin):
     max_body_bytes: int | None = field(default=None, validator=_check_bytes, kw_only=True)
     only_if_cached: bool = field(default=False)
     read_only: bool = field(default=False)
+    restore_cookies: bool = field(default=False, kw_only=True)
     shared_cache: bool = field(default=False, kw_only=True)
     single_flight: bool | str = field(default=True, validator=_check_single_flight, kw_only=True)
     single_flight_timeout: float = field(default=30.0, validator=_check_seconds, kw_only=True)
     stale_if_error: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     stale_while_revalidate: bool | ExpirationTime = field(default=False, validator=_check_staleness)
+    url_settings: UrlSettings = field(
+        factory=dict, converter=_rules_of_ones_own, validator=_check_url_settings, kw_only=True
+    )
     urls_expire_after: dict[ExpirationPattern, ExpirationTime] = field(factory=dict, validator=_check_patterns)
 
     __hash__ = object.__hash__
+
+    def rule_for(self, url: str | None) -> dict[str, Any] | None:
+        """What the first pattern of `url_settings` that a URL matches says; None if it matches none
+
+        The fragment of the URL does not count, as it is not sent.
+        """
+        return first_match(url and url.partition('#')[0], self.url_settings)
+
+    def for_url(self, url: str | None) -> CacheSettings:
+        """The settings for a URL: these, but for what the first pattern of `url_settings` that it matches says
+
+        An expiration among that is the one in `urls_expire_after`.
+        """
+        rule = self.rule_for(url)
+        if not rule:
+            return self
+        changes = dict(rule)
+        expire_after = changes.pop('expire_after', None)
+        if expire_after is not None:  # as in `urls_expire_after`, which it goes before
+            by_pattern = get_url_expiration(url, self.urls_expire_after)
+            changes['urls_expire_after'] = {'*': _either(expire_after, by_pattern)}
+        settings = evolve(self, url_settings={}, **changes)
+        # That there are any is worth knowing; they were checked when they were given
+        object.__setattr__(settings, 'url_settings', self.url_settings)
+        return settings
 
     @classmethod
     def from_kwargs(cls, **kwargs: Any) -> CacheSettings:
@@ -170,13 +259,14 @@ class CacheSettings(RichMixin):
         return cls(**{k: v for k, v in kwargs.items() if k in known})
 
 
+def status_pattern(status_code: int, codes: Mapping[StatusPattern, Any]) -> StatusPattern | None:
+    """What names a status: the status itself, or else its class, such as '4xx'; None if nothing does"""
+    if status_code in codes:
+        return status_code
+    name = f'{status_code // 100}xx'
+    return name if name in codes and status_code not in NOT_IN_CLASSES else None
+
+
 def setting_names() -> frozenset[str]:
     """Keywords that are settings, by present and earlier names"""
     return frozenset(fields_dict(CacheSettings)) | frozenset(RENAMED)
-
-
-def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelled one most likely stands for"""
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(name, sorted(known), n=1)), None)

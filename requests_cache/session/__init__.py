@@ -254,7 +254,10 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     def _exchange(self, request: PreparedRequest, kwargs: dict[str, Any], cache: BaseCache, watch: Watch) -> Exchange:
         options = carried_by(request).options
-        settings, mode = self._settings, mode_of(self._settings)
+        settings = self._settings
+        if settings.url_settings:
+            settings = settings.for_url(request.url)
+        mode = mode_of(settings)
         disabled = any(session is self for session in _switched_off.values())
         policy = mode.request_policy(request.method, request.url, request.headers, settings, options, disabled)
         store = Store(cache, settings, kwargs, shared_by(cache).faults, watch, mode.exact_query)

@@ -6,9 +6,9 @@ from functools import lru_cache
 from logging import getLogger
 from typing import Any
 
-from .._utils import accepted_keywords
+from .._utils import accepted_keywords, nearest_name
 from ..backends.registry import CACHE_NAME_KWARGS
-from ..policy.settings import nearest_name, setting_names
+from ..policy.settings import setting_names
 
 logger = getLogger(__name__)
 # Looking at a signature takes as long as opening a database

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..policy.expiration import ExpirationTime, get_expiration_datetime
+from ..policy.expiration import ExpirationTime, check_expiration
 from ..policy.request import NO_OPTIONS, RequestOptions
 
 
@@ -17,5 +17,5 @@ def make_options(
     if expire_after is None and not (only_if_cached or refresh or force_refresh):
         return NO_OPTIONS
     if expire_after is not None:
-        get_expiration_datetime(expire_after)
+        check_expiration(expire_after)
     return RequestOptions(expire_after, only_if_cached, refresh, force_refresh)

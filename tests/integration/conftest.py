@@ -9,6 +9,7 @@ import pytest
 from support.large_bodies import LARGE_BODY_BYTES, PIECE_BYTES, pieces_of
 
 from requests_cache import BaseCache, CachedSession
+from requests_cache.engine.refreshing import Refreshing
 
 
 @pytest.fixture
@@ -49,3 +50,24 @@ def new_with_pieces(request, new_session) -> Callable[..., CachedSession]:
         return session
 
     return make
+
+
+@pytest.fixture
+def refreshed(monkeypatch):
+    """Waits for all that is renewed in the background"""
+    threads = []
+    start = Refreshing.start
+
+    def remember(self, *args):
+        threads.append(start(self, *args))
+        return threads[-1]
+
+    monkeypatch.setattr(Refreshing, 'start', remember)
+
+    def wait():
+        for thread in threads:
+            if thread is not None:
+                thread.join(30)
+        return threads
+
+    return wait

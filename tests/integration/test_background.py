@@ -13,27 +13,6 @@ from requests_cache import CachedSession
 from requests_cache.engine.refreshing import MAX_THREADS, Refreshing
 
 
-@pytest.fixture
-def refreshed(monkeypatch):
-    """Waits for all that is renewed in the background"""
-    threads = []
-    start = Refreshing.start
-
-    def remember(self, *args):
-        threads.append(start(self, *args))
-        return threads[-1]
-
-    monkeypatch.setattr(Refreshing, 'start', remember)
-
-    def wait():
-        for thread in threads:
-            if thread is not None:
-                thread.join(30)
-        return threads
-
-    return wait
-
-
 def test_hooks_run_once_for_the_answer_and_once_for_what_comes(session, origin, refreshed):
     origin.add('/page', answer(body=b'old'), answer(body=b'new'))
     session.settings.stale_while_revalidate = True

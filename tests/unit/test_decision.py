@@ -284,9 +284,11 @@ class TestStore:
 class TestRenewal:
     def test_by_settings_or_header_fields(self):
         headers = {'Cache-Control': 'max-age=60'}
-        assert renewed_until(policy(expire_after=5), headers, {}, NOW) == NOW + timedelta(seconds=5)
-        assert renewed_until(policy(cache_control=True), headers, {'Age': '10'}, NOW) == NOW + timedelta(seconds=50)
-        assert renewed_until(policy(), headers, {}, NOW) is None
+        assert renewed_until(policy(expire_after=5), 200, headers, {}, NOW) == NOW + timedelta(seconds=5)
+        assert renewed_until(policy(cache_control=True), 200, headers, {'Age': '10'}, NOW) == NOW + timedelta(
+            seconds=50
+        )
+        assert renewed_until(policy(), 200, headers, {}, NOW) is None
 
 
 class TestError:

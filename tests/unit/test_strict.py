@@ -305,10 +305,10 @@ class TestFreshness:
         assert store(expire_after=-2) == Store(NOW - timedelta(seconds=2))
 
     def test_renewal(self):
-        until = renewed_until(policy(), {'Cache-Control': 'max-age=60', 'Age': '10'}, {}, NOW)
+        until = renewed_until(policy(), 200, {'Cache-Control': 'max-age=60', 'Age': '10'}, {}, NOW)
         assert until == NOW + timedelta(seconds=50)
-        assert renewed_until(policy(), {}, {}, NOW) == NOW
-        assert renewed_until(policy(expire_after='Fri, 31 Dec 9999 23:59:59 GMT'), {}, {}, NOW) == NOW + timedelta(
+        assert renewed_until(policy(), 200, {}, {}, NOW) == NOW
+        assert renewed_until(policy(expire_after='Fri, 31 Dec 9999 23:59:59 GMT'), 200, {}, {}, NOW) == NOW + timedelta(
             seconds=FOREVER_SECONDS
         )
 

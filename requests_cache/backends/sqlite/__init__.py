@@ -15,10 +15,10 @@ from requests import Response
 from ...exceptions import BackendError, BackendUnavailableError, MissingDependencyError
 from ...keys.shown import shown_text, shown_traceback
 from ...models.response import CachedResponse
-from ...policy.expiration import ExpirationTime, get_expiration_datetime
+from ...policy.expiration import ExpirationTime, check_expiration
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import pickle_serializer
-from ..base import BaseCache
+from ..base import BaseCache, reset_or_drop
 from ..paths import StrOrPath
 from ..storage import STORAGE_KEYWORDS, UPKEEP_KEYWORDS
 from .bodies import BodyTables
@@ -272,8 +272,8 @@ class SQLiteCache(BaseCache):
             super().recreate_keys()
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
-        get_expiration_datetime(expire_after)
-        self.responses.change(lambda response: response.reset_expiration(expire_after))
+        check_expiration(expire_after)
+        self.responses.change(lambda response: reset_or_drop(response, expire_after))
 
     def clear(self) -> None:
         """Delete all entries; if the database is damaged, replace it by a new one

@@ -216,15 +216,20 @@ class TableStorage(BaseStorage[str, Any]):
         with self.bulk_commit():
             super().update(*args, **kwargs)
 
-    def change(self, function: Callable[[Any], object]) -> None:
-        """Call a function on each readable value, and write what it makes of it; a page of entries at a time"""
+    def change(self, function: Callable[[Any], bool]) -> None:
+        """Call a function on each readable value, and write what it makes of it; a page of entries at a time
+
+        Args:
+            function: Returns False for a value that is to be deleted
+        """
         for rows in self._pages('key'):
             with self.bulk_commit():
                 for (key,) in rows:
                     value = self.get(key)
-                    if value is not None:
-                        function(value)
+                    if value is not None and function(value):
                         self[key] = value
+                    elif value is not None:
+                        del self[key]
 
     def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None) -> int:
         """Delete entries with any of some keys or (stored) values; those that do not exist are passed over

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...models.response import CachedResponse
-from ..expiration import EXPIRE_IMMEDIATELY, ExpirationTime, shifted
+from ..expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, shifted
 from ..freshness import is_stale_allowed
-from ..request import RequestPolicy
+from ..request import RequestPolicy, expiration_for, is_allowable, is_named, is_passing_error
 from ..settings import DEFAULT_STATUS_CODES
 from ..validation import conditions, validators
 from ..verdicts import (
@@ -97,6 +97,8 @@ def decide_on_error(
     """Whether to use a stored response as the origin fails (section 4.2.4; RFC 5861, section 4); see `decision`"""
     if stored is None or (status_code is not None and status_code not in (500, 502, 503, 504)):
         return False
+    if status_code is not None and is_passing_error(policy.settings, stored.status_code):
+        return False
     state = freshness(policy, stored, now)
     if not state.may_be_stale:
         return False
@@ -116,39 +118,50 @@ def decide_store(
     """
     facts = Received(headers, response_directives(headers), status_code, now, delay_seconds)
     reason = policy.skip_write or _reason_not_to_store(policy, facts)
-    if reason:
-        return DoNotStore(reason)
-    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after)
-    never_fresh = lifetime is None or (lifetime == 0 and policy.expire_after == EXPIRE_IMMEDIATELY)
+    expire_after = expiration_for(policy, status_code)
+    if reason or expire_after == DO_NOT_CACHE:
+        return DoNotStore(reason or 'do not cache')
+    lifetime = lifetime_seconds(facts, policy.settings, expire_after)
+    never_fresh = lifetime is None or (lifetime == 0 and expire_after == EXPIRE_IMMEDIATELY)
     if never_fresh and not validators(headers):
         return DoNotStore('no freshness and no validator')
     remaining = min(lifetime or 0, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
     return Store(shifted(now, timedelta(seconds=remaining)))
 
 
+def reason_not_to_store(
+    policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime
+) -> str | None:
+    """Why a response is not to be stored, however long it would be fresh; None if it may be; arguments as above"""
+    return policy.skip_write or _reason_not_to_store(
+        policy, Received(headers, response_directives(headers), status_code, now)
+    )
+
+
 def renewed_until(
     policy: RequestPolicy,
+    status_code: int,
     headers: Mapping[str, Any],
     new_headers: Mapping[str, Any],
     now: datetime,
     delay_seconds: float = 0,
 ) -> datetime | None:
     """Until when a stored response is fresh after a 304 (section 4.3.4); see `decision`"""
-    facts = Received(headers, response_directives(headers), 200, now, delay_seconds)
-    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after) or 0
+    facts = Received(headers, response_directives(headers), status_code, now, delay_seconds)
+    lifetime = lifetime_seconds(facts, policy.settings, expiration_for(policy, status_code)) or 0
     remaining = min(lifetime, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
     return shifted(now, timedelta(seconds=remaining))
 
 
 def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
     settings, directives, shared = policy.settings, facts.directives, policy.settings.shared_cache
-    codes: Any = settings.allowable_codes
+    codes = settings.allowable_codes
     understood = facts.status_code in HEURISTICALLY_CACHEABLE
     explicit = explicit_lifetime_seconds(facts, shared) is not None or directives.public
-    explicit = explicit or (directives.private and not shared)
+    explicit = explicit or (directives.private and not shared) or is_named(settings, facts.status_code)
     if facts.status_code < 200 or facts.status_code in ANSWERS_TO_CONDITIONS or _is_unknown_part(policy, facts):
         return 'status'
-    if tuple(codes) != DEFAULT_STATUS_CODES and facts.status_code not in codes:
+    if tuple(codes) != DEFAULT_STATUS_CODES and not is_allowable(settings, facts.status_code):
         return 'status'
     if directives.must_understand and not understood:
         return 'must-understand'

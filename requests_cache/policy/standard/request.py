@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..directives import NO_DIRECTIVES, lower_names
-from ..expiration import DO_NOT_CACHE, NEVER_EXPIRE, ExpirationTime
-from ..request import NO_OPTIONS, RequestOptions, RequestPolicy, expiration_of_request, first_reason
+from ..expiration import DO_NOT_CACHE, NEVER_EXPIRE, ExpirationTime, get_url_expiration
+from ..request import (
+    NO_OPTIONS,
+    Expirations,
+    RequestOptions,
+    RequestPolicy,
+    expiration_of_call,
+    first_reason,
+)
 from ..settings import DEFAULT_METHODS, CacheSettings
 from .directives import request_directives
 from .preconditions import FOR_THE_ORIGIN, has_conditions
@@ -27,7 +34,7 @@ def strict_request_policy(
     directives = request_directives(headers, names)
     methods: Any = settings.allowable_methods
     method_allowed = method in DEFAULT_METHODS and method in methods
-    expire_after = _expiration(url, settings, options)
+    expire_after, expirations = _expirations(url, settings, options)
     skip = None
     if disabled or settings.disabled or not method_allowed or expire_after == DO_NOT_CACHE:
         skip = first_reason(
@@ -53,13 +60,17 @@ def strict_request_policy(
         authorized='authorization' in names and headers.get('Authorization') is not None,
         is_conditional=has_conditions(headers, names),
         ranges=ranges,
+        expirations=expirations,
     )
 
 
-def _expiration(url: str | None, settings: CacheSettings, options: RequestOptions) -> ExpirationTime:
-    """The lifetime that the user has asked for, where the origin gives none; None if the user has asked for nothing"""
-    by_user = expiration_of_request(url, settings, options)
-    if by_user is not None:
-        return by_user
+def _expirations(
+    url: str | None, settings: CacheSettings, options: RequestOptions
+) -> tuple[ExpirationTime, Expirations]:
+    """The lifetimes that the user has asked for, where the origin gives none; and the first of them"""
+    by_call = expiration_of_call(options) if options is not NO_OPTIONS else None
+    by_url = get_url_expiration(url, settings.urls_expire_after) if settings.urls_expire_after else None
     # "Never" is the default of the session, and so nothing that a user has said
-    return settings.expire_after if settings.expire_after != NEVER_EXPIRE else None
+    by_session = settings.expire_after if settings.expire_after != NEVER_EXPIRE else None
+    expire_after = by_call if by_call is not None else by_url if by_url is not None else by_session
+    return expire_after, (by_call, by_url, by_session)

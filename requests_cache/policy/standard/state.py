@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ...models.response import CachedResponse
-from ..expiration import ExpirationTime, get_expiration_datetime
-from ..request import RequestPolicy
+from ..expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_datetime
+from ..request import RequestPolicy, expiration_for
 from ..settings import CacheSettings
 from .directives import NOTHING, StrictDirectives, response_directives
 from .freshness import (
@@ -68,7 +68,8 @@ def freshness(policy: RequestPolicy, response: CachedResponse, now: datetime) ->
     directives = facts.directives
     forbidden = directives.must_revalidate or directives.no_cache
     forbidden = forbidden or (shared and (directives.proxy_revalidate or directives.s_maxage is not None))
-    lifetime = lifetime_seconds(facts, policy.settings, policy.expire_after, response.expires)
+    expire_after = expiration_for(policy, response.status_code)
+    lifetime = lifetime_seconds(facts, policy.settings, expire_after, response.expires)
     return Freshness(lifetime or 0, current_age_seconds(facts, now), directives, not forbidden)
 
 
@@ -86,6 +87,8 @@ def lifetime_seconds(
     explicit = explicit_lifetime_seconds(facts, settings.shared_cache)
     if explicit is not None:
         return explicit
+    if expire_after == DO_NOT_CACHE:
+        return 0
     if expire_after is not None:
         expires = get_expiration_datetime(expire_after, start_time=facts.response_time)
         return int((expires - facts.response_time).total_seconds()) if expires is not None else FOREVER_SECONDS
