@@ -22,7 +22,7 @@ from ..models.redirects import history_from, redirect_keys
 from ..models.request import AnyRequest, sent_url
 from ..models.response import CachedResponse
 from ..policy.expiration import DO_NOT_CACHE, ExpirationTime, check_expiration, expiration_of, get_expiration_datetime
-from ..policy.settings import DEFAULT_CACHE_NAME, CacheSettings
+from ..policy.settings import DEFAULT_CACHE_NAME, KEY_SETTINGS, CacheSettings
 from ..serializers.pipeline import SerializerType
 from .mappings import bulk_delete_from, existing_in, put, scan, scan_to_change, tolerates_writes, write_if
 from .memory import DictStorage
@@ -165,7 +165,7 @@ class BaseCache:
         """
         settings = self._settings
         if settings.url_settings:
-            settings = settings.for_url(sent_url(request))
+            settings = settings.for_url(sent_url(request), KEY_SETTINGS)
         make_key: Any = settings.key_fn or create_key
         key: str = make_key(
             request=request,

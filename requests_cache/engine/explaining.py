@@ -15,6 +15,7 @@ from ..keys.bodies import read_body
 from ..keys.shown import shown_key, shown_url
 from ..models.response import CachedResponse
 from ..policy.expiration import utcnow
+from ..policy.settings import CacheSettings
 from ..policy.validation import has_validator
 from ..policy.vary import varied_names
 from ..policy.verdicts import Fetch, GatewayTimeout, ReadDecision, Use, UseAndRefresh, Validate
@@ -89,6 +90,7 @@ class Explanation:
         not_stored: Why what the origin answers would not be stored, or was not; None if it would be, as far as that can
             be told, or was
         similar: On a miss, the stored responses for the most similar requests
+        rule: The pattern of `url_settings` whose settings apply
     """
 
     method: str
@@ -102,6 +104,7 @@ class Explanation:
     refreshes: bool = False
     not_stored: str | None = None
     similar: tuple[Similar, ...] = ()
+    rule: str | None = None
 
     def __str__(self) -> str:
         return '\n'.join(self._lines())
@@ -109,6 +112,8 @@ class Explanation:
     def _lines(self) -> Iterator[str]:
         yield f'{self.method} {self.url}'
         yield f'{self.outcome}: {self.because}'
+        if self.rule is not None:
+            yield f'settings: those for {self.rule}'
         if self.refreshes:
             yield 'it would be renewed in the background'
         if self.key is not None:
@@ -136,6 +141,7 @@ def explain(exchange: Exchange, look_up: Any, responses: Any, limit: int = SEARC
     facts: dict[str, Any] = {
         'method': request.method or '',
         'url': shown_url(request.url, settings.ignored_parameters),
+        'rule': _rule(settings, request.url),
     }
     found = look_up(exchange)
     if found is None:
@@ -154,6 +160,11 @@ def explain(exchange: Exchange, look_up: Any, responses: Any, limit: int = SEARC
     if stored is None and exchange.policy.skip_read is None:
         facts['similar'] = most_similar(exchange, responses, limit)
     return Explanation(refreshes=isinstance(decision, UseAndRefresh) and not exchange.policy.skip_write, **facts)
+
+
+def _rule(settings: CacheSettings, url: str | None) -> str | None:
+    pattern = settings.pattern_for(url)
+    return pattern if pattern is None or isinstance(pattern, str) else str(pattern.pattern)
 
 
 def _outcome(decision: ReadDecision, stored: CachedResponse | None) -> str:
@@ -200,7 +211,7 @@ def _key_parts(exchange: Exchange) -> dict[str, str]:
     return parts
 
 
-def explain_response(response: Any, allowable_codes: Any, ignored_parameters: Any) -> Explanation:
+def explain_response(response: Any, settings: CacheSettings) -> Explanation:
     """What has happened to a request, by its response
 
     Raises:
@@ -215,16 +226,17 @@ def explain_response(response: Any, allowable_codes: Any, ignored_parameters: An
     because = 'the origin failed' if result.is_fallback else why(result.reason)
     request: Any = response.request
     stored = StoredFacts.of(response) if isinstance(response, CachedResponse) and not result.is_unanswered else None
-    not_stored = result.not_stored and why_not_stored(result.not_stored, response.status_code, allowable_codes)
+    not_stored = result.not_stored and why_not_stored(result.not_stored, response.status_code, settings.allowable_codes)
     return Explanation(
         method=getattr(request, 'method', None) or '',
-        url=shown_url(response.url, ignored_parameters),
+        url=shown_url(response.url, settings.ignored_parameters),
         outcome=outcome,
         reason=result.reason,
         because=because,
         key=None if result.key is None else shown_key(result.key),
         stored=stored,
         not_stored=not_stored or None,
+        rule=_rule(settings, response.url),
     )
 
 

@@ -9,7 +9,7 @@ from requests import Response
 from ..models.redirects import redirects_of
 from ..policy.settings import CacheSettings
 from ..policy.verdicts import DoNotStore, Store, StoreDecision
-from .exchange import Result
+from .exchange import result_of
 from .refusals import UNREAD
 
 
@@ -27,7 +27,7 @@ def kept_like_hops(decided: Store, response: Response, settings: CacheSettings) 
     for hop in (*redirects_of(response)[1:], response):
         if settings.rule_for(hop.request.url) is None:
             continue
-        result: Result = getattr(hop, '_result', None) or Result()
+        result = result_of(hop)
         # Only its end has to be stored for its own request, too
         tolerated = ('', UNREAD) if hop is response else ('', UNREAD, 'status')
         if result.is_bypassed or result.not_stored not in tolerated:

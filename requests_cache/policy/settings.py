@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 from attrs import Attribute, define, evolve, field, fields_dict
@@ -38,6 +38,8 @@ StatusPattern = int | str
 CodesExpireAfter = dict[StatusPattern, ExpirationTime]
 UrlSettings = dict[ExpirationPattern, dict[str, Any]]
 
+# What keys are made by
+KEY_SETTINGS = frozenset(('content_root_key', 'ignored_parameters', 'key_fn', 'match_headers'))
 # They answer header fields of a request that are not part of its key: ranges, conditions, credentials
 NOT_IN_CLASSES = frozenset((206, 304, 401, 407, 412, 416))
 
@@ -233,13 +235,22 @@ class CacheSettings(RichMixin):
         """
         return first_match(url and url.partition('#')[0], self.url_settings)
 
-    def for_url(self, url: str | None) -> CacheSettings:
+    def pattern_for(self, url: str | None) -> ExpirationPattern | None:
+        """This pattern"""
+        patterns = {pattern: pattern for pattern in self.url_settings}
+        return first_match(url and url.partition('#')[0], patterns)
+
+    def for_url(self, url: str | None, about: Set[str] | None = None) -> CacheSettings:
         """The settings for a URL: these, but for what the first pattern of `url_settings` that it matches says
 
         An expiration among that is the one in `urls_expire_after`.
+
+        Args:
+            url: The URL
+            about: Names of the settings that will be looked at, if not all of them
         """
         rule = self.rule_for(url)
-        if not rule:
+        if not rule or (about is not None and about.isdisjoint(rule)):
             return self
         changes = dict(rule)
         expire_after = changes.pop('expire_after', None)

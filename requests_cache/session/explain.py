@@ -28,8 +28,7 @@ class _CaughtError(Exception):
 def explain(session: Any, request: Any, url: Any, search_limit: int = SEARCH_LIMIT, **kwargs: Any) -> Explanation:
     """See `CacheMixin.explain`"""
     if isinstance(request, Response):
-        settings = session.settings.for_url(request.url)
-        return explain_response(request, settings.allowable_codes, settings.ignored_parameters)
+        return explain_response(request, session.settings.for_url(request.url))
     if not isinstance(request, PreparedRequest):
         request, kwargs = _prepared(session, request, url, kwargs)
     else:

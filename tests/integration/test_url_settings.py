@@ -337,9 +337,12 @@ class TestSessions:
     def test_what_is_explained(self, session, paths):
         session.settings.url_settings = live(paths, match_headers=['X-A'], codes_expire_after={500: 5})
         explained = session.explain('GET', paths.url('/live'), headers={'X-A': 'a'})
-        assert explained.key_parts['headers'] == 'x-a'
+        assert (explained.key_parts['headers'], explained.rule) == ('x-a', f'{paths.host}:{paths.port}/live')
+        assert f'settings: those for {explained.rule}' in str(explained)
         missing = session.explain(session.get(paths.url('/live/missing')))
         assert '404 is not among allowable_codes (200)' in missing.not_stored
+        assert missing.rule == explained.rule
+        assert session.explain('GET', paths.url('/page')).rule is None
 
 
 def lifetime(response):

@@ -121,6 +121,28 @@ def settings(session: CachedSession) -> None:
         session.get(URL)
 
 
+def seconds_from_header(response: Response) -> int | None:
+    text = response.headers.get('X-Cache-Seconds')
+    return int(text) if text else None
+
+
+def settings_by_url_and_status(session: CachedSession) -> None:
+    session.settings.url_settings = {
+        '*.example.com/live': {'expire_after': 5, 'allowable_codes': (200, 404)},
+        re.compile(r'/login$'): {'restore_cookies': True, 'match_headers': ['Accept-Language']},
+    }
+    session.settings.url_settings['cdn.example.com'] = {'cache_control': 'strict'}
+    session.settings.codes_expire_after = {404: timedelta(minutes=1), '5xx': 5, 410: seconds_from_header}
+    session.settings.restore_cookies = True
+    session.settings.urls_expire_after = {'api.example.com': seconds_from_header}
+    session.expire_after = lambda response: len(response.content)
+    own: CacheSettings = session.settings.for_url(URL)
+    print(own.allowable_codes)
+    session = CachedSession(expire_after=seconds_from_header, codes_expire_after={404: 60})
+    session.get(URL, expire_after=seconds_from_header)
+    session.cache.reset_expiration(seconds_from_header)
+
+
 def requesting(session: CachedSession) -> str:
     response = session.get(URL, params={'page': 1}, headers={'Accept': 'text/plain'}, timeout=5)
     response = session.get(URL, expire_after=timedelta(minutes=5))

@@ -76,6 +76,8 @@ class TestSettingsByUrl:
         assert settings.for_url('https://example.com/').urls_expire_after == {'*': 7}
         for url in ('https://other.com/', '', None):
             assert settings.for_url(url) is settings
+        assert settings.for_url('https://example.com/live', {'match_headers'}) is settings
+        assert settings.for_url('https://example.com/live', {'match_headers', 'allowable_codes'}) == live
 
     def test_changes_count_at_once(self):
         settings = CacheSettings(url_settings={'*/a': {'read_only': True}})
