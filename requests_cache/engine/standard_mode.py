@@ -23,6 +23,7 @@ from ..policy.standard.presentation import present, set_headers, storable_header
 from ..policy.standard.request import strict_request_policy
 from ..policy.validation import Relation, relation
 from ..policy.verdicts import StoreDecision, Use
+from . import observing
 from .carrying import carrying
 from .default_mode import DefaultMode
 from .exchange import Exchange, LookUp, Plan, Storing
@@ -110,8 +111,10 @@ class StandardMode(DefaultMode):
             writes += _invalidations(exchange, response)
         if exchange.request.method == 'HEAD' and response.status_code == 200 and not exchange.policy.skip_write:
             writes += self._freshen_by_head(exchange, response)
-        if writes:
-            exchange.store.apply(writes)
+        if writes and exchange.store.apply(writes):
+            for put in writes:
+                if isinstance(put, Put):
+                    observing.stored(exchange, put.key, put.response)
 
     def _freshen_by_head(self, exchange: Exchange, response: Response) -> list[Write]:
         """Bring the stored response to GET up to date with one to HEAD, or delete it if it is another"""

@@ -378,7 +378,6 @@ class Store:
             case Put(key, response, expires, over):
                 response._is_verified = bool(self._send_kwargs.get('verify', True))
                 if over is not None:
-                    self.refusal = CHANGED
                     return self._put_over(write, over)
                 return not self._is_locked(key) and self._save(response, key, expires)
             case Delete(keys, reason):
@@ -406,7 +405,10 @@ class Store:
         """Store a response, if what is stored is still what was read"""
 
         def is_expected(stored: CachedResponse | None) -> bool:
-            return stored is not None and version_of(stored) == version
+            is_same = stored is not None and version_of(stored) == version
+            # If nothing is written then
+            self.refusal = TOO_LARGE if is_same and self.longest_body is not None else CHANGED
+            return is_same
 
         cache = self._cache
         if getattr(cache.save_response, '__func__', None) is _OUR_SAVE_RESPONSE and is_expected(

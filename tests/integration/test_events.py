@@ -253,6 +253,34 @@ def test_not_stored_as_it_is_larger_than_the_bound(new_session, origin):
         assert told.texts() == ['not stored: larger than the bound of the cache', 'miss: not stored']
 
 
+def test_not_stored_as_a_304_makes_it_larger_than_the_bound(new_session, origin):
+    session = new_session(backend='memory', max_cache_bytes=5000)
+    told = Told(session)
+    origin.add('/page', revalidating(answer(200, b'hello', STALE), [('X-New', 'x' * 9000)]))
+    session.get(origin.url('/page'), expire_after=-10)
+    told.clear()
+    assert session.get(origin.url('/page'), expire_after=-10).text == 'hello'
+    assert told.texts() == ['not stored: larger than the bound of the cache', 'validated: stale']
+
+
+def test_not_stored_as_another_response_was_meanwhile(session, told, origin):
+    origin.add('/page', revalidating(answer(200, b'hello', STALE), [('X-New', '1')]))
+    session.get(origin.url('/page'), **stale(session))
+    told.clear()
+
+    def change(response, *args, **kwargs):
+        (key,) = session.cache.responses
+        other = session.cache.responses[key]
+        other._content = b'other'
+        session.cache.responses[key] = other
+
+    validating = session.get_adapter(origin.url('/page'))
+    send = validating.send
+    validating.send = lambda *args, **kwargs: change(None) or send(*args, **kwargs)
+    assert session.get(origin.url('/page'), **stale(session)).text == 'hello'
+    assert told.texts() == ['not stored: changed meanwhile', 'validated: stale']
+
+
 def test_evicted(new_session, origin):
     session = new_session(backend='memory', max_entries=1)
     told = Told(session)
@@ -263,6 +291,18 @@ def test_evicted(new_session, origin):
     assert told.only('evicted').key == first.cache_key
     assert told.texts() == ['evicted', 'stored', 'miss: not stored']
     assert session.stats.evictions == 1
+
+
+def test_head_brings_what_is_stored_up_to_date(new_session, origin):
+    session = new_session(backend='memory', cache_control='strict')
+    told = Told(session)
+    origin.add('/page', answer(200, b'hello', FRESH), answer(200, b'', [*FRESH, ('Content-Length', '5')]))
+    stored = session.get(origin.url('/page'))
+    told.clear()
+    session.head(origin.url('/page'), headers={'Cache-Control': 'no-cache'})
+    assert next(event.key for event in told if event.kind == 'stored') == stored.cache_key
+    assert [str(event.kind) for event in told] == ['stored', 'stored', 'miss']
+    assert session.stats.stores == 3
 
 
 # What is deleted
