@@ -60,12 +60,13 @@ def send(exchange: Exchange) -> AnyResponse:
         exchange = exchange._replace(began=monotonic())
     try:
         response = _send(exchange)
-        if isinstance(response, BaseResponse):  # and nothing that a hook has put in its place
+        is_ours = isinstance(response, BaseResponse)  # and nothing that a hook has put in its place
+        if is_ours:
             response = exchange.mode.report(exchange, response)
     except BaseException as e:
         observing.failed(exchange, e)
         raise
-    if isinstance(response, BaseResponse):
+    if is_ours:
         observing.ended(exchange, response)
     return response
 

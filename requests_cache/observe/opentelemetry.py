@@ -41,14 +41,12 @@ class OpenTelemetrySubscriber:
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None, span_attributes: bool = True):
-        from importlib.metadata import version
-
         try:
             from opentelemetry import metrics, trace
         except ImportError as e:
             raise MissingDependencyError('OpenTelemetrySubscriber', 'opentelemetry', 'opentelemetry') from e
         self._current_span = trace.get_current_span if span_attributes else None
-        meter = metrics.get_meter(NAMESPACE, version('requests-cache'), meter_provider)
+        meter = metrics.get_meter(NAMESPACE, meter_provider=meter_provider)
         self._requests = meter.create_counter(
             f'{NAMESPACE}.requests', '{request}', 'Requests, by what they ended in'
         )  # fmt: skip
