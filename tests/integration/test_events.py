@@ -281,8 +281,9 @@ def test_not_stored_as_another_response_was_meanwhile(session, told, origin):
     assert told.texts() == ['not stored: changed meanwhile', 'validated: stale']
 
 
-def test_evicted(new_session, origin):
-    session = new_session(backend='memory', max_entries=1)
+@pytest.mark.parametrize('backend', ['memory', 'sqlite'])
+def test_evicted(new_session, origin, backend):
+    session = new_session(backend=backend, max_entries=1)
     told = Told(session)
     origin.default = answer(200, b'hello')
     first = session.get(origin.url('/1'))
