@@ -13,6 +13,8 @@ from contract.redirect_rules import save_chain
 from contract.values import CREATED, FUTURE, PAST, facts, make_response
 from requests_cache.backends.base import BaseCache
 from requests_cache.models.request import CachedRequest
+from requests_cache.models.response import CachedResponse
+from requests_cache.policy.expiration import DO_NOT_CACHE
 
 
 class CacheRules:
@@ -138,6 +140,21 @@ class CacheRules:
         cache.reset_expiration()
         assert [r.expires for r in cache.filter()] == [None]
         assert cache.contains(url='http://example.com/middle')
+
+    def test_reset_expiration_by_a_function(self, cache: Any) -> None:
+        """With DO_NOT_CACHE, the entry goes; what cannot be read stays as it is"""
+        fill(cache, 30, PAST)
+        self.plant(cache.responses, 'bad', self.damaged[0])
+        urls = [make_response(i).url for i in range(30)]
+
+        def expiration(response: CachedResponse) -> Any:
+            number = urls.index(response.url)
+            return DO_NOT_CACHE if number % 3 == 0 else None if number % 3 == 1 else FUTURE
+
+        cache.reset_expiration(expiration)
+        expected = {urls[i]: None if i % 3 == 1 else FUTURE for i in range(30) if i % 3}
+        assert {r.url: r.expires for r in cache.filter()} == expected
+        assert 'bad' in cache.responses
 
     def test_remove_expired_responses(self, cache: Any) -> None:
         fill(cache, 3, PAST)
