@@ -137,12 +137,16 @@ class ServerConnection(ABC):
         advice = fault.advice
         if advice is None:
             advice = f'{self.question} Check {self.keywords if self.is_own else "the client passed as connection="}'
+        what = f' cannot be reached to {purpose}' if fault.unavailable else f': could not {purpose}'
+        return as_backend_error(error, self.where + what, fault._replace(advice=advice))
+
+    @property
+    def where(self) -> str:
+        """The server and where it is, as far as the client tells"""
         try:
-            where = self._where()
+            return self._where()
         except Exception:  # a stand-in for a client may lack what tells
-            where = self.server
-        where += f' cannot be reached to {purpose}' if fault.unavailable else f': could not {purpose}'
-        return as_backend_error(error, where, fault._replace(advice=advice))
+            return self.server
 
 
 class _Calls:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from logging import getLogger
 from operator import itemgetter
@@ -196,6 +196,12 @@ def evictions() -> Iterator[list[str]]:
         _noted.evicted = before
 
 
+def note_evicted(keys: Iterable[str]) -> None:
+    """Let the block know that there may be (`evictions`) of entries that a store has evicted"""
+    if _noted.evicted is not None:
+        _noted.evicted += keys
+
+
 def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]:
     """Have an index account for an entry that is about to be written, and evict what is in its way
 
@@ -213,21 +219,39 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]
         BackendError: There is not enough that can be deleted
     """
     bounds.check(n_bytes)
+    return evict_excess(index, bounds, index.reserve(key, n_bytes), {key})
+
+
+def evict_excess(index: Index, bounds: Bounds, usage: Usage, staying: Collection[str] = ()) -> list[str]:
+    """Evict what is more than may be kept
+
+    Args:
+        index: The index
+        bounds: The bounds
+        usage: What is accounted for
+        staying: Keys of entries that are to stay
+
+    Returns:
+        The keys of what was evicted
+
+    Raises:
+        BackendError: There is not enough that can be deleted
+    """
     evicted: list[str] = []
-    staying = {key}
-    usage, count = index.reserve(key, n_bytes), FIRST_CANDIDATES
+    staying, count = set(staying), FIRST_CANDIDATES
     while any(excess := bounds.excess(usage)):
         oldest = index.oldest(count + len(staying))
         keys = _enough([candidate for candidate in oldest if candidate.key not in staying], excess)
         if not keys:
-            raise BackendError(f'There is no room for {n_bytes} bytes: nothing more can be deleted')
+            raise BackendError(
+                f'There is no room for {excess.n_bytes} bytes, {excess.n_entries} entries: nothing more can be deleted'
+            )
         usage, stuck = index.evict(keys)
         if stuck:
             logger.warning('%d entries could not be deleted to make room', len(stuck))
             staying.update(stuck)
         evicted += (k for k in keys if k not in staying)
-        if _noted.evicted is not None:
-            _noted.evicted += (k for k in keys if k not in staying)
+        note_evicted(k for k in keys if k not in staying)
         count = min(2 * count, MOST_CANDIDATES)
     return evicted
 

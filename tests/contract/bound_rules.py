@@ -31,6 +31,8 @@ class BoundRules:
     # Whether the storage can be bounded, and whether it deletes by itself what has long expired
     can_be_bounded = True
     deletes_expired = True
+    # What a storage that cannot be bounded says of it
+    why_unbounded = 'ttl'
 
     @pytest.fixture
     def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -226,7 +228,7 @@ class BoundRules:
         check()
 
     @pytest.mark.parametrize(
-        ('options', 'error', 'text'),
+        ('keywords', 'error', 'text'),
         [
             ({'max_cache_bytes': 'much'}, ValueError, "'500 MB'"),
             ({'max_cache_bytes': 0}, ValueError, 'max_cache_bytes'),
@@ -237,12 +239,12 @@ class BoundRules:
         ],
     )
     def test_errors(
-        self, options: dict[str, Any], error: type[Exception], text: str, storage_factory: Callable[..., Any]
+        self, keywords: dict[str, Any], error: type[Exception], text: str, storage_factory: Callable[..., Any]
     ) -> None:
-        if not self.can_be_bounded and 'delete_expired_after' not in options:
-            error, text = ValueError, 'ttl'
+        if not self.can_be_bounded and 'delete_expired_after' not in keywords:
+            error, text = ValueError, self.why_unbounded
         with pytest.raises(error, match=text):
-            storage_factory(**options)
+            storage_factory(**keywords)
 
     def test_what_has_long_expired_is_deleted(self, storage_factory: Callable[..., Any]) -> None:
         if not self.deletes_expired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import fakeredis
@@ -20,11 +21,13 @@ pytest_plugins = ['support.redis_fixtures']
 
 NAMESPACE = 'contract'
 USER = 'cache on >secret ~contract* +@all -@dangerous -@admin -@scripting -@blocking'
+USER_WITH_BOUNDS = 'bounded on >secret ~contract:* ~contract-* +@all -@dangerous -@admin -@scripting +eval +evalsha'
 
 
 class RedisContract(StorageContract):
     serializers: tuple[Any, ...] = ('pickle',)
     examples = 10
+    deletes_expired = False
 
     @pytest.fixture
     def options(self) -> dict[str, Any]:
@@ -53,6 +56,10 @@ class RedisContract(StorageContract):
         with closing_all(RedisDict) as factory:
             yield factory(NAMESPACE, host=HOST, port=free_port())
 
+    def settle(self, storage: Any) -> None:
+        for _ in range(10):
+            storage._upkeep.look_after()
+
 
 class TestRedis(RedisContract):
     serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
@@ -63,7 +70,10 @@ class TestRedis(RedisContract):
 
 
 class TestRedisHash(RedisContract):
-    """All that holds for responses holds for those kept in a hash"""
+    """All that holds for responses holds for those kept in a hash, but that they have no bounds"""
+
+    can_be_bounded = False
+    why_unbounded = 'RedisHashDict keeps no bounds'
 
     @pytest.fixture
     def options(self, redis_server: RedisServer) -> dict[str, Any]:
@@ -86,7 +96,7 @@ class TestRedisHash(RedisContract):
 
 @pytest.fixture(scope='module')
 def guarded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp('redis'), password='admin', users=(USER,)) as started:
+    with RedisServer(tmp_path_factory.mktemp('redis'), password='admin', users=(USER, USER_WITH_BOUNDS)) as started:
         yield started
 
 
@@ -95,6 +105,20 @@ class TestRedisWithAccessControl(RedisContract):
     def options(self, guarded_server: RedisServer) -> dict[str, Any]:
         guarded_server.flush()
         return {'host': HOST, 'port': guarded_server.port, 'username': 'cache', 'password': 'secret'}
+
+    @pytest.fixture
+    def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
+        """Bounds take scripts"""
+        return partial(storage_factory, username='bounded')
+
+    @pytest.fixture
+    def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
+        def make(kind: str = 'responses', **kwargs: Any) -> Any:
+            storage_class = RedisHashDict if kind == 'redirects' else RedisDict
+            return storage_class(NAMESPACE, kind, **{**options, **kwargs})
+
+        with closing_all(make) as factory:
+            yield factory
 
     @pytest.fixture
     def broken_storage(self, options: dict[str, Any]) -> Iterator[Any]:
@@ -136,6 +160,11 @@ class TestRedisClusterClientThatDecodes(RedisContract):
 class TestFakeRedis(RedisContract):
     persistent = True
     forkable = False  # it lives in the memory of the process
+
+    @pytest.fixture
+    def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
+        pytest.importorskip('lupa', reason='fakeredis runs scripts with lupa only, and bounds take scripts')
+        return storage_factory
 
     @pytest.fixture
     def options(self) -> Iterator[dict[str, Any]]:

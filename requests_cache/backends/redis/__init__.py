@@ -22,14 +22,11 @@ from ...serializers.preconf import pickle_serializer
 from ..base import BaseCache
 from ..storage import STORAGE_KEYWORDS
 from .connection import RedisConnection, keyword_names
-from .entries import EntryStorage, if_permitted
+from .entries import DEFAULT_TTL_OFFSET, EntryStorage, if_permitted
 from .names import REDIRECTS, decode, encode
 from .storage import HashStorage
 
 __all__ = ['DEFAULT_TTL_OFFSET', 'RedisCache', 'RedisDict', 'RedisHashDict']
-
-# Seconds for which entries are kept after they have expired
-DEFAULT_TTL_OFFSET = 3600
 
 text_stage = Stage(dumps=encode, loads=decode)
 
@@ -171,3 +168,6 @@ class RedisCache(BaseCache):
         with if_permitted():
             self.redirects.keep_for(self.responses.seconds_left(set(redirects.values())), len(redirects))
             self.redirects.prune_some(self.responses.existing)
+
+    def _clean(self, n_redirects: int) -> None:
+        """Redis removes what is left behind, and redirects are looked at whenever some are written"""

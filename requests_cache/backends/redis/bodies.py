@@ -20,7 +20,7 @@ from ...exceptions import BackendError
 from ...models.body import Body
 from ..bodies import Pieces
 from ..storage import CHUNK_SIZE
-from .commands import is_refusal, scan_names, unless_wrong_type
+from .commands import Command, each, is_refusal, scan_names, unless_wrong_type
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 
 if TYPE_CHECKING:
@@ -161,19 +161,21 @@ class BodyHashes(Pieces):
             raise BackendError('the body of the entry was deleted before the entry was written')
         return False
 
-    def finish(
-        self, pipeline: Any, key: str, body: Body, record: bytes, seconds: int | None, is_unfinished: bool
-    ) -> None:
-        """Complete a body with what is left of its entry, by commands that are run later"""
+    def lengths(self, client: Any, key: str, body: Body) -> list[int]:
+        """Lengths of the pieces of a body as they are stored; none if it is not there any more"""
+        fields = [_field(body.id, index) for index in range(body.piece_count)]
+        for name in (self.unfinished_name(key, body.id), self.name(key)):
+            lengths = each(client, [('hstrlen', name, field) for field in fields])
+            if all(lengths):
+                return lengths
+        return []
+
+    def finish(self, key: str, body: Body, record: bytes, seconds: int | None, is_unfinished: bool) -> list[Command]:
+        """Commands that complete a body with what is left of its entry"""
         name = self.name(key)
-        if is_unfinished:
-            pipeline.unlink(name)
-            pipeline.rename(self.unfinished_name(key, body.id), name)
-        pipeline.hset(name, RECORD, record)
-        if seconds is None:
-            pipeline.persist(name)
-        else:
-            pipeline.expire(name, seconds)
+        moved: list[Command] = [('unlink', name), ('rename', self.unfinished_name(key, body.id), name)]
+        kept: Command = ('persist', name) if seconds is None else ('expire', name, seconds)
+        return [*(moved if is_unfinished else ()), ('hset', name, RECORD, record), kept]
 
     @contextmanager
     def watching_permissions(self) -> Iterator[None]:

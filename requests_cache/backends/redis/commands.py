@@ -20,12 +20,12 @@ MOST_ATTEMPTS = 100
 # Servers, and proxies in front of them, have different words for it. Not allowed *when* memory is short is no refusal.
 REFUSAL = lazy_pattern(
     '(Transaction discarded because of: )?'
-    '(NOPERM|EXEC without MULTI|'
+    "(NOPERM|EXEC without MULTI|.*The user executing the script can't|"
     '(unknown|unsupported|disabled) command|command (is )?not (allowed|permitted|supported)(?! when))',
     re.IGNORECASE,
 )
 
-# The name of a method, and its arguments, the first of which is a name in Redis
+# The name of a method, or a function that takes a client; and arguments, the first of which is a name in Redis
 Command = tuple[Any, ...]
 
 
@@ -111,7 +111,8 @@ def set_for(client: Any, name: bytes, seconds: int, value: Any) -> None:
         setex(name, seconds, value)
 
 
-def _is_cluster(client: Any) -> bool:
+def is_cluster(client: Any) -> bool:
+    """Whether names may be on different servers"""
     cluster = sys.modules.get('redis.cluster')
     return cluster is not None and isinstance(client, cluster.RedisCluster)
 
@@ -131,7 +132,7 @@ def each(client: Any, commands: Sequence[Command]) -> list[Any]:
 
 def replies_to(client: Any, commands: Sequence[Command]) -> list[Any]:
     """The same, with the driver's exceptions for what has failed"""
-    return _each_in_cluster(client, commands) if _is_cluster(client) else _pipelined(client, commands)
+    return _each_in_cluster(client, commands) if is_cluster(client) else _pipelined(client, commands)
 
 
 def _pipelined(client: Any, commands: Iterable[Command]) -> list[Any]:
@@ -145,6 +146,8 @@ def _pipelined(client: Any, commands: Iterable[Command]) -> list[Any]:
 def run(client: Any, command: Command) -> Any:
     """The reply of a client; a pipeline runs it later"""
     method, *arguments = command
+    if callable(method):
+        return method(client, *arguments)
     return set_for(client, *arguments) if method == 'setex' else getattr(client, method)(*arguments)
 
 
@@ -174,6 +177,27 @@ def _server_of(client: Any, name: bytes) -> Any:
     return client.get_redis_connection(client.get_node_from_key(name))
 
 
+def on_server_of(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
+    """Call a function with a client of the server that has a name; again, if by now another one has it"""
+    if not is_cluster(client):
+        return function(client)
+    from redis import exceptions
+
+    try:
+        return function(_server_of(client, name))
+    except (exceptions.AskError, exceptions.TryAgainError, exceptions.ConnectionError, exceptions.TimeoutError):
+        client.exists(name)  # makes the client look for it
+        return function(_server_of(client, name))
+
+
+def servers_of(client: Any) -> dict[str, Any]:
+    """A client for each server that has names, by names of the servers, in their order"""
+    if not is_cluster(client):
+        return {'': client}
+    nodes = sorted(client.get_primaries(), key=lambda node: node.name)
+    return {node.name: client.get_redis_connection(node) for node in nodes}
+
+
 def check_transactions(client: Any, name: bytes) -> None:
     """Find out whether a server permits transactions
 
@@ -183,7 +207,7 @@ def check_transactions(client: Any, name: bytes) -> None:
     Raises:
         redis.exceptions.ResponseError: It does not
     """
-    server = _server_of(client, name) if _is_cluster(client) else client
+    server = _server_of(client, name) if is_cluster(client) else client
     try:
         server.execute_command('EXEC')
     except Exception as e:
@@ -209,19 +233,15 @@ def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
     """
     from redis import exceptions
 
-    may_have_moved = _is_cluster(client)
+    def attempt(server: Any) -> T:
+        with with_replies_in_bytes(server).pipeline(transaction=True) as pipeline:
+            return function(pipeline)
+
     for _ in range(MOST_ATTEMPTS):
-        server = _server_of(client, name) if _is_cluster(client) else client
         try:
-            with with_replies_in_bytes(server).pipeline(transaction=True) as pipeline:
-                return function(pipeline)
-        except exceptions.WatchError:
+            return on_server_of(client, name, attempt)
+        except exceptions.WatchError:  # noqa: PERF203
             continue
-        except (exceptions.AskError, exceptions.TryAgainError, exceptions.ConnectionError, exceptions.TimeoutError):
-            if not may_have_moved:
-                raise
-            may_have_moved = False
-            client.exists(name)
     raise exceptions.WatchError(f'others changed the value {MOST_ATTEMPTS} times meanwhile')
 
 

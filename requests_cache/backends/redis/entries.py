@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property, partial
 from logging import getLogger
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ..._utils import chunkify
@@ -15,22 +16,22 @@ from ...models.response import CachedResponse
 from ..bodies import Pieces
 from ..storage import CHUNK_SIZE
 from .bodies import RECORD, BodyHashes
-from .commands import Command, each, is_refusal, is_wrong_type, replies_to, run, scan_names, unique
+from .commands import Command, each, is_refusal, is_wrong_type, scan_names, unique
 from .connection import RedisConnection
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 from .storage import HashStorage, RedisStorage
+from .writes import UnexpectedError, Write
 
 if TYPE_CHECKING:
     from .leases import RedisLeases
+    from .upkeep import RedisUpkeep
 
 logger = getLogger(__name__)
 
+# Seconds for which entries are kept after they have expired
+DEFAULT_TTL_OFFSET = 3600
 # Entries whose values are in memory at once
 VALUES_PER_PAGE = 100
-
-
-class _UnexpectedError(Exception):
-    """What is stored is not what is expected"""
 
 
 @contextmanager
@@ -55,7 +56,11 @@ class EntryStorage(RedisStorage):
         kwargs: As for `BaseStorage`
     """
 
+    can_be_bounded = True
+    # By way of `ttl`
+    deletes_expired = True
     pieces: BodyHashes
+    _upkeep: RedisUpkeep | None = None
     # Redis removes by itself what is not finished
     _has_swept = True
     # Those that lead to the entries
@@ -65,8 +70,23 @@ class EntryStorage(RedisStorage):
         super().__init__(connection, **kwargs)
         self.namespace = namespace
         self.ttl = ttl
-        self.ttl_offset = ttl_offset
+        self.ttl_offset = ttl_offset if self.delete_expired_after is None else self._offset(ttl, ttl_offset)
         self.pieces = BodyHashes(self, namespace)
+        if self.bounds is not None:
+            from .upkeep import RedisUpkeep
+
+            self._upkeep = RedisUpkeep(self, self.bounds)
+
+    def _offset(self, ttl: bool, ttl_offset: int) -> int:
+        """Seconds for which Redis keeps expired entries, if the cache is asked to delete them"""
+        seconds = ceil(self.delete_expired_after or 0)
+        if not ttl:
+            raise ValueError(
+                'delete_expired_after has Redis remove expired entries, which ttl=False does not let it do'
+            )
+        if ttl_offset not in (DEFAULT_TTL_OFFSET, seconds):
+            raise ValueError(f'delete_expired_after and ttl_offset={ttl_offset} mean the same; give one of them')
+        return seconds
 
     @cached_property
     def leases(self) -> RedisLeases:
@@ -95,6 +115,8 @@ class EntryStorage(RedisStorage):
             return None
         if value is None:
             raise KeyError(key)
+        if self._upkeep is not None:
+            self._upkeep.note(key)
         return self.deserialize(key, value)
 
     def _look_up(self, client: Any, key: str) -> tuple[bool, Any]:
@@ -178,7 +200,7 @@ class EntryStorage(RedisStorage):
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
         try:
             return self._write_apart(key, value, partial(self._write, is_expected=is_expected))
-        except _UnexpectedError:
+        except UnexpectedError:
             return False
         except BackendError as e:
             if not is_refusal(e.__cause__):
@@ -201,68 +223,72 @@ class EntryStorage(RedisStorage):
         seconds = self._seconds_to_keep(item)
         body: Body | None = getattr(item, '_body', None)
         with self._calling('write to it'):
-            if body is not None:
-                with self.pieces.watching_permissions():
-                    self._write_large(key, value, seconds, body, is_expected)
-            elif is_expected is not None:
-                self._write_expected(key, value, seconds, is_expected)
+            if body is None:
+                self._write_small(key, value, seconds, is_expected)
             else:
-                self._write_small(key, value, seconds)
+                with self.pieces.watching_permissions():
+                    self._carry_out(
+                        self._large_write(key, value, seconds, body, is_expected), key, value, seconds, body
+                    )
         if self._redirects is not None and getattr(item, 'history', None):
             with if_permitted():
                 self._redirects.outlast(seconds)
 
-    def _commands(self, key: str, value: Any, seconds: int | None, names: Iterable[bytes]) -> list[Command]:
-        """What is to be run for a string; under the other names of the entry there must not be anything then"""
-        name, *others = names
-        command = ('set', name, value) if seconds is None else ('setex', name, seconds, value)
-        return [command, *(('unlink', other) for other in others)]
+    def _carry_out(self, write: Write, key: str, value: Any, seconds: int | None, body: Body | None = None) -> None:
+        if self._upkeep is None:
+            write.carry_out(self._connection)
+        else:
+            self._upkeep.write(write, key, value, seconds, body)
 
-    def _write_small(self, key: str, value: Any, seconds: int | None) -> None:
-        replies = replies_to(self._connection.client, self._commands(key, value, seconds, self._names(key)))
-        for number, reply in enumerate(replies):
-            # Who may not use the names of hashes has none
-            if isinstance(reply, Exception) and not (number and is_refusal(reply)):
-                raise reply
-
-    def _write_expected(self, key: str, value: Any, seconds: int | None, is_expected: Callable[[Any], bool]) -> None:
-        def write(pipeline: Any, names: tuple[bytes, ...]) -> None:
-            pipeline.watch(*names)
-            self._expect(pipeline, key, is_expected)
-            pipeline.multi()
-            for command in self._commands(key, value, seconds, names):
-                run(pipeline, command)
-            pipeline.execute()
-
+    def _write_small(
+        self, key: str, value: Any, seconds: int | None, is_expected: Callable[[Any], bool] | None
+    ) -> None:
         names = self._names(key)
         try:
-            self._connection.in_transaction(names[0], partial(write, names=names))
+            self._carry_out(self._small_write(key, value, seconds, is_expected, names), key, value, seconds)
         except Exception as e:
-            if len(names) == 1 or not is_refusal(e):
+            if is_expected is None or len(names) == 1 or not is_refusal(e):
                 raise
-            self._connection.in_transaction(names[0], partial(write, names=names[:1]))
+            # Perhaps they may use names of strings only
+            self._carry_out(self._small_write(key, value, seconds, is_expected, names[:1]), key, value, seconds)
 
-    def _write_large(
-        self, key: str, value: Any, seconds: int | None, body: Body, is_expected: Callable[[Any], bool] | None
-    ) -> None:
-        name = self._name(key)
+    def _small_write(
+        self,
+        key: str,
+        value: Any,
+        seconds: int | None,
+        is_expected: Callable[[Any], bool] | None,
+        names: tuple[bytes, ...],
+    ) -> Write:
+        """A string; under the other names of the entry there is nothing then"""
+        name, *others = names
 
-        def write(pipeline: Any) -> None:
-            pipeline.watch(name, self.pieces.name(str(key)), self.pieces.unfinished_name(str(key), body.id))
+        def commands(client: Any) -> list[Command]:
             if is_expected is not None:
-                self._expect(pipeline, key, is_expected)
-            is_unfinished = self.pieces.is_unfinished(pipeline, str(key), body)
-            pipeline.multi()
-            self.pieces.finish(pipeline, str(key), body, value, seconds, is_unfinished)
-            pipeline.unlink(name)
-            pipeline.execute()
+                self._expect(client, key, is_expected)
+            command = ('set', name, value) if seconds is None else ('setex', name, seconds, value)
+            return [command, *(('unlink', other) for other in others)]
 
-        self._connection.in_transaction(name, write)
+        return Write(names, commands, () if is_expected is None else names)
+
+    def _large_write(
+        self, key: str, value: Any, seconds: int | None, body: Body, is_expected: Callable[[Any], bool] | None
+    ) -> Write:
+        """A hash in place of the string"""
+        names = (self._name(key), self.pieces.name(str(key)))
+
+        def commands(client: Any) -> list[Command]:
+            if is_expected is not None:
+                self._expect(client, key, is_expected)
+            is_unfinished = self.pieces.is_unfinished(client, str(key), body)
+            return [*self.pieces.finish(str(key), body, value, seconds, is_unfinished), ('unlink', names[0])]
+
+        return Write(names, commands, (*names, self.pieces.unfinished_name(str(key), body.id)))
 
     def _expect(self, client: Any, key: str, is_expected: Callable[[Any], bool]) -> None:
         _, stored = self._look_up(client, key)
         if not is_expected(None if stored is None else self.deserialize(key, stored)):
-            raise _UnexpectedError
+            raise UnexpectedError
 
     def _seconds_to_keep(self, item: Any) -> int | None:
         expires_in: int | None = getattr(item, 'expires_delta', None) if self.ttl else None
@@ -283,8 +309,20 @@ class EntryStorage(RedisStorage):
         return sum(map(self._delete_page, chunkify(keys, CHUNK_SIZE)))
 
     def _delete_page(self, keys: list[str]) -> int:
+        with nullcontext() if self._upkeep is None else self._upkeep.forgetting(keys):
+            return self._unlink(keys)
+
+    def _unlink(self, keys: Iterable[str]) -> int:
+        """Delete entries, and leave the index of a bounded storage as it is"""
         return sum(map(bool, self._of_each('unlink', dict.fromkeys(keys), 'delete from it')))
 
     def clear(self) -> None:
         """Delete all entries, and nothing else"""
         self.bulk_delete(self)
+        if self._upkeep is not None:
+            self._upkeep.forget_phantoms()
+
+    def close(self) -> None:
+        if self._upkeep is not None:
+            self._upkeep.close()
+        super().close()
