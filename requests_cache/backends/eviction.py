@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from logging import getLogger
 from operator import itemgetter
+from sys import maxsize
 from threading import local
 from time import monotonic, time_ns
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ FLUSH_SECONDS = 10.0
 MAX_USES = 4096
 # Candidates that are looked at together: few at first, and more if that is not enough, as after a bound was lowered
 FIRST_CANDIDATES, MOST_CANDIDATES = 16, 512
-# When there is no room, one in so many entries more is evicted, so that the next few writes find room
+# When there is no room, up to one in so many bytes and entries more is evicted, so that the next few writes find room
 ONE_IN = 100
 # So many entries that have long expired are deleted with each write
 EXPIRED_PER_WRITE = 8
@@ -45,6 +46,9 @@ class Usage(NamedTuple):
 
     n_bytes: int
     n_entries: int
+
+
+NOTHING = Usage(0, 0)
 
 
 class Candidate(NamedTuple):
@@ -111,14 +115,15 @@ class Bounds(NamedTuple):
         if self.largest is not None and n_bytes > self.largest:
             raise EntryTooLargeError(f'its {n_bytes} bytes are more than the {self.largest} that may be kept')
 
-    def excess(self, usage: Usage) -> Usage:
-        """How much has to go to make room; zeros if there is room"""
-        n_bytes = 0 if self.max_bytes is None else usage.n_bytes - self.max_bytes
-        n_entries = 0 if self.max_entries is None else usage.n_entries - self.max_entries
-        return Usage(
-            n_bytes + (self.max_bytes or 0) // ONE_IN if n_bytes > 0 else 0,
-            n_entries + (self.max_entries or 0) // ONE_IN if n_entries > 0 else 0,
-        )
+    def room(self, usage: Usage) -> Usage:
+        """How much more may be held: less than nothing if it is too much, a very large number without a bound"""
+        limits = self.part(1)
+        return Usage(limits.n_bytes - usage.n_bytes, limits.n_entries - usage.n_entries)
+
+    def part(self, one_in: int) -> Usage:
+        """One in so many of the bytes and entries that may be held; a very large number where there is no bound"""
+        n_bytes, n_entries = (maxsize if limit is None else limit // one_in for limit in self[:2])
+        return Usage(n_bytes, n_entries)
 
 
 def to_bytes(name: str, value: Any) -> int:
@@ -202,7 +207,7 @@ def note_evicted(keys: Iterable[str]) -> None:
         _noted.evicted += keys
 
 
-def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]:
+def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int, more: Usage | None = None) -> list[str]:
     """Have an index account for an entry that is about to be written, and evict what is in its way
 
     Args:
@@ -210,6 +215,7 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]
         bounds: The bounds
         key: Key of the entry
         n_bytes: Its size, as the store counts it
+        more: If something has to go, what may go besides; by default one in a hundred of what may be held
 
     Returns:
         The keys of what was evicted
@@ -219,17 +225,21 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int) -> list[str]
         BackendError: There is not enough that can be deleted
     """
     bounds.check(n_bytes)
-    return evict_excess(index, bounds, index.reserve(key, n_bytes), {key})
+    usage = index.reserve(key, n_bytes)
+    return evict_excess(index, bounds, usage, {key}, bounds.part(ONE_IN) if more is None else more)
 
 
-def evict_excess(index: Index, bounds: Bounds, usage: Usage, staying: Collection[str] = ()) -> list[str]:
-    """Evict what is more than may be kept
+def evict_excess(
+    index: Index, bounds: Bounds, usage: Usage, staying: Collection[str] = (), more: Usage = NOTHING
+) -> list[str]:
+    """Evict what is too much
 
     Args:
         index: The index
         bounds: The bounds
-        usage: What is accounted for
-        staying: Keys of entries that are to stay
+        usage: What the index accounts for
+        staying: Keys of entries that are not to go
+        more: See `make_room`
 
     Returns:
         The keys of what was evicted
@@ -239,13 +249,11 @@ def evict_excess(index: Index, bounds: Bounds, usage: Usage, staying: Collection
     """
     evicted: list[str] = []
     staying, count = set(staying), FIRST_CANDIDATES
-    while any(excess := bounds.excess(usage)):
+    while min(room := bounds.room(usage)) < 0:
         oldest = index.oldest(count + len(staying))
-        keys = _enough([candidate for candidate in oldest if candidate.key not in staying], excess)
+        keys = _enough([candidate for candidate in oldest if candidate.key not in staying], room, more)
         if not keys:
-            raise BackendError(
-                f'There is no room for {excess.n_bytes} bytes, {excess.n_entries} entries: nothing more can be deleted'
-            )
+            raise BackendError('There is no room for more: nothing can be deleted any more')
         usage, stuck = index.evict(keys)
         if stuck:
             logger.warning('%d entries could not be deleted to make room', len(stuck))
@@ -256,16 +264,17 @@ def evict_excess(index: Index, bounds: Bounds, usage: Usage, staying: Collection
     return evicted
 
 
-def _enough(candidates: Sequence[Candidate], excess: Usage) -> list[str]:
-    """Keys of as many candidates, in their order, as are in the way"""
-    n_bytes, n_entries = excess
+def _enough(candidates: Sequence[Candidate], room: Usage, more: Usage) -> list[str]:
+    """Keys of as many candidates, in their order, as are in the way, and of as many after them as fit into some more"""
+    missing_bytes, missing_entries = max(-room.n_bytes, 0), max(-room.n_entries, 0)
     keys = []
     for candidate in candidates:
-        if n_bytes <= 0 and n_entries <= 0:
+        is_in_the_way = missing_bytes > 0 or missing_entries > 0
+        missing_bytes -= candidate.n_bytes
+        missing_entries -= 1
+        if not is_in_the_way and (missing_bytes < -more.n_bytes or missing_entries < -more.n_entries):
             break
         keys.append(candidate.key)
-        n_bytes -= candidate.n_bytes
-        n_entries -= 1
     return keys
 
 

@@ -42,6 +42,10 @@ class TestFilesystem(StorageContract):
         with closing_all(make) as factory:
             yield factory
 
+    def settle(self, storage: Any) -> None:
+        for number in range(20):
+            storage['new'] = make_response(number)
+
     @pytest.fixture
     def broken_storage(self, storage_factory: Callable[..., Any], cache_path: Path) -> Any:
         storage = storage_factory()

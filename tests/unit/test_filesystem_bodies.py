@@ -351,7 +351,7 @@ class TestCrashes:
         bodies = [name for name in files(cache_path) if '/.' in name and not name.endswith('.tmp')]
         assert len(bodies) == int(is_large)
         if options:
-            assert storage.size() >= sum(map(storage._size_of, storage.paths()))
+            assert storage.size() >= sum(size for path in storage.paths() for size in storage._sizes(path))
         write(large(4))
         assert storage[KEY].content == large(4).content
 
@@ -457,15 +457,16 @@ class TestLocks:
         assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * n_processes
         assert make(**options)[KEY].content == b'%d' % (n_processes * n_times)
 
-    def test_nothing_is_kept_open(self, storage: Any) -> None:
+    def test_nothing_is_kept_open(self, storage: Any, options: dict[str, Any]) -> None:
+        """With bounds, but for the directory that is looked through from one write to the next"""
         if not os.path.isdir('/proc/self/fd'):
             pytest.skip('open files cannot be counted')
         storage[KEY] = large(1)
-        before = os.listdir('/proc/self/fd')
+        before = len(os.listdir('/proc/self/fd'))
         for i in range(10):
             storage[f'{i}'] = make_response(i)
             storage.write_if(KEY, large(i), bool)
-        assert os.listdir('/proc/self/fd') == before
+        assert len(os.listdir('/proc/self/fd')) <= before + bool(options)
 
 
 class closing_descriptor:  # noqa: N801

@@ -15,7 +15,8 @@ import pytest
 from contract.sharing_rules import run_in_child
 from contract.values import STRANGE_KEYS, facts, make_response
 
-from requests_cache.backends.filesystem import FileCache, LRUDict, LRUFileDict, lru_index
+from requests_cache.backends import eviction
+from requests_cache.backends.filesystem import FileCache, LRUDict, LRUFileDict
 from requests_cache.backends.filesystem import storage as file_storage
 from requests_cache.exceptions import BackendError
 
@@ -85,7 +86,10 @@ class TestEviction:
             assert len(list(cache.filter())) == 3
             assert list(cache.responses.lru_index.sorted()) == ['b', 'c', 'a']
 
-    def test_what_another_storage_read_stays(self, make: Callable[..., LRUFileDict]) -> None:
+    def test_what_another_storage_read_stays(
+        self, make: Callable[..., LRUFileDict], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(eviction, 'FLUSH_SECONDS', 0)
         writer, reader = make(), make()
         for key in 'abc':
             writer[key] = 'x' * 30
@@ -207,7 +211,8 @@ class TestOptions:
         ('options', 'error'),
         [
             ({'max_cache_bytes': None}, TypeError),
-            ({'max_cache_bytes': '5'}, TypeError),
+            ({'max_cache_bytes': b'5'}, TypeError),
+            ({'max_cache_bytes': '5 bits'}, ValueError),
             ({'max_cache_bytes': 10, 'max_file_bytes': 11}, ValueError),
             ({'max_cache_bytes': 10, 'block_bytes': 11}, ValueError),
             ({'max_cache_bytes': 10, 'max_file_bytes': 5, 'block_bytes': 6}, ValueError),
@@ -377,18 +382,19 @@ class TestOtherUsers:
 
     def test_hits_do_not_write(self, storage: LRUFileDict, monkeypatch: pytest.MonkeyPatch) -> None:
         now = 0.0
-        monkeypatch.setattr(lru_index, 'monotonic', lambda: now)
+        monkeypatch.setattr(eviction, 'monotonic', lambda: now)
         storage['a'] = storage['b'] = 'x' * 20
-        flushed = []
-        monkeypatch.setattr(type(storage.lru_index), 'write_access_times', lambda *args: flushed.append(args))
+        with storage.lru_index.connection() as connection:
+            statements: list[str] = []
+            connection.set_trace_callback(statements.append)
         now = 100.0
         for _ in range(50):
             assert storage['a'] == 'x' * 20
             now += 0.001
-        assert len(flushed) == 1
+        assert statements.count('COMMIT') == 1
         now += 10
         assert storage['a'] == 'x' * 20
-        assert len(flushed) == 2
+        assert statements.count('COMMIT') == 2
 
     @needs_fork
     def test_many_processes_keep_the_bound(self, make: Callable[..., LRUFileDict]) -> None:

@@ -15,11 +15,12 @@ from ...serializers.unpickling import loads as unpickle
 from ..base import BaseCache
 from ..paths import get_cache_path
 from ..sqlite import SQLiteCache, SQLiteDict
+from ..storage import STORAGE_KEYWORDS
 from .access import remove_database
-from .lru import LRUFileDict, database_options
+from .lru import LRUFileDict
 from .lru_index import LRUDict
 from .names import REDIRECTS_FILE
-from .storage import FileDict
+from .storage import FileDict, database_options
 
 __all__ = ['FileCache', 'FileDict', 'LRUDict', 'LRUFileDict', 'get_cache_path']
 
@@ -48,9 +49,10 @@ class FileCache(BaseCache):
         use_temp: Put a relative path under the directory for temporary files
         decode_content: Add a readable copy of JSON and text bodies to the files
         serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; JSON by default
-        kwargs: `use_cache_dir`, `extension`, `large_body_bytes` and `lock` (see `FileDict`; an `RLock` also guards the
-            redirects); `max_cache_bytes`, `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`); options
-            of `SQLiteDict` for the databases
+        kwargs: `use_cache_dir`, `extension`, `large_body_bytes`, `max_cache_bytes`, `max_entries`,
+            `delete_expired_after` and `lock` (see `FileDict`; an `RLock` also guards the redirects); with bounds
+            `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`); options of `SQLiteDict` for the
+            databases
     """
 
     def __init__(
@@ -76,8 +78,9 @@ class FileCache(BaseCache):
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
         own = {'cache_name', 'decode_content', 'extension', 'lock', 'serializer', 'use_cache_dir', 'use_temp'}
-        bounds = {'block_bytes', 'max_cache_bytes', 'max_file_bytes', 'sync_index'}
-        return frozenset(own | bounds | set(database_options(dict.fromkeys(SQLiteCache.owned_keywords()))))
+        of_bounds = {'block_bytes', 'max_file_bytes', 'sync_index'}
+        of_databases = database_options(dict.fromkeys(SQLiteCache.owned_keywords()))
+        return STORAGE_KEYWORDS | own | of_bounds | set(of_databases)
 
     @property
     def cache_dir(self) -> Path:

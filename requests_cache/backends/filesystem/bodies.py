@@ -14,7 +14,7 @@ happens in between, what is left behind is found by a look into one directory th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -54,8 +54,6 @@ class Files(Protocol):
     def _reading(self) -> AbstractContextManager[Any]: ...
 
     def _changing(self) -> AbstractContextManager[None]: ...
-
-    def _check_length(self, length: int) -> None: ...
 
     def _file_name(self, key: str) -> str: ...
 
@@ -101,11 +99,9 @@ class BodyFiles(Pieces):
             if index:
                 # Where all was cleared meanwhile, there is nothing to add to
                 with open(path, 'r+b') as file:
-                    check = self._storage._check_length
-                    end = _append(file, key, index, piece, self._next.get(body_id, _NOT_KNOWN), check)
+                    end = _append(file, key, index, piece, self._next.get(body_id, _NOT_KNOWN))
                 remember(self._next, body_id, (index + 1, end), MAX_REMEMBERED)
             else:
-                self._storage._check_length(len(piece))
                 with self._created(path) as file:
                     file.write(_framed(encode_text(key)) + _framed(piece))
 
@@ -235,10 +231,10 @@ class BodyFiles(Pieces):
                 directory.rmdir()
         self._was_seen = False
 
-    def sizes(self, path: Path) -> list[int]:
-        """Sizes of the files of an entry"""
+    def size_of_body_at(self, path: Path) -> int:
+        """Size of the file of the body of an entry, which is 0 if there is none"""
         body_id = _body_of(path)
-        return [path.stat().st_size, self._size_of_body(body_id) or 0 if body_id else 0]
+        return self._size_of_body(body_id) or 0 if body_id else 0
 
     def size_of_body(self, body_id: str) -> int:
         """Size of the file of a body
@@ -333,12 +329,9 @@ def _body_of(path: Path) -> str | None:
 # The file of a body
 
 
-def _append(
-    file: IO[bytes], key: str, index: int, piece: bytes, known: tuple[int, int], check: Callable[[int], object]
-) -> int:
+def _append(file: IO[bytes], key: str, index: int, piece: bytes, known: tuple[int, int]) -> int:
     """Write the next piece; returns where the one after it will begin"""
     length = file.seek(0, os.SEEK_END)
-    check(length + len(piece))
     if _start_of(file, key, index, known) != length:
         raise BackendError('the pieces of a body are written one after the other')
     file.seek(length)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from logging import getLogger
 from pathlib import Path
-from time import monotonic, time_ns
+from time import time_ns
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ..._utils import within
+from ..._utils import chunkify
 from ...exceptions import BackendError, BackendUnavailableError
-from ...keys.shown import shown_text
-from ..sqlite import SQLiteDict
-from ..sqlite.connection import FreedIfInterrupted, set_busy_timeout
-from ..sqlite.errors import DRIVER_ERRORS, Error, backend_error
-from ..sqlite.table import Table, from_column, to_column, unpack
+from ..sqlite import _connect
+from ..sqlite.access import DatabaseAccess
+from ..sqlite.database import database_path, make_database
+from ..sqlite.errors import Error, backend_error
+from ..sqlite.table import from_column, to_column, unpack
+from ..storage import CHUNK_SIZE
 from .access import remove_database
+from .lru_table import LRUTable
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
 T = TypeVar('T')
-FLUSH_SECONDS = 1.0
-MAX_TOUCHED = 1000
 SORT_KEYS = ('access_time', 'size', 'key')
 _DAMAGED = ('malformed', 'not a database')
 # The file was emptied, or replaced while it was open
@@ -33,117 +33,71 @@ logger = getLogger(__name__)
 class Files(Protocol):
     """What an index is about"""
 
-    def _measure(self, key: str) -> int | None:
-        """Size of a file in bytes; None if there is none"""
-
-    def _measure_all(self) -> Iterator[tuple[str, int, int]]:
+    def measure_all(self) -> Iterator[tuple[str, int, int]]:
         """Key, time of the last use in nanoseconds since the epoch, and size in bytes of every file"""
 
-
-class LRUTable(Table):
-    """Statements for an index: one table of files, and one of a single row with the sum of their sizes
-
-    The second table has no row until the sum is known: so a database that was made anew can be told from the index of
-    an empty directory.
-    """
-
-    def __init__(self, name: str):
-        super().__init__(name)
-        self.total = total = '"' + f'{name}_size'.replace('"', '""') + '"'
-        table = self.quoted
-        self.select = f'SELECT size FROM {table} WHERE key = ?'
-        self.put = (
-            f'INSERT INTO {table} (key, access_time, size) VALUES (?, ?, ?) '
-            'ON CONFLICT (key) DO UPDATE SET access_time = excluded.access_time, size = excluded.size'
-        )
-        self.add = f'INSERT OR IGNORE INTO {table} (key, access_time, size) VALUES (?, ?, ?)'
-        self.set_access_time = f'UPDATE {table} SET access_time = ? WHERE key = ?'
-        self.set_size = f'UPDATE {table} SET size = ? WHERE key = ?'
-        self.oldest = f'SELECT key, size FROM {table} WHERE key IS NOT ? ORDER BY access_time, rowid LIMIT 1 OFFSET ?'
-        self.by_age = f'SELECT key, size FROM {table} ORDER BY access_time, rowid'
-        self.select_total = f'SELECT total_size FROM {total}'
-        self.sum = f'SELECT COALESCE(SUM(size), 0) FROM {table}'
-        self.sum_and_count = f'SELECT COALESCE(SUM(size), 0), COUNT(*) FROM {table}'
-        self.access_times = f'SELECT key, access_time FROM {table}'
-
-    @property
-    def is_complete(self) -> str:
-        literals = [f"""'{name.replace("'", "''")}'""" for name in self._schema()]
-        return f'(SELECT COUNT(*) FROM sqlite_master WHERE name IN ({", ".join(literals)})) = {len(literals)}'
-
-    def lacking(self, connection: Connection) -> list[str]:
-        present = {name for (name,) in connection.execute('SELECT name FROM sqlite_master').fetchall()}
-        return [statement for name, statement in self._schema().items() if name not in present]
-
-    def _schema(self) -> dict[str, str]:
-        """Statements that make what is in the database, by name; as 1.3 makes it"""
-        table, total = self.quoted, self.total
-
-        def trigger(event: str, when: str, change: str) -> tuple[str, str]:
-            name = f'{self.name}_{event}'
-            quoted = '"' + name.replace('"', '""') + '"'
-            return name, (
-                f'CREATE TRIGGER IF NOT EXISTS {quoted} AFTER {when} '
-                f'BEGIN UPDATE {total} SET total_size = total_size {change}; END'
-            )
-
-        return {
-            f'{self.name}_size': f'CREATE TABLE IF NOT EXISTS {total} (total_size INTEGER NOT NULL)',
-            self.name: (
-                f'CREATE TABLE IF NOT EXISTS {table} '
-                '(key TEXT PRIMARY KEY, access_time INTEGER NOT NULL, size INTEGER NOT NULL)'
-            ),
-            'idx_access_time': f'CREATE INDEX IF NOT EXISTS idx_access_time ON {table} (access_time)',
-            'idx_size': f'CREATE INDEX IF NOT EXISTS idx_size ON {table} (size)',
-            **dict(
-                [
-                    trigger('insert', f'INSERT ON {table}', '+ NEW.size'),
-                    trigger('delete', f'DELETE ON {table}', '- OLD.size'),
-                    trigger(
-                        'update',
-                        f'UPDATE OF size ON {table} WHEN OLD.size != NEW.size',
-                        '+ (NEW.size - OLD.size)',
-                    ),
-                ]
-            ),
-        }
-
-    def page(self, connection: Connection, columns: str, after: Any, where: str = '1') -> list[tuple[Any, ...]]:
-        return super().page(connection, columns.replace('value', 'size'), after, where)
-
-    def set_total(self, connection: Connection) -> None:
-        """Count anew"""
-        connection.execute(f'DELETE FROM {self.total}')
-        connection.execute(f'INSERT INTO {self.total} {self.sum}')
+    def settle(self) -> None:
+        """Have the index told of all that it is yet to be told"""
 
 
-class LRUDict(SQLiteDict):
+class LRUDict(DatabaseAccess, MutableMapping[str, int]):
     """Sizes of files by key, in an SQLite database, with the times when they were last used
 
-    Takes the parameters of `SQLiteDict`. Values are sizes in bytes. Times are nanoseconds since the epoch.
+    Values are sizes in bytes. Times are nanoseconds since the epoch.
+
+    Args:
+        db_path: Path of the database; `.sqlite` is added if it has no suffix
+        table_name: Name of the table
+        args: `busy_timeout` and `fast_save`
+        files: The files, to make the index anew from
+        kwargs: See `SQLiteDict`
     """
 
-    _table: LRUTable
-    # To make the index anew from, and to add files that are in use and not in it
-    files: Files | None = None
+    serializer = None
 
-    def __init__(self, *args: Any, **kwargs: Any):
-        self._touched: dict[str, int] = {}
-        self._flushed_at = 0.0
-        super().__init__(*args, **kwargs)
-        self.serializer = None
+    def __init__(
+        self,
+        db_path: Path | str,
+        table_name: str = 'http_cache',
+        *args: Any,
+        files: Files | None = None,
+        **kwargs: Any,
+    ):
+        options = {**dict(zip(('busy_timeout', 'fast_save'), args, strict=False)), **kwargs}
+        self.table_name = table_name
+        self.db_path = database_path(db_path, options)
+        self._files = files
+        self._table = LRUTable(table_name, has_bounds=files is not None)
+        self._database = make_database(self.db_path, _connect, (self._table,), options)
 
-    def _make_table(self, name: str) -> Table:
-        return LRUTable(name)
+    def _settle(self) -> None:
+        if self._files is not None:
+            self._files.settle()
+
+    # One file
+
+    def __getitem__(self, key: str) -> int:
+        self._settle()
+        row = self._database.row(self._table.select, (to_column(key),))
+        if row is None:
+            raise KeyError(key)
+        return self.deserialize(key, row[0])
 
     def __setitem__(self, key: str, size: int) -> None:
-        self._database.write(lambda connection: self.enter(connection, key, size))
+        def enter(connection: Connection) -> None:
+            if len(connection.execute(self._table.select_total).fetchall()) != 1:
+                self._table.set_total(connection)
+            connection.execute(self._table.put, (to_column(key), time_ns(), self.serialize(size)))
 
-    def enter(self, connection: Connection, key: str, size: int) -> None:
-        """Write a size, and the present time, in a transaction of the caller"""
-        if len(connection.execute(self._table.select_total).fetchall()) != 1:
-            self._table.set_total(connection)
-        connection.execute(self._table.put, (to_column(key), time_ns(), size))
+        self._database.write(enter)
+
+    def __delitem__(self, key: str) -> None:
+        if not self.bulk_delete([key]):
+            raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        self._settle()
+        return self._database.row(self._table.contains, (to_column(key),)) is not None
 
     def update_access_time(self, key: str) -> None:
         """Note that a file was used just now
@@ -151,66 +105,48 @@ class LRUDict(SQLiteDict):
         Raises:
             KeyError: It is not in the index
         """
+        self._settle()
         parameters = (time_ns(), to_column(key))
         if not self._database.write(lambda c: c.execute(self._table.set_access_time, parameters).rowcount):
             raise KeyError(key)
 
-    def touch(self, key: str) -> None:
-        """Note that a file was used just now; written later, together with others, so that it takes no time"""
-        self._touched[key] = time_ns()
-        now = monotonic()
-        if now - self._flushed_at >= FLUSH_SECONDS or len(self._touched) >= MAX_TOUCHED:
-            self._flushed_at = now
-            self.flush()
+    def serialize(self, value: int) -> int:
+        """A size as it is stored, which is as it is"""
+        return value
 
-    def flush(self) -> None:
-        """Write access times, unless that takes a wait or fails; then they are kept for the next time"""
-        database = self._database
-        if not self._touched:
-            return
-        touched = dict(self._touched)
-        try:
-            with FreedIfInterrupted(database), within(database.lock, 0) as held:
-                if held:
-                    self._open_and_flush()
-        except DRIVER_ERRORS as e:
-            self._touched = {**touched, **self._touched}
-            logger.debug('Access times could not be written yet: %s', shown_text(e))
+    def deserialize(self, key: str, value: int) -> int:
+        """Undo `serialize`"""
+        return value
 
-    def _open_and_flush(self) -> None:
-        connection = self._connection
-        if connection is None:
-            self._database.try_to_open()
-            connection = self._connection
-        if connection is not None and not connection.in_transaction:
-            self._flush(connection)
+    # All files
 
-    def _flush(self, connection: Connection) -> None:
-        try:
-            set_busy_timeout(connection, 0)
-            connection.execute('BEGIN IMMEDIATE')
-            self.write_access_times(connection)
-            connection.commit()
-        finally:
-            if connection.in_transaction:
-                connection.rollback()
-            set_busy_timeout(connection, self._database.wait_seconds)
+    def __len__(self) -> int:
+        return self.count()
 
-    def write_access_times(self, connection: Connection) -> None:
-        """Write what `touch` noted, in a transaction of the caller"""
-        touched, self._touched = self._touched, {}
-        for key, access_time in list(touched.items()):  # another thread may be about to add one
-            column = to_column(key)
-            known = connection.execute(self._table.set_access_time, (access_time, column)).rowcount
-            if not known and self.files is not None and (size := self.files._measure(key)) is not None:
-                connection.execute(self._table.add, (column, access_time, size))
+    def count(self, *args: Any, **kwargs: Any) -> int:
+        """Number of files; arguments are ignored, as nothing in an index expires"""
+        self._settle()
+        return int(self._database.row(self._table.count)[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return (key for key, _ in self.scan())
+
+    def scan(self) -> Iterator[tuple[str, int]]:
+        """All keys with their sizes, read a page at a time"""
+        self._settle()
+        after: Any = None
+        while rows := self._read_page(after):
+            after = rows[-1][0]
+            yield from ((from_column(key), size) for key, size in rows)
+
+    def _read_page(self, after: Any) -> list[Any]:
+        return self._database.read(lambda connection: self._table.page(connection, 'key, size', after))
 
     def sorted(
         self,
         key: str = 'access_time',
         reversed: bool = False,  # noqa: A002
         limit: int | None = None,
-        expired: bool = True,
         **kwargs: Any,
     ) -> Iterator[str]:
         """Keys in a given order
@@ -219,14 +155,14 @@ class LRUDict(SQLiteDict):
             key: `access_time`, `size` or `key`
             reversed: In descending order
             limit: How many; None for all
-            expired: Ignored, as are `kwargs`: nothing in an index expires
+            kwargs: Ignored
 
         Raises:
             ValueError: There is no such order
         """
         if key not in SORT_KEYS:
             raise ValueError(f'Invalid sort key: {key}')
-        self.flush()
+        self._settle()
         order = f'{key} {"DESC" if reversed else "ASC"}'
         pages = self._database.read(lambda c: self._table.sorted_keys(c, order, '1', (), limit or None))
         for keys in unpack(pages):
@@ -234,49 +170,63 @@ class LRUDict(SQLiteDict):
 
     def get_lru(self, total_size: int) -> list[str]:
         """Keys of the files to remove to free a number of bytes: those first that were not used for the longest time"""
-        self.flush()
-        return self._database.read(lambda connection: self._oldest(connection, total_size))
-
-    def _oldest(self, connection: Connection, total_size: int) -> list[str]:
-        keys: list[str] = []
-        if total_size <= 0:
-            return keys
-        cursor = connection.execute(self._table.by_age)
-        for key, size in cursor:
-            keys.append(from_column(key))
-            total_size -= size
+        keys = []
+        for key in self.sorted() if total_size > 0 else ():
+            keys.append(key)
+            total_size -= self.get(key, 0)
             if total_size <= 0:
                 break
-        cursor.close()
         return keys
 
     def total_size(self) -> int:
         """Sum of all sizes, in bytes"""
-        row = self._database.row(self._table.select_total) or self._database.row(self._table.sum)
-        return int(row[0])
+        self._settle()
+        return int((self._database.row(self._table.select_total) or self._database.row(self._table.sum_and_count))[0])
 
-    def count(self, *args: Any, **kwargs: Any) -> int:
-        """Number of files"""
-        return super().count()
+    def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[int] | None = None) -> int:
+        """Forget files with any of some keys or sizes, and pass over those that are not there; returns their number"""
+        self._settle()
+        stored = map(to_column, keys or ())
+        return self._delete_in('key', stored) + self._delete_in('size', values or ())
+
+    def _delete_in(self, column: str, items: Iterable[Any]) -> int:
+        return sum(self._delete_chunk(column, chunk) for chunk in chunkify(items, CHUNK_SIZE))
+
+    def _delete_chunk(self, column: str, items: list[Any]) -> int:
+        statement = self._table.delete_in(column, len(items))
+        return self._database.write(lambda connection: connection.execute(statement, items).rowcount)
 
     def clear(self) -> None:
-        self._database.write(self.remove_all)
+        def clear(connection: Connection) -> None:
+            connection.execute(self._table.delete_all)
+            self._table.set_total(connection)
 
-    def remove_all(self, connection: Connection) -> None:
-        """Remove all rows, in a transaction of the caller"""
-        self._touched = {}
-        connection.execute(self._table.delete_all)
-        self._table.set_total(connection)
+        self._settle()
+        self._database.write(clear)
+
+    def __str__(self) -> str:
+        return str(list(self))
 
     def close(self) -> None:
-        if self._touched and Path(self.db_path).exists():
-            self.flush()
         try:
             super().close()
         except BackendError as e:
             logger.debug('The index could not be closed: %s', e)
 
-    # Keeping it right
+    # For a storage with bounds
+
+    def owners(self) -> list[str]:
+        """Who has reserved room"""
+        return [owner for (owner,) in self._database.read(lambda c: c.execute(self._table.owners).fetchall())]
+
+    @property
+    def opened_file(self) -> tuple[int, ...] | None:
+        """What tells the file that is open from another one at its path, where that can be; see `identity`"""
+        return self._database.opened_file
+
+    def write_if_idle(self, action: Callable[[Connection], object]) -> bool:
+        """Call a function in a transaction, unless that takes a wait or fails; see `Database.write_if_idle`"""
+        return self._database.write_if_idle(action)
 
     def apply(self, action: Callable[[Connection], T]) -> T:
         """Call a function in a transaction, after what is wrong with the index was put right; it may be called twice"""
@@ -285,7 +235,7 @@ class LRUDict(SQLiteDict):
                 with self.connection(commit=True) as connection:
                     totals = connection.execute(self._table.select_total).fetchall()
                     if not totals:
-                        self.fill(connection)
+                        self._fill(connection)
                     elif len(totals) > 1:  # 1.3 adds a row whenever it opens the index
                         self._table.set_total(connection)
                     return action(connection)
@@ -298,7 +248,7 @@ class LRUDict(SQLiteDict):
         raise AssertionError('the last attempt returns or raises')
 
     def is_plausible(self) -> bool:
-        """Whether there is something in the index, and its total is right
+        """Whether there is something in the index, and its sums are right
 
         Raises:
             BackendUnavailableError: That cannot be told at present
@@ -306,8 +256,10 @@ class LRUDict(SQLiteDict):
 
         def look(connection: Connection) -> bool:
             totals = connection.execute(self._table.select_total).fetchall()
-            rows = connection.execute(self._table.sum_and_count).fetchone()
-            return bool(rows[1]) and totals == [(rows[0],)]
+            total, count = connection.execute(self._table.sum_and_count).fetchone()
+            counts = connection.execute(self._table.select_count).fetchall() if self._table.has_bounds else [(count,)]
+            # 1.3 goes by the first total, and adds another one whenever it opens the index
+            return bool(count) and totals[:1] == [(total,)] and counts == [(count,)]
 
         try:
             return self._database.read(look)
@@ -316,13 +268,22 @@ class LRUDict(SQLiteDict):
         except BackendError:
             return False
 
-    def fill(self, connection: Connection) -> None:
-        """Make the index anew from the files, in a transaction of the caller; access times that are in it are kept"""
-        known = dict(connection.execute(self._table.access_times).fetchall())
-        connection.execute(self._table.delete_all)
-        if self.files is not None:
-            rows = ((to_column(key), used, size) for key, used, size in self.files._measure_all())
-            connection.executemany(self._table.add, ((key, known.get(key, used), size) for key, used, size in rows))
+    def make_anew(self) -> None:
+        """Make the index anew from the files; access times that are in it are kept"""
+        try:
+            self._database.write(lambda connection: connection.execute(self._table.delete_total))
+        except BackendUnavailableError:
+            raise
+        except BackendError as e:
+            logger.debug('The index is damaged: %s', e)
+        self.apply(lambda connection: None)
+
+    def _fill(self, connection: Connection) -> None:
+        if self._files is not None:
+            connection.execute(self._table.forget_sizes)
+            rows = ((to_column(key), used, size) for key, used, size in self._files.measure_all())
+            connection.executemany(self._table.put_size, rows)
+            connection.execute(self._table.delete_unsized)
         self._table.set_total(connection)
 
     def _mend(self, error: BaseException | None) -> bool:

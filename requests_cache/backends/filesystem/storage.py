@@ -7,20 +7,19 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, KeysView
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cached_property
-from itertools import chain
 from logging import getLogger
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from ..._utils import decode_text, renew_after_fork
+from ..._utils import chunkify, decode_text, renew_after_fork
 from ...exceptions import BackendError
 from ...models.response import CachedResponse
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import json_serializer
 from ...serializers.sealing import is_sealed
 from ..paths import get_cache_path
-from ..storage import BaseStorage
+from ..storage import CHUNK_SIZE, UPKEEP_KEYWORDS, BaseStorage
 from .access import (
     encode_text,
     has_entry_mode,
@@ -33,31 +32,38 @@ from .access import (
     write_and_move,
 )
 from .bodies import BodyFiles, entry_file
+from .directory import Directory
 from .locking import ChangeLock
 from .names import (
     entry_of_key_file,
     extension_for,
-    file_name,
-    folds_case,
-    has_capitals,
     is_certainly_ours,
-    is_entry,
     is_long,
     is_temporary,
     key_file,
-    key_of,
     read_key_file,
 )
 
 if TYPE_CHECKING:
     from .leases import FileLeases
+    from .rounds import ExpiredFiles
+    from .upkeep import BoundedFiles
 
 logger = getLogger(__name__)
 # May be entered by many threads at once, and again and again
 _NO_LOCK: AbstractContextManager[None] = nullcontext()
+# They are about the directory and its files, not about the databases inside of it
+_NOT_FOR_DATABASES = UPKEEP_KEYWORDS | {
+    'database', 'db_path', 'decode_content', 'serializer', 'table_name', 'use_cache_dir', 'use_memory', 'use_temp',
+}  # fmt: skip
 
 
-class FileDict(BaseStorage[str, Any]):
+def database_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Those of a cache's options that are meant for the databases in its directory"""
+    return {k: v for k, v in options.items() if k not in _NOT_FOR_DATABASES}
+
+
+class FileDict(Directory, BaseStorage[str, Any]):
     """A storage with one file per entry, named by its key and an extension for its format
 
     A file is written beside its place and then moved there, so that readers see the old entry or the new one, in any
@@ -71,14 +77,22 @@ class FileDict(BaseStorage[str, Any]):
         extension: Extension of the files, without a dot; by default that of the serializer
         serializer: A name, pipeline, stage, or any object with `dumps` and `loads`
         large_body_bytes: Length from which on bodies are kept in pieces, in files of their own; 1 MiB by default
+        max_cache_bytes: Size of all files together: a number of bytes, or text such as '500 MB'; no bound by default
+        max_entries: How many entries are kept; no bound by default
+        delete_expired_after: Seconds (or a timedelta) after which expired entries are deleted; by default never
         lock: Held during every operation, so that it can be shared with other storages and code; by default the storage
             has one of its own, which is held while something is changed
-        kwargs: `decode_content`; others are ignored
+        kwargs: `decode_content`; with bounds `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`), and
+            options of `SQLiteDict` for the index; others are ignored
     """
 
     iteration_tolerates_writes = True
-    _locks_reads = False
+    can_be_bounded = True
+    deletes_expired = True
     pieces: BodyFiles
+    _bounded: BoundedFiles | None = None
+    _expired: ExpiredFiles | None = None
+    _locks_reads = False
 
     def __init__(
         self,
@@ -91,6 +105,7 @@ class FileDict(BaseStorage[str, Any]):
         **kwargs: Any,
     ):
         super().__init__(serializer=serializer, **kwargs)
+        self._take_limits(**kwargs)
         self.cache_dir = get_cache_path(cache_name, use_cache_dir=use_cache_dir, use_temp=use_temp)
         self.extension = f'.{extension}' if extension else extension_for(self.serializer)
         self.is_binary = bool(getattr(self.serializer, 'is_binary', False))
@@ -106,16 +121,37 @@ class FileDict(BaseStorage[str, Any]):
         except OSError as e:
             # Its use will show, and say so if it matters
             logger.debug('The cache directory cannot be made: %s', e)
+        self._begin_upkeep()
+        if self._bounded is not None:
+            self._bounded.open(bool(kwargs.get('sync_index')))
+
+    def _take_limits(self, max_file_bytes: Any = None, block_bytes: Any = 1, **options: Any) -> None:
+        self._index_options = database_options(options)
+        if self.bounds is not None:
+            from .upkeep import file_bounds
+
+            self.bounds, self.block_bytes = file_bounds(self.bounds, max_file_bytes, block_bytes)
+
+    def _begin_upkeep(self) -> None:
+        if self.bounds is not None:
+            from .upkeep import BoundedFiles
+
+            self._bounded = BoundedFiles(self, self._index_options)
+        if self.delete_expired_after is not None:
+            from .rounds import ExpiredFiles
+
+            self._expired = ExpiredFiles(self)
 
     def __getstate__(self) -> dict[str, Any]:
         if self._locks_reads:
             raise TypeError('A cache that was given a lock cannot be pickled, copied or sent to another process')
-        left_out = ('_changes', '_folds_case', '_lock', 'leases', 'pieces')
+        left_out = ('_bounded', '_changes', '_expired', '_folds_case', '_lock', 'leases', 'pieces')
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _changes=ChangeLock(), _lock=RLock(), pieces=BodyFiles(self))
         renew_after_fork(self, '_lock', RLock)
+        self._begin_upkeep()
 
     @property
     def lock(self) -> Any:
@@ -141,40 +177,13 @@ class FileDict(BaseStorage[str, Any]):
         """The lock for changes, which a thread may take again, and which keeps other processes out as well"""
         return self._changes.held(self.cache_dir, self.lock, self._locks_reads)
 
-    def _key2path(self, key: str) -> Path:
-        return Path(self.cache_dir, self._file_name(key))
-
-    def _file_name(self, key: str) -> str:
-        key = str(key)
-        return file_name(key, self.extension, has_capitals(key) and self._folds_case)
-
-    @cached_property
-    def _folds_case(self) -> bool:
-        return folds_case(self.cache_dir)
-
-    def _other_path(self, key: str, directory: Path | None = None) -> Path | None:
-        """Where the entry of a key is if it was written on a system that treats capitals in another way"""
-        key = str(key)
-        if not has_capitals(key):
-            return None
-        path = Path(directory or self.cache_dir, file_name(key, self.extension, not self._folds_case))
-        # Where case does not count, the file of another key would be found under the name with capitals
-        if path.name == self._file_name(key) or (self._folds_case and path.name not in self._listed(path.parent)):
-            return None
-        return path
-
-    def _listed(self, directory: Path) -> list[str]:
-        try:
-            return os.listdir(directory)
-        except FileNotFoundError:
-            return []
-
-    def _path2key(self, path: Path) -> str | None:
-        if is_long(path.name, self.extension):
-            return read_key_file(path, self.extension)
-        return key_of(path.name, self.extension)
-
     def __getitem__(self, key: str) -> CachedResponse | None:
+        value = self._value_of(key)
+        if self._bounded is not None:
+            self._bounded.note(str(key))
+        return value
+
+    def _value_of(self, key: str) -> CachedResponse | None:
         path = self._key2path(key)
         try:
             with self._reading():
@@ -210,12 +219,21 @@ class FileDict(BaseStorage[str, Any]):
 
     def _peek(self, key: str) -> Any:
         """Read an entry without counting as a use of it"""
-        return self[key]
+        return self[key] if self._bounded is None else self._value_of(key)
+
+    def _read_quietly(self, key: str) -> Any:
+        """The same, and None for one that cannot be read, about which nothing is logged"""
+        try:
+            return self._loads(key, self._content(self._read(key, self._key2path(key))))
+        except Exception:
+            return None
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._write_apart(key, value, self._write)
 
     def _write(self, key: str, value: Any) -> None:
+        if self._expired is not None:
+            self._expired.step()
         body = value._body if isinstance(value, CachedResponse) else None
         data = encode_text(self._serialize(key, value))
         if body is None:
@@ -264,23 +282,10 @@ class FileDict(BaseStorage[str, Any]):
         """Paths of the files of all entries; the bodies of large ones are in other files"""
         return self._all_paths()
 
-    def _listing(self) -> AbstractContextManager[Any]:
-        """What keeps entries from going from one directory to the other while both are listed"""
-        return self._changing() if self.pieces.is_there else self._reading()
-
-    def _all_paths(self) -> Iterator[Path]:
-        # A file written while a directory is read may appear in it once more, and so without end. Names are therefore
-        # read first, into one piece of memory: about 20 bytes each.
-        with self._listing():
-            small, large = _packed(self._names()), _packed(self._large_names())
-        return chain(_unpack(Path(self.cache_dir), small), _unpack(self.pieces.root, large))
-
-    def _large_names(self) -> Iterator[str]:
-        with storage_errors('list', self.pieces.root):
-            yield from self.pieces.names()
-
     def size(self) -> int:
-        """Size of all entries in bytes"""
+        """Size of all entries in bytes; with bounds, each file is rounded up to a multiple of `block_bytes`"""
+        if self._bounded is not None:
+            return self._bounded.size()
         total = 0
         for path in self.paths():
             with storage_errors('read', path):
@@ -289,10 +294,6 @@ class FileDict(BaseStorage[str, Any]):
                 except FileNotFoundError:  # deleted in the meantime
                     continue
         return total
-
-    def _sizes(self, path: Path) -> list[int]:
-        """Sizes of the files of an entry"""
-        return self.pieces.sizes(path) if path.parent == self.pieces.root else [path.stat().st_size]
 
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All keys with their values, None for those that cannot be read
@@ -315,12 +316,27 @@ class FileDict(BaseStorage[str, Any]):
                 yield key, value
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
+        if self._bounded is not None:
+            return sum(self._bounded.remove([str(key) for key in chunk]) for chunk in chunkify(keys, CHUNK_SIZE))
         return sum(self._remove(key) for key in keys)
 
     def clear(self) -> None:
         """Delete all entries, and nothing else that may be in the directory"""
+        if self._expired is not None:
+            self._expired.close()
+        if self._bounded is not None:
+            self._bounded.clear()
+            return
         with self._changing():
             self._clear_files()
+
+    def close(self) -> None:
+        """Close what is open; a later use opens it again"""
+        super().close()
+        if self._expired is not None:
+            self._expired.close()
+        if self._bounded is not None:
+            self._bounded.close()
 
     def _clear_files(self) -> None:
         with storage_errors('clear', self.cache_dir):
@@ -338,19 +354,13 @@ class FileDict(BaseStorage[str, Any]):
                 elif entry := entry_of_key_file(path, self.extension):
                     self._drop_key(entry)
 
-    def _names(self) -> Iterator[str]:
-        with storage_errors('list', self.cache_dir):
-            try:
-                with os.scandir(self.cache_dir) as files:
-                    for file in files:
-                        if is_entry(file.name, self.extension) and file.is_file():
-                            yield file.name
-            except FileNotFoundError:
-                return
-
     def _is_ours(self, path: Path) -> bool:
         """Whether the name of a file, or the way it was created, shows that a storage of this kind wrote it"""
         return is_certainly_ours(path.name, self.extension) or has_entry_mode(path) or path.parent == self.pieces.root
+
+    def _holds_entry(self, path: Path) -> bool:
+        """Whether a file with the name of an entry may be taken for one"""
+        return self.serializer is None or self._is_ours(path) or self._is_readable(path)
 
     def _is_readable(self, path: Path) -> bool:
         try:
@@ -360,21 +370,30 @@ class FileDict(BaseStorage[str, Any]):
             return False
         return isinstance(value, CachedResponse)
 
-    def _check_length(self, length: int) -> None:
-        """Called with the length of a body that is being written, so far"""
-
     def _store(self, key: str, data: bytes, body_id: str | None) -> None:
         """Write the file of an entry, whose body is in another one if it has an id"""
-        path = self._place_of(key, body_id)
+        path = self._key2path(key) if body_id is None else self.pieces.path_of(key)
+        size = 0 if self._bounded is None else self._checked_size(data, body_id)
 
         def move(temp: Path) -> None:
-            with self._changing():
+            def put() -> None:
                 self._put_in_place(temp, path, key, body_id)
+
+            if self._bounded is not None:
+                self._bounded.write(str(key), size, put)
+                return
+            with self._changing():
+                put()
 
         self._write_file(key, path, data, move)
 
-    def _place_of(self, key: str, body_id: str | None) -> Path:
-        return self._key2path(key) if body_id is None else self.pieces.path_of(key)
+    def _checked_size(self, data: bytes, body_id: str | None) -> int:
+        """Size of an entry, which is not larger than those that are kept"""
+        sizes = [len(data)] if body_id is None else [len(data), self.pieces.size_of_body(body_id)]
+        size = sum(map(self._get_size_on_disk, sizes))
+        if self.bounds is not None:
+            self.bounds.check(size)
+        return size
 
     def _write_file(self, key: str, path: Path, data: bytes, move: Callable[[Path], None]) -> None:
         with storage_errors('write', path):
@@ -394,6 +413,8 @@ class FileDict(BaseStorage[str, Any]):
         self._remove_other(key)
 
     def _remove(self, key: str) -> bool:
+        if self._bounded is not None:
+            return bool(self._bounded.remove([str(key)]))
         with self._changing():
             return self._remove_files(key)
 
@@ -423,17 +444,3 @@ class FileDict(BaseStorage[str, Any]):
         remove_file(key_file(path))
         if key is not None and path.exists():  # written in the meantime
             self._keep_key(key, path)
-
-
-def _packed(names: Iterator[str]) -> bytearray:
-    packed = bytearray()
-    for name in names:
-        packed += os.fsencode(name) + b'/'
-    return packed
-
-
-def _unpack(directory: Path, names: bytearray) -> Iterator[Path]:
-    start = 0
-    while (end := names.find(b'/', start)) >= 0:
-        yield Path(directory, os.fsdecode(bytes(names[start:end])))
-        start = end + 1

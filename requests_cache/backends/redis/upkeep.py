@@ -191,7 +191,7 @@ class RedisUpkeep:
 
         def look_after() -> None:
             usage = self._recount.round()
-            if any(self._bounds.excess(usage)):
+            if min(self._bounds.room(usage)) < 0:
                 evict_excess(self._index(), self._bounds, usage)
 
         self._quietly(look_after)

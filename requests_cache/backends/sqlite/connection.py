@@ -102,6 +102,11 @@ class Connector:
         """Whether this thread has the lock"""
         return bool(self.lock._is_owned())  # type: ignore[attr-defined]
 
+    @property
+    def opened_file(self) -> tuple[int, ...] | None:
+        """What tells the file that is open from another one at its path; None where no other one can take its place"""
+        return self._identity
+
     def try_to_open(self) -> None:
         """Open the connection unless that fails or takes a wait; then the next use will have to"""
         try:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
 from ..._utils import chunkify
 from ..storage import CHUNK_SIZE, BaseStorage
+from .access import DatabaseAccess
 from .bodies import BodyTables
-from .database import Database
 from .table import (
     SORT_ORDERS,
     Table,
     delete_expired,
     from_column,
     is_worth_vacuuming,
-    overwriting,
     to_column,
     unpack,
-    vacuum,
 )
 
 if TYPE_CHECKING:
@@ -34,20 +29,13 @@ if TYPE_CHECKING:
     from .upkeep import TableUpkeep
 
 
-class TableStorage(BaseStorage[str, Any]):
-    """What a storage does with its table
-
-    Raises:
-        BackendUnavailableError: The database cannot be opened, or stays locked for too long
-        BackendError: It could not do what was asked
-    """
+class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
+    """What a storage does with its table; see `DatabaseAccess` for what it raises"""
 
     iteration_tolerates_writes = True
     can_be_bounded = True
     deletes_expired = True
-    db_path: Path | str
     table_name: str
-    _database: Database
     _table: Table
     pieces: BodyTables | None = None
     _upkeep: TableUpkeep | None = None
@@ -266,72 +254,12 @@ class TableStorage(BaseStorage[str, Any]):
 
         self._database.write(clear)
 
-    @contextmanager
-    def bulk_commit(self, overwrite: bool = True) -> Iterator[None]:
-        """Make all changes of a block in one transaction; an exception undoes them
-
-        Args:
-            overwrite: Whether SQLite shall overwrite what is deleted, if it was built so; vain before a vacuum
-        """
-        with self._database.transaction() as connection, overwriting(connection, overwrite):
-            yield
-
     # The database
-
-    @property
-    def _lock(self) -> Any:
-        return self._database.lock
-
-    @property
-    def _connection(self) -> Any:
-        return self._database.connection
-
-    @_connection.setter
-    def _connection(self, connection: Any) -> None:
-        self._database.connection = connection
-
-    @property
-    def _active_transaction(self) -> bool:
-        return self._database.depth > 0
-
-    @contextmanager
-    def _acquire_sqlite_lock(self) -> Iterator[None]:
-        """A transaction; waits until no other connection has one, but no longer than `busy_timeout`"""
-        with self._database.transaction():
-            yield
-
-    def connection(self, commit: bool = False) -> AbstractContextManager[Any]:
-        """The connection to the database, for one thread at a time
-
-        Args:
-            commit: Begin a transaction, and commit it at the end of the block
-        """
-        return self._database.transaction() if commit else self._database.held()
-
-    def init_db(self) -> None:
-        """Open the database, and make the table if there is none"""
-        self._database.close()
-        self._database.read(lambda connection: None)
 
     def close(self) -> None:
         if self._upkeep is not None:
             self._upkeep.close()
-        self._database.close()
-
-    def size(self) -> int:
-        """Size of the database, in bytes"""
-        if isinstance(self.db_path, Path):
-            try:
-                return os.path.getsize(self.db_path)
-            except OSError:
-                return 0
-        pages = self._database.row('PRAGMA page_count')[0]
-        return int(pages * self._database.row('PRAGMA page_size')[0])
-
-    def vacuum(self) -> None:
-        """Give unused space of the database back to the system; not possible within a transaction"""
-        if not self._active_transaction:
-            self._database.read(vacuum)
+        super().close()
 
     def vacuum_if_worthwhile(self, removed: int) -> None:
         """The same, unless the file is large and little of it is unused now that so many entries were removed"""

@@ -1,0 +1,161 @@
+"""The directory of a storage: where the files of its entries are, and how large
+
+A small entry is a file in the directory itself; that of a large one is in another directory, and its body in a file of
+its own (see `BodyFiles`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from stat import S_ISREG
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .access import storage_errors
+from .names import file_name, folds_case, has_capitals, is_entry, is_long, key_of, read_key_file
+
+if TYPE_CHECKING:
+    from .bodies import BodyFiles
+
+
+class Measured(NamedTuple):
+    """What can be seen of an entry without reading it
+
+    Args:
+        used_ns: When it was last used, in nanoseconds since the epoch, as far as its file tells
+        n_bytes: Size of its files
+    """
+
+    used_ns: int
+    n_bytes: int
+
+
+class Directory:
+    """What a storage knows about its files"""
+
+    cache_dir: Path
+    extension: str
+    pieces: BodyFiles
+    # Sizes with which an index goes by are rounded up to a multiple of it
+    block_bytes = 1
+
+    def _changing(self) -> AbstractContextManager[None]:
+        raise NotImplementedError
+
+    def _reading(self) -> AbstractContextManager[Any]:
+        raise NotImplementedError
+
+    # One entry
+
+    def _key2path(self, key: str) -> Path:
+        # Some four times as fast as to give both to `Path`
+        return self.cache_dir / self._file_name(key)
+
+    def _file_name(self, key: str) -> str:
+        key = str(key)
+        return file_name(key, self.extension, has_capitals(key) and self._folds_case)
+
+    @cached_property
+    def _folds_case(self) -> bool:
+        return folds_case(self.cache_dir)
+
+    def _other_path(self, key: str, directory: Path | None = None) -> Path | None:
+        """Where the entry of a key is if it was written on a system that treats capitals in another way"""
+        key = str(key)
+        if not has_capitals(key):
+            return None
+        path = Path(directory or self.cache_dir, file_name(key, self.extension, not self._folds_case))
+        # Where case does not count, the file of another key would be found under the name with capitals
+        if path.name == self._file_name(key) or (self._folds_case and path.name not in self._listed(path.parent)):
+            return None
+        return path
+
+    def _listed(self, directory: Path) -> list[str]:
+        try:
+            return os.listdir(directory)
+        except FileNotFoundError:
+            return []
+
+    def _path2key(self, path: Path | os.DirEntry[str]) -> str | None:
+        """The key of an entry whose file is at a path; None if a file there is none of an entry"""
+        if is_long(path.name, self.extension):
+            return read_key_file(Path(path), self.extension)
+        return key_of(path.name, self.extension)
+
+    def _places(self, key: str) -> Iterator[tuple[Path, bool]]:
+        """Where the file of an entry may be, the place first that counts most; and whether large entries are there"""
+        yield self._key2path(key), False
+        if (other := self._other_path(key)) is not None:
+            yield other, False
+        if self.pieces.is_there:
+            yield self.pieces.path_of(key), True
+
+    def _measure(self, key: str) -> Measured | None:
+        """What can be seen of an entry; None if there is none"""
+        for path, is_large in self._places(key):
+            if (measured := self._measure_file(path, is_large)) is not None:
+                return measured
+        return None
+
+    def _measure_file(self, path: Path, is_large: bool) -> Measured | None:
+        try:
+            status = os.stat(path)
+            n_bytes = self._get_size_on_disk(status.st_size)
+            if is_large:
+                n_bytes += self._get_size_on_disk(self.pieces.size_of_body_at(path))
+        except OSError:  # deleted in the meantime
+            return None
+        return Measured(max(status.st_atime_ns, status.st_mtime_ns), n_bytes) if S_ISREG(status.st_mode) else None
+
+    def _get_size_on_disk(self, file_size: int) -> int:
+        return int(-(-file_size // self.block_bytes) * self.block_bytes)
+
+    # All entries
+
+    def _listing(self) -> AbstractContextManager[Any]:
+        """What keeps entries from going from one directory to the other while both are listed"""
+        return self._changing() if self.pieces.is_there else self._reading()
+
+    def _all_paths(self) -> Iterator[Path]:
+        # A file written while a directory is read may appear in it once more, and so without end. Names are therefore
+        # read first, into one piece of memory: about 20 bytes each.
+        with self._listing():
+            small, large = _packed(self._names()), _packed(self._large_names())
+        return chain(_unpack(Path(self.cache_dir), small), _unpack(self.pieces.root, large))
+
+    def _large_names(self) -> Iterator[str]:
+        with storage_errors('list', self.pieces.root):
+            yield from self.pieces.names()
+
+    def _names(self) -> Iterator[str]:
+        with storage_errors('list', self.cache_dir):
+            try:
+                with os.scandir(self.cache_dir) as files:
+                    for file in files:
+                        if is_entry(file.name, self.extension) and file.is_file():
+                            yield file.name
+            except FileNotFoundError:
+                return
+
+    def _sizes(self, path: Path) -> list[int]:
+        """Sizes of the files of an entry"""
+        size = path.stat().st_size
+        return [size, self.pieces.size_of_body_at(path)] if path.parent == self.pieces.root else [size]
+
+
+def _packed(names: Iterator[str]) -> bytearray:
+    packed = bytearray()
+    for name in names:
+        packed += os.fsencode(name) + b'/'
+    return packed
+
+
+def _unpack(directory: Path, names: bytearray) -> Iterator[Path]:
+    start = 0
+    while (end := names.find(b'/', start)) >= 0:
+        yield Path(directory, os.fsdecode(bytes(names[start:end])))
+        start = end + 1
