@@ -34,6 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     'strict': {'backend': 'sqlite', 'cache_control': 'strict'},
     'memory bounded': {'backend': 'memory', **BOUNDS},
     'sqlite bounded': {'backend': 'sqlite', **BOUNDS},
+    'filesystem bounded': {'backend': 'filesystem', **BOUNDS},
 }
 HEADERS = [
     ('Content-Type', 'application/json'),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,22 @@ import pytest
 from contract.values import make_response
 
 from requests_cache.backends import eviction
+from requests_cache.backends.filesystem import FileDict
 from requests_cache.backends.sqlite import SQLiteDict
 
 BOUNDS = {'max_entries': 100, 'max_cache_bytes': '1 MB'}
 # What a storage does for bounds is in these modules
-UPKEEP = ('cleaning', 'eviction', 'memory_upkeep', 'sqlite.upkeep')
+UPKEEP = (
+    'cleaning', 'eviction', 'memory_upkeep', 'sqlite.upkeep',
+    'filesystem.upkeep', 'filesystem.index', 'filesystem.advance', 'filesystem.reconciling', 'filesystem.rounds',
+)  # fmt: skip
 # Ends with what has been imported
 USE_A_CACHE = """
 import sys
 from datetime import datetime, timedelta, timezone
 from requests_cache import CachedResponse, CachedSession
 
-for options in ({'backend': 'memory'}, {'backend': 'sqlite'}):
+for options in ({'backend': 'memory'}, {'backend': 'sqlite'}, {'backend': 'filesystem'}):
     with CachedSession(sys.argv[1], **options) as session:
         expires = datetime.now(timezone.utc) - timedelta(days=1)
         for key in 'ab':
@@ -103,5 +107,29 @@ def test_nothing_is_imported_for_bounds_without_any(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     modules = done.stdout.split()
-    assert 'requests_cache.backends.sqlite.storage' in modules
+    assert {f'requests_cache.backends.{name}.storage' for name in ('sqlite', 'filesystem')} <= set(modules)
     assert [name for name in UPKEEP if f'requests_cache.backends.{name}' in modules] == []
+
+
+def test_hits_on_files_write_nothing(tmp_path: Path) -> None:
+    with closing(FileDict(tmp_path / 'files', **BOUNDS, delete_expired_after=1)) as storage:
+        for key in 'abc':
+            storage[key] = make_response()
+        with storage._bounded.index.connection() as connection:  # type: ignore[union-attr]
+            seen: list[str] = []
+            connection.set_trace_callback(seen.append)
+        for key in 'abc' * 100:
+            assert storage[key] is not None
+        assert seen == []
+
+
+def test_files_are_entered_in_the_index_together(tmp_path: Path) -> None:
+    """One transaction for up to sixteen files that are written, whatever is evicted for them"""
+    with closing(FileDict(tmp_path / 'files', max_entries=500, max_cache_bytes='1 MB')) as storage:
+        storage['first'] = make_response()
+        with storage._bounded.index.connection() as connection:  # type: ignore[union-attr]
+            seen: list[str] = []
+            connection.set_trace_callback(lambda statement: seen.append(statement.split()[0]))
+        for number in range(1700):
+            storage[f'{number}'] = make_response(number)
+        assert seen.count('COMMIT') <= 1700 / 16 + 5

@@ -50,7 +50,7 @@ def test_standard_costs_little_more(counted: dict[str, dict[str, int]]) -> None:
     assert counted['strict']['instructions'] <= 1.12 * counted['sqlite']['instructions']
 
 
-@pytest.mark.parametrize('case', ['memory', 'sqlite'])
+@pytest.mark.parametrize('case', ['memory', 'sqlite', 'filesystem'])
 def test_bounds_cost_little(case: str, counted: dict[str, dict[str, int]]) -> None:
     """At most one in twenty instructions more, even if those that prepare the request are left out"""
     bounded, unbounded = (counted[each]['instructions'] for each in (f'{case} bounded', case))

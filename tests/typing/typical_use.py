@@ -41,6 +41,7 @@ from requests_cache import (
     ExpirationTime,
     FileCache,
     GridFSCache,
+    LRUFileDict,
     MongoCache,
     OriginalResponse,
     RedisCache,
@@ -332,6 +333,11 @@ def watch_a_session() -> float:
 def bound_a_cache() -> None:
     session = CachedSession('bounded', max_cache_bytes='500 MB', max_entries=10_000, delete_expired_after=86_400)
     session = CachedSession(backend=SQLiteCache('bounded', max_cache_bytes=2**30))
+    session = CachedSession(backend=FileCache('bounded', max_entries=1000, delete_expired_after=timedelta(days=1)))
+    storage = LRUFileDict('bounded', max_cache_bytes='2 GiB', max_file_bytes='10 MB', block_bytes=4096)
+    sizes: dict[str, int] = dict(storage.lru_index.items())
+    oldest: list[str] = list(storage.lru_index.sorted(limit=len(sizes)))
+    storage.bulk_delete(oldest)
     session.close()
 
 

@@ -17,9 +17,10 @@ import pytest
 from contract.values import make_response
 
 from requests_cache import BaseCache, FileCache, SQLiteCache, new_encryption_key
-from requests_cache.backends.filesystem import advance, locking, lru_index, rounds, upkeep
+from requests_cache.backends.filesystem import advance, directory, locking, lru_index, reconciling, rounds, upkeep
 from requests_cache.backends.filesystem import index as filesystem_index
 from requests_cache.backends.filesystem import storage as filesystem_storage
+from requests_cache.backends.sqlite import access as sqlite_access
 from requests_cache.backends.sqlite import connection as sqlite_connection
 from requests_cache.backends.sqlite import database as sqlite_database
 from requests_cache.backends.sqlite import storage as sqlite_storage
@@ -28,8 +29,8 @@ from requests_cache.exceptions import BackendUnavailableError
 MODULES = {
     module.__file__
     for module in (
-        advance, filesystem_index, filesystem_storage, locking, lru_index, rounds, upkeep,
-        sqlite_connection, sqlite_database, sqlite_storage,
+        advance, directory, filesystem_index, filesystem_storage, locking, lru_index, reconciling, rounds, upkeep,
+        sqlite_access, sqlite_connection, sqlite_database, sqlite_storage,
     )
 }  # fmt: skip
 CACHES: dict[str, Callable[[Path], BaseCache]] = {

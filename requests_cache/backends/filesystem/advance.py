@@ -52,6 +52,12 @@ class Advance:
         put()
         self.files[key] = measured
 
+    def measure_later(self, key: str) -> bool:
+        """Have a file measured when the index is told of the others; False if there are none to come"""
+        if self.owner:
+            self.files[key] = None
+        return bool(self.owner)
+
     def close(self) -> None:
         """Let nothing more be put into it"""
         self._room = NOTHING

@@ -67,27 +67,28 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         self.table_name = table_name
         self.db_path = database_path(db_path, options)
         self._files = files
-        self._table = LRUTable(table_name, has_bounds=files is not None)
-        self._database = make_database(self.db_path, _connect, (self._table,), options)
+        self.table = LRUTable(table_name, has_bounds=files is not None)
+        self._database = make_database(self.db_path, _connect, (self.table,), options)
 
     def _settle(self) -> None:
-        if self._files is not None:
+        # Not in the middle of something that this thread does with the database
+        if self._files is not None and not self._database.is_held():
             self._files.settle()
 
     # One file
 
     def __getitem__(self, key: str) -> int:
         self._settle()
-        row = self._database.row(self._table.select, (to_column(key),))
+        row = self._database.row(self.table.select, (to_column(key),))
         if row is None:
             raise KeyError(key)
         return self.deserialize(key, row[0])
 
     def __setitem__(self, key: str, size: int) -> None:
         def enter(connection: Connection) -> None:
-            if len(connection.execute(self._table.select_total).fetchall()) != 1:
-                self._table.set_total(connection)
-            connection.execute(self._table.put, (to_column(key), time_ns(), self.serialize(size)))
+            if len(connection.execute(self.table.select_total).fetchall()) != 1:
+                self.table.set_total(connection)
+            connection.execute(self.table.put, (to_column(key), time_ns(), self.serialize(size)))
 
         self._database.write(enter)
 
@@ -97,7 +98,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
 
     def __contains__(self, key: object) -> bool:
         self._settle()
-        return self._database.row(self._table.contains, (to_column(key),)) is not None
+        return self._database.row(self.table.contains, (to_column(key),)) is not None
 
     def update_access_time(self, key: str) -> None:
         """Note that a file was used just now
@@ -107,7 +108,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         """
         self._settle()
         parameters = (time_ns(), to_column(key))
-        if not self._database.write(lambda c: c.execute(self._table.set_access_time, parameters).rowcount):
+        if not self._database.write(lambda c: c.execute(self.table.set_access_time, parameters).rowcount):
             raise KeyError(key)
 
     def serialize(self, value: int) -> int:
@@ -126,7 +127,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
     def count(self, *args: Any, **kwargs: Any) -> int:
         """Number of files; arguments are ignored, as nothing in an index expires"""
         self._settle()
-        return int(self._database.row(self._table.count)[0])
+        return int(self._database.row(self.table.count)[0])
 
     def __iter__(self) -> Iterator[str]:
         return (key for key, _ in self.scan())
@@ -140,7 +141,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
             yield from ((from_column(key), size) for key, size in rows)
 
     def _read_page(self, after: Any) -> list[Any]:
-        return self._database.read(lambda connection: self._table.page(connection, 'key, size', after))
+        return self._database.read(lambda connection: self.table.page(connection, 'key, size', after))
 
     def sorted(
         self,
@@ -164,7 +165,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
             raise ValueError(f'Invalid sort key: {key}')
         self._settle()
         order = f'{key} {"DESC" if reversed else "ASC"}'
-        pages = self._database.read(lambda c: self._table.sorted_keys(c, order, '1', (), limit or None))
+        pages = self._database.read(lambda c: self.table.sorted_keys(c, order, '1', (), limit or None))
         for keys in unpack(pages):
             yield from map(from_column, keys)
 
@@ -181,7 +182,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
     def total_size(self) -> int:
         """Sum of all sizes, in bytes"""
         self._settle()
-        return int((self._database.row(self._table.select_total) or self._database.row(self._table.sum_and_count))[0])
+        return int((self._database.row(self.table.select_total) or self._database.row(self.table.sum_and_count))[0])
 
     def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[int] | None = None) -> int:
         """Forget files with any of some keys or sizes, and pass over those that are not there; returns their number"""
@@ -193,13 +194,13 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         return sum(self._delete_chunk(column, chunk) for chunk in chunkify(items, CHUNK_SIZE))
 
     def _delete_chunk(self, column: str, items: list[Any]) -> int:
-        statement = self._table.delete_in(column, len(items))
+        statement = self.table.delete_in(column, len(items))
         return self._database.write(lambda connection: connection.execute(statement, items).rowcount)
 
     def clear(self) -> None:
         def clear(connection: Connection) -> None:
-            connection.execute(self._table.delete_all)
-            self._table.set_total(connection)
+            connection.execute(self.table.delete_all)
+            self.table.set_total(connection)
 
         self._settle()
         self._database.write(clear)
@@ -217,7 +218,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
 
     def owners(self) -> list[str]:
         """Who has reserved room"""
-        return [owner for (owner,) in self._database.read(lambda c: c.execute(self._table.owners).fetchall())]
+        return [owner for (owner,) in self._database.read(lambda c: c.execute(self.table.owners).fetchall())]
 
     @property
     def opened_file(self) -> tuple[int, ...] | None:
@@ -233,11 +234,11 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         for is_last in (False, True):
             try:
                 with self.connection(commit=True) as connection:
-                    totals = connection.execute(self._table.select_total).fetchall()
+                    totals = connection.execute(self.table.select_total).fetchall()
                     if not totals:
                         self._fill(connection)
                     elif len(totals) > 1:  # 1.3 adds a row whenever it opens the index
-                        self._table.set_total(connection)
+                        self.table.set_total(connection)
                     return action(connection)
             except Error as e:  # noqa: PERF203
                 if is_last or not self._mend(e):
@@ -255,9 +256,9 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         """
 
         def look(connection: Connection) -> bool:
-            totals = connection.execute(self._table.select_total).fetchall()
-            total, count = connection.execute(self._table.sum_and_count).fetchone()
-            counts = connection.execute(self._table.select_count).fetchall() if self._table.has_bounds else [(count,)]
+            totals = connection.execute(self.table.select_total).fetchall()
+            total, count = connection.execute(self.table.sum_and_count).fetchone()
+            counts = connection.execute(self.table.select_count).fetchall() if self.table.has_bounds else [(count,)]
             # 1.3 goes by the first total, and adds another one whenever it opens the index
             return bool(count) and totals[:1] == [(total,)] and counts == [(count,)]
 
@@ -271,7 +272,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
     def make_anew(self) -> None:
         """Make the index anew from the files; access times that are in it are kept"""
         try:
-            self._database.write(lambda connection: connection.execute(self._table.delete_total))
+            self._database.write(lambda connection: connection.execute(self.table.delete_total))
         except BackendUnavailableError:
             raise
         except BackendError as e:
@@ -280,11 +281,11 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
 
     def _fill(self, connection: Connection) -> None:
         if self._files is not None:
-            connection.execute(self._table.forget_sizes)
+            connection.execute(self.table.forget_sizes)
             rows = ((to_column(key), used, size) for key, used, size in self._files.measure_all())
-            connection.executemany(self._table.put_size, rows)
-            connection.execute(self._table.delete_unsized)
-        self._table.set_total(connection)
+            connection.executemany(self.table.put_size, rows)
+            connection.execute(self.table.delete_unsized)
+        self.table.set_total(connection)
 
     def _mend(self, error: BaseException | None) -> bool:
         """Do something about a damaged index; whether there was something to do"""

@@ -52,8 +52,9 @@ class LRUTable(Table):
         self.delete_total = f'DELETE FROM {total}'
         self.insert_total = f'INSERT INTO {total} SELECT COALESCE(SUM(size), 0) FROM {table}'
         self.sum_and_count = f'SELECT COALESCE(SUM(size), 0), COUNT(*) FROM {table}'
-        self.select_count = f'SELECT entries FROM {number}'
-        self.set_count = f'UPDATE {number} SET entries = (SELECT COUNT(*) FROM {table})'
+        self.select_count = f'SELECT COALESCE(MAX(entries), 0) FROM {number}'
+        self.delete_count = f'DELETE FROM {number}'
+        self.insert_count = f'INSERT INTO {number} SELECT COUNT(*) FROM {table}'
         self.reserved = f'SELECT COALESCE(SUM(bytes), 0), COALESCE(SUM(entries), 0) FROM {room}'
         self.owners = f'SELECT owner FROM {room}'
         self.reserve = f'INSERT OR REPLACE INTO {room} (owner, bytes, entries) VALUES (?, ?, ?)'
@@ -117,4 +118,5 @@ class LRUTable(Table):
         connection.execute(self.delete_total)
         connection.execute(self.insert_total)
         if self.has_bounds:
-            connection.execute(self.set_count)
+            connection.execute(self.delete_count)
+            connection.execute(self.insert_count)

@@ -127,6 +127,11 @@ class Rounds:
             self._files.close()
             self._files = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a directory is kept open"""
+        return self._files is not None
+
     def close(self) -> None:
         """Begin a new round the next time"""
         self._close_directory()

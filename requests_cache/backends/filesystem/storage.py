@@ -179,7 +179,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
 
     def __getitem__(self, key: str) -> CachedResponse | None:
         value = self._value_of(key)
-        if self._bounded is not None:
+        if self._bounded is not None and (isinstance(value, CachedResponse) or self.serializer is None):
             self._bounded.note(str(key))
         return value
 
@@ -285,7 +285,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
     def size(self) -> int:
         """Size of all entries in bytes; with bounds, each file is rounded up to a multiple of `block_bytes`"""
         if self._bounded is not None:
-            return self._bounded.size()
+            return self._bounded.index.total_size()
         total = 0
         for path in self.paths():
             with storage_errors('read', path):

@@ -8,19 +8,16 @@ removed, is made anew from the files.
 A transaction costs as much as a file. So who makes room for a small file reserves some for the next few ones as well
 (`Advance`), and enters these in the index together, in the next transaction. If a process is killed before that, what
 it has reserved stays accounted for until another one opens the storage, and looks for files that are not in the index.
-
-Others delete and write files without the index: 1.3, and sessions without bounds. This is noticed by and by: with each
-transaction, some files are looked up in the index, and some of its rows are compared with the files.
+What others have done without the index is found by and by (`Reconciling`).
 """
 
 from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from itertools import islice
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -32,25 +29,21 @@ from ...keys.shown import shown_text
 from ..bodies import is_abandoned, new_body_id
 from ..eviction import Bounds, Usage, Uses, evict_excess, make_room, to_bytes
 from ..sqlite.connection import identity
-from ..storage import CHUNK_SIZE
 from .advance import Advance, room_in_advance, wanted_in_advance
 from .directory import Measured
 from .index import FileIndex, Files
 from .lru_index import LRUDict
 from .names import LRU_INDEX_FILE
-from .rounds import Directories, Rounds
+from .reconciling import Reconciled, Reconciling
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
 T = TypeVar('T')
-# For each file that is written, another one is looked up in the index, and for every few of them a row of the index is
-# compared with its file. So that is done with all of them by the time that so many others have been written.
-WRITES_PER_CHECK = 4
 logger = getLogger(__name__)
 
 
-class Storage(Directories, Files, Protocol):
+class Storage(Reconciled, Files, Protocol):
     """What is to be looked after"""
 
     bounds: Bounds | None
@@ -61,11 +54,7 @@ class Storage(Directories, Files, Protocol):
 
     def _clear_files(self) -> None: ...
 
-    def _holds_entry(self, path: Path) -> bool: ...
-
     def _measure_file(self, path: Path, is_large: bool) -> Measured | None: ...
-
-    def _path2key(self, path: Path | os.DirEntry[str]) -> str | None: ...
 
 
 class BoundedFiles:
@@ -82,8 +71,7 @@ class BoundedFiles:
         # An index that a power failure damaged is made anew, so nothing waits until it has reached the disk
         self.index = LRUDict(Path(self._path), 'lru', files=self, **{'fast_save': True, **options})
         self._uses = Uses(self._tell_uses_if_idle)
-        self._rounds = Rounds(storage)
-        self._checked_row = 0
+        self._reconciling = Reconciling(storage)
         self._advance = Advance()
         renew_after_fork(self, '_advance', Advance)
         _all.add(self)
@@ -108,19 +96,10 @@ class BoundedFiles:
 
     def _release_abandoned(self) -> None:
         """After processes were killed, find what they have written, and release what they have reserved"""
-        owners = [owner for owner in self.index.owners() if is_abandoned(owner)]
-        if not owners:
-            return
-        rounds, is_over = Rounds(self._storage), False
-        while not is_over:
-            some = list(islice(rounds, CHUNK_SIZE))
-            is_over = len(some) < CHUNK_SIZE
-            self._with_index(partial(self._add_unknown, some))
-        self._with_index(lambda index: index.release(owners))
-
-    def size(self) -> int:
-        """Size of all entries, in bytes"""
-        return self.index.total_size()
+        if owners := [owner for owner in self.index.owners() if is_abandoned(owner)]:
+            for some in self._reconciling.all_files():
+                self._with_index(partial(self._reconciling.add_unknown, some))
+            self._with_index(lambda index: index.release(owners))
 
     # Reading
 
@@ -157,7 +136,7 @@ class BoundedFiles:
             reserved, self._advance = self._with_index(partial(self._make_room, key, n_bytes))
             index_file = self.index.opened_file
             put()
-            if reserved != n_bytes:
+            if reserved != n_bytes and not self._advance.measure_later(key):
                 self._with_index(lambda index: index.set_size(key, n_bytes))
             if index_file not in (None, identity(self._path)):
                 raise FileNotFoundError(f'the index was replaced, maybe before the file was seen: {self._path}')
@@ -168,7 +147,7 @@ class BoundedFiles:
         Returns:
             The size that is accounted for, which is that of the older entry if it is larger, and the room for others
         """
-        self._look_around(index)
+        self._reconciling.step(index, self._advance.n_written)
         more = wanted_in_advance(self._bounds, n_bytes)
         try:
             make_room(index, self._bounds, key, n_bytes, more)
@@ -185,21 +164,6 @@ class BoundedFiles:
             return Advance()
         index.reserve_more(advance.owner, room)
         return advance
-
-    def _look_around(self, index: FileIndex) -> None:
-        """See to what others may have done without the index, a little each time"""
-        n_written = self._advance.n_written
-        self._add_unknown(list(islice(self._rounds, 1 + n_written)), index)
-        self._checked_row = index.check_rows(self._checked_row, 1 + n_written // WRITES_PER_CHECK)
-
-    def _add_unknown(self, files: Iterable[os.DirEntry[str]], index: FileIndex) -> None:
-        """Account for files that are not in the index"""
-        found = {key: file for file in files if (key := self._storage._path2key(file)) is not None}
-        for key in index.unknown(found):
-            # Most of them were evicted since the system read the directory, many names at a time
-            path = found[key].path
-            if os.path.exists(path) and self._storage._holds_entry(Path(path)):
-                index.add(key)
 
     def remove(self, keys: list[str]) -> int:
         """Delete entries; returns how many there were"""
@@ -227,7 +191,7 @@ class BoundedFiles:
             index.clear()
 
         with self._storage._changing():
-            self._rounds.close()
+            self._reconciling.close()
             try:
                 self._with_index(clear, comes_first=True)
             except BackendUnavailableError:
@@ -242,7 +206,7 @@ class BoundedFiles:
     # The index
 
     def _within(self, connection: Connection) -> FileIndex:
-        return FileIndex(connection, self.index._table, self._storage, self._uses.now_ns)
+        return FileIndex(connection, self.index.table, self._storage, self._uses.now_ns)
 
     def _with_index(self, action: Callable[[FileIndex], T], comes_first: bool = False) -> T:
         """Call a function in a transaction, in which the index is also told all that it is yet to be told
@@ -273,7 +237,7 @@ class BoundedFiles:
 
     def settle(self) -> None:
         """Tell the index all that it is yet to be told"""
-        if not (self._advance.owner or self._uses) or self.index._database.is_held():
+        if not (self._advance.owner or self._uses):
             return
         try:
             self._with_index(lambda index: None)
@@ -290,11 +254,12 @@ class BoundedFiles:
         """Tell the index all, and close it"""
         if os.path.exists(self._path):
             self.settle()
-        try:
-            with self._storage._changing():
-                self._rounds.close()
-        except BackendError as e:
-            logger.debug('The directory stays open: %s', shown_text(e))
+        if self._reconciling.is_open:
+            try:
+                with self._storage._changing():
+                    self._reconciling.close()
+            except BackendError as e:
+                logger.debug('A directory stays open: %s', shown_text(e))
         self.index.close()
 
     # The files
