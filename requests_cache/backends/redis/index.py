@@ -13,16 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
 from time import sleep, time, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..eviction import FIRST_CANDIDATES, MOST_CANDIDATES, Bounds, Candidate, Eviction, Index, Usage
-from .bodies import name_beside
 from .commands import is_cluster
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 from .scripts import STEP, Script
-
-if TYPE_CHECKING:
-    from .entries import EntryStorage
 
 VALUES = ('used', 'ends', 'sizes', 'writers')
 # More than any bound, and exact as a number of Lua; less than there ever is
@@ -46,14 +42,15 @@ class Place:
         storage: The storage
     """
 
-    def __init__(self, storage: EntryStorage):
+    def __init__(self, storage: Any):
         namespace = storage.namespace
         self._storage = storage
         self.start = encode(f'{namespace}:')
         # Whether scripts can make names of entries, which takes that they have no braces
         self.is_plain = b'{' not in self.start and b'}' not in self.start
-        # What names of the index begin with
-        self._base = name_beside(self.start, encode(f'{namespace}-index:'), b':')
+        # What names of the index begin with; what is first in braces, perhaps in the namespace, says which slot it is
+        tag = b':' + self.start if self.start.startswith(b'}') else self.start
+        self._base = encode(f'{namespace}-index:').replace(b'{}', b'{:}') + b'{%b}:' % tag
         # All names of entries, and some others
         self.pattern = pattern_of(encode(namespace))[:-1] + b'[-:]*'
 

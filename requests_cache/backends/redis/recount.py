@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from ..._utils import chunkify
 from ...exceptions import CacheError
@@ -20,9 +20,6 @@ from .names import key_of_entry
 from .recount_scripts import COMPLETE, CORRECT, LOOK, MEASURE, SAMPLE
 from .scripts import SLACK_SECONDS
 from .sizes import Allocator, jemalloc, libc, size_of
-
-if TYPE_CHECKING:
-    from .entries import EntryStorage
 
 # What is looked at in a round: so many entries that are accounted for, and so many names on a server
 ROWS_PER_ROUND, NAMES_PER_ROUND = 8, 64
@@ -74,7 +71,7 @@ class Recount:
         place: Where its index is
     """
 
-    def __init__(self, storage: EntryStorage, place: Place):
+    def __init__(self, storage: Any, place: Place):
         self._storage = storage
         self._place = place
 

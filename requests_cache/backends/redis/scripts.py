@@ -312,7 +312,8 @@ if n_new == 1 then
   local member, token, size, at = text(), text(), number(), number()
   local known = call('HMGET', sizes, ':complete', member)
   if not known[1] then return incomplete(now) end
-  if (bytes > most_bytes or entries > most_entries) and is_damaged() then
+  local has_room = bytes + size - (known[2] or 0) <= most_bytes and entries + (known[2] and 0 or 1) <= most_entries
+  if not has_room and is_damaged() then
     begin(now)
     return incomplete(now)
   end

@@ -13,7 +13,7 @@ STRING, HASH = 1, 2
 # A value without its content, the tables of names and of lifetimes; and the rows of an index without the key
 VALUE_BYTES, ROW_BYTES = 90, 150
 # A hash without its fields; a field without its value, under a name as `bodies` gives it
-HASH_BYTES, FIELD_BYTES = 200, 110
+HASH_BYTES, FIELD_BYTES = 150, 90
 # From which length on the C library takes whole pages
 MAPPED_BYTES, PAGE_BYTES = 128 * 1024, 4096
 

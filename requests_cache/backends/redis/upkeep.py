@@ -22,7 +22,6 @@ from .writes import UnexpectedError, Write
 
 if TYPE_CHECKING:
     from ...models.body import Body
-    from .entries import EntryStorage
 
 logger = getLogger(__name__)
 T = TypeVar('T')
@@ -42,7 +41,7 @@ class RedisUpkeep:
         bounds: Its bounds
     """
 
-    def __init__(self, storage: EntryStorage, bounds: Bounds):
+    def __init__(self, storage: Any, bounds: Bounds):
         self._storage = storage
         self._bounds = bounds
         self._most = most_of(bounds)
