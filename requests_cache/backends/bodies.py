@@ -227,12 +227,24 @@ def new_body_id() -> str:
 def is_abandoned(body_id: str) -> bool:
     """Whether the writer of a body that no entry refers to is gone"""
     try:
-        written_at, host, pid, _ = body_id.split('-')
-        if time() - int(written_at, 16) > ABANDONED_AFTER_SECONDS:
-            return True
-        return host == _host() and not _is_running(int(pid, 16))
+        written_at, _, _ = _origin(body_id)
     except ValueError:
         return False
+    return time() - written_at > ABANDONED_AFTER_SECONDS or is_gone(body_id)
+
+
+def is_gone(body_id: str) -> bool:
+    """Whether the process that gave an id is known not to exist any more, as it was one of this machine"""
+    try:
+        _, host, pid = _origin(body_id)
+    except ValueError:
+        return False
+    return host == _host() and not _is_running(pid)
+
+
+def _origin(body_id: str) -> tuple[int, str, int]:
+    written_at, host, pid, _ = body_id.split('-')
+    return int(written_at, 16), host, int(pid, 16)
 
 
 def _is_running(pid: int) -> bool:

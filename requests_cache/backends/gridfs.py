@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from functools import cached_property
 from logging import getLogger
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,12 @@ from .._utils import chunkify
 from ..exceptions import BackendError
 from ..keys.shown import shown_key
 from ..models.response import CachedResponse
+from ..policy.expiration import utcnow
 from ..serializers.pipeline import SerializerType
 from ..serializers.preconf import pickle_serializer
 from .mongodb import MongoRedirects
-from .mongodb.bodies import MongoPieces
-from .mongodb.gridfs_files import BODY_ID, NEEDED_TO_DELETE, Files
+from .mongodb.bodies import EXPIRES_INDEX, MongoPieces, value_at
+from .mongodb.gridfs_files import BODY_ID, NEEDED, Files
 from .mongodb.ids import from_id, to_id, to_ids
 from .mongodb.leases import MongoLeases
 from .mongodb.storage import ANY, SMALL_BATCH_SIZE, MongoBackend, MongoStorage
@@ -43,6 +45,10 @@ class GridFSCache(MongoBackend):
         decode_content: Add a readable copy of JSON and text bodies to what is stored
         serializer: Name or object; pickle by default
         large_body_bytes: Length from which on bodies are kept in pieces, in a collection of their own; 1 MiB by default
+        max_cache_bytes: How much responses may take, in bytes or as text such as '500 MB'; no bound by default
+        max_entries: How many responses are kept; no bound by default
+        delete_expired_after: Delete responses that have been expired for so long, a few with each write: seconds or a
+            timedelta; by default never
         kwargs: Options of `MongoClient`, as for `MongoCache`
 
     Raises:
@@ -82,10 +88,11 @@ class GridFSDict(MongoStorage):
         collection_name: Ignored
         connection: A `pymongo.MongoClient`; it is not closed by the storage
         serializer: Name or object whose result is bytes or text, or None to keep bytes or text as they are
-        kwargs: `decode_content`, `large_body_bytes`, and options of `MongoClient`
+        kwargs: Keywords of `BaseStorage`, and options of `MongoClient`
     """
 
-    _dates_in = 'metadata.'
+    _dates_in, _size_in, _used_in = 'metadata.', 'metadata.size', 'metadata.used'
+    _needed_columns = NEEDED
 
     def __init__(
         self,
@@ -99,6 +106,7 @@ class GridFSDict(MongoStorage):
         self._files = Files(self._mongo, self._db_name)
         if self.serializer is not None:
             self.pieces = MongoPieces(self._mongo, self._db_name, 'fs.bodies', 'fs.files', f'metadata.{BODY_ID}')
+        self._begin_upkeep('fs.totals')
 
     @property
     def db(self) -> Database[Document]:
@@ -130,6 +138,8 @@ class GridFSDict(MongoStorage):
             logger.error('The file of an entry is damaged')
             logger.debug('The file of the entry %s is damaged', shown_key(key))
             raise KeyError(key)
+        if self._upkeep is not None:
+            self._upkeep.note(key)
         return self._value(key, file, content)
 
     def _look(self, key: str) -> tuple[Document | None, Any]:
@@ -146,13 +156,33 @@ class GridFSDict(MongoStorage):
         if isinstance(item, CachedResponse):
             # For the server, which deletes by time
             metadata = {'created_at': item.created_at, 'expires': item.expires}
-        body_id = self._claim_body(key, item)
-        if body_id is not None:
-            metadata[BODY_ID] = body_id
-        self._discard_body(key, self._files.write(to_id(key), value, encoding, metadata, found), body_id)
+        n_bytes = 0
+        if self._upkeep is not None and self.bounds is not None:
+            n_bytes = metadata['size'] = self._measure(key, item, len(value))
+            metadata['used'] = self._upkeep.now_ns()
+
+        def put(known: Document | None) -> Document | None:
+            body_id = self._claim_body(key, item)
+            owner = metadata if body_id is None else {**metadata, BODY_ID: body_id}
+            over = ANY if known is None and found is ANY else known
+            replaced = self._files.write(to_id(key), value, encoding, owner, over)
+            self._discard_body(key, replaced, body_id)
+            return replaced
+
+        if self._upkeep is None:
+            put(found)
+        else:
+            self._upkeep.write(key, n_bytes, found, put, is_any=found is ANY)
+
+    def _measure(self, key: str, item: Any, length: int) -> int:
+        """Size of an entry with a file of some length, as it is counted"""
+        from .mongodb.sizes import size_of_file, size_of_pieces
+
+        body = item._body if isinstance(item, CachedResponse) and self._usable_pieces is not None else None
+        return size_of_file(key, length) + (0 if body is None else size_of_pieces(key, body.size, body.piece_count))
 
     def __delitem__(self, key: str) -> None:
-        if not self._delete(self._files.named([to_id(key)])):
+        if not self._delete(self._files.named([to_id(key)], self._columns)):
             raise KeyError(key)
 
     def __len__(self) -> int:
@@ -160,17 +190,49 @@ class GridFSDict(MongoStorage):
             return self._index.count_documents({'_id': {'$not': {'$type': 'objectId'}}})
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        return sum(self._delete(self._files.named(ids)) for ids in to_ids(keys, SMALL_BATCH_SIZE))
+        return sum(self._delete(self._files.named(ids, self._columns)) for ids in to_ids(keys, SMALL_BATCH_SIZE))
 
     def _delete_matching(self, conditions: list[Document]) -> int:
-        found = self._documents(NEEDED_TO_DELETE, {'$or': conditions})
+        found = self._documents(self._columns, {'$or': conditions})
         return sum(self._delete(batch) for batch in chunkify(found, SMALL_BATCH_SIZE))
 
     def _delete(self, files: list[Document]) -> int:
         removed = self._files.delete(files)
+        self._deleted(files, removed)
         if self.pieces is not None:
             self.pieces.delete_orphans(files)
         return removed
+
+    def _evict(self, documents: list[Document], used: int) -> int:
+        # Also those that were used meanwhile, as chunks go by the revision of their file
+        removed = self._files.delete(documents)
+        if self.pieces is not None:
+            self.pieces.delete_orphans(documents)
+        return removed
+
+    def _version_and_size(self, document: Document) -> tuple[Document, int]:
+        from .mongodb.sizes import size_of_file
+
+        key, length = from_id(document['_id']), document.get('length')
+        n_bytes = size_of_file(key, length if isinstance(length, int) else 0)
+        body_id = value_at(document, f'metadata.{BODY_ID}')
+        if self.pieces is not None and isinstance(body_id, str):
+            n_bytes += self.pieces.size_of(key, body_id)
+        return {'metadata.revision': value_at(document, 'metadata.revision')}, n_bytes
+
+    def _prepare_to_expire(self, seconds: float) -> None:
+        # The server would not delete chunks
+        self._index.create_index('metadata.expires', name=EXPIRES_INDEX)
+
+    def _delete_expired(self) -> None:
+        """Delete some entries that have long expired"""
+        if self.delete_expired_after is not None:
+            from .eviction import EXPIRED_PER_WRITE
+
+            limit = utcnow() - timedelta(seconds=self.delete_expired_after)
+            found = self._index.find({'metadata.expires': {'$lte': limit}}, self._columns)
+            found = found.sort('metadata.expires', 1).limit(EXPIRED_PER_WRITE)
+            self._delete(list(self._mongo.each(found, 'read from it')))
 
     def clear(self) -> None:
         """Delete all entries; files that are not entries stay"""

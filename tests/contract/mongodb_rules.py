@@ -75,5 +75,5 @@ class InMongomock:
             yield {'connection': client}
 
     # It is not made for threads, and a child has a copy of it
-    test_threads_lose_nothing = test_readers_see_whole_entries = None
+    test_threads_lose_nothing = test_readers_see_whole_entries = test_many_threads = None
     test_a_forked_child = test_a_child_forked_while_iterating = None

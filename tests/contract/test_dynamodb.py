@@ -50,6 +50,9 @@ class DynamoDbContract(StorageContract):
     damaged = (*StorageContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
     namespace = 'default'
     sealing: dict[str, Any] = {}
+    can_be_bounded = False
+    # The server does that
+    deletes_expired = False
     many = 140
     examples = 6
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -110,6 +111,27 @@ class TestItems:
         assert raw_items(cache)['key']['ttl'] == FUTURE.timestamp()
         cache.reset_expiration()
         assert 'ttl' not in raw_items(cache)['key']
+
+    def test_what_has_expired_may_be_kept_for_some_time(self, make_cache: Any) -> None:
+        """With all that belongs to it, and without looking for anything else"""
+        cache = make_cache('mine', delete_expired_after=timedelta(seconds=59.5))
+        cache.save_response(make_response(1, content=LARGE), 'large', FUTURE)
+        calls = calls_of(cache.responses)
+        save_chain(cache, expires=FUTURE)
+        cache.responses['never'] = make_response(1)
+        assert not {'Scan', 'Query'} & set(calls)
+        ttls = {item.get('ttl') for item in raw_items(cache).values()}
+        assert ttls == {FUTURE.timestamp() + 60, FUTURE.timestamp() + 60 + TTL_GRACE_SECONDS, None}
+        make_cache('mine', delete_expired_after=10.0**300).save_response(make_response(1), 'long', FUTURE)
+        assert raw_items(cache)['long']['ttl'] > 10**11
+
+    def test_keywords_that_cannot_be(self, make_cache: Any) -> None:
+        for keyword in ({'max_entries': 5}, {'max_cache_bytes': '1 MB'}):
+            with pytest.raises(ValueError, match=r'TTL .*delete_expired_after'):
+                make_cache('mine', **keyword)
+        with pytest.raises(ValueError, match='ttl=False'):
+            make_cache('mine', ttl=False, delete_expired_after=60)
+        make_cache('mine', ttl=False, delete_expired_after=None)
 
     @pytest.mark.parametrize(
         'content',
@@ -313,6 +335,17 @@ class TestLargeBodies:
             ttls = {item.get('ttl') for key, item in raw_items(cache).items() if key != 'key'}
             assert ttls == {expires and expires.timestamp() + TTL_GRACE_SECONDS}
             assert cache.get_response('key').content == LARGE
+
+    def test_those_without_an_entry_do_not_stay(self, make_cache: Any) -> None:
+        cache = make_cache('mine', delete_expired_after=60)
+        writer = cache.responses.body_writer('key')
+        writer.write(LARGE)
+        writer.commit()
+        assert all(0 < int(item['ttl']) - time.time() < 2 * TTL_GRACE_SECONDS for item in raw_items(cache).values())
+        cache.responses['key'] = make_response(1, content=LARGE)
+        ttls = [item.get('ttl') for item in raw_items(cache).values()]
+        assert ttls.count(None) == 4
+        assert cache.responses['key'].content == LARGE
 
     def test_readers_see_the_old_or_the_new_one(self, cache: DynamoDbCache, make_cache: Any) -> None:
         """Or that the old one is gone, as if the connection had broken"""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from logging import getLogger
+from math import ceil
 from secrets import token_hex
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...exceptions import BackendError, CacheError, MissingDependencyError
 from ...keys.shown import shown_key, shown_text
 from ...models.body import Body
 from ...models.response import CachedResponse
-from ...policy.expiration import ExpirationTime
+from ...policy.expiration import ExpirationTime, shifted
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
@@ -40,6 +41,9 @@ from .redirects import DynamoDbRedirects
 from .storage import DynamoDbStorage
 from .table import DynamoDbTable
 
+if TYPE_CHECKING:
+    from ..eviction import Bounds
+
 __all__ = ['DynamoDbCache', 'DynamoDbDict']
 
 logger = getLogger(__name__)
@@ -52,6 +56,8 @@ OWN_KEYWORDS = frozenset({
 })  # fmt: skip
 # A body of this length leaves room in an item for the rest of an entry, mostly with a readable copy or in base64, too
 LARGE_BODY_BYTES = 128 * 1024
+# Seconds; some thousand years
+MAX_TTL_OFFSET = 10**11
 # Stands for whatever item there is, or none
 ANY: dict[str, Any] = {}
 
@@ -89,6 +95,7 @@ class DynamoDbDict(DynamoDbStorage):
         create_table: Create the table if there is none; otherwise it needs a partition key `key` of type string, and no
             sort key
         ttl: Let DynamoDB remove entries after they have expired
+        delete_expired_after: So much later: seconds, rounded up, or a timedelta; by default at once
         connection: An existing resource of boto3; it is not closed
         serializer: As for `BaseStorage`
         namespace: Prefix of the keys, so that several caches may share a table; the default is no prefix
@@ -98,6 +105,7 @@ class DynamoDbDict(DynamoDbStorage):
         kwargs: Keywords of a boto3 session or resource, and of `BaseStorage`
 
     Raises:
+        ValueError: There are bounds, which this store cannot keep; or `delete_expired_after` with `ttl=False`
         BackendError: boto3 cannot use the keywords; or, from all methods, the service refuses something
         BackendUnavailableError: The service cannot be reached; from all methods but this one
         MissingDependencyError: boto3 is not installed
@@ -105,6 +113,7 @@ class DynamoDbDict(DynamoDbStorage):
 
     large_body_bytes = LARGE_BODY_BYTES
     pieces: DynamoDbPieces | None = None
+    deletes_expired = True
     # Done when a cache is cleaned only, as it takes a scan of the table
     _has_swept = True
     # Those that lead to the entries
@@ -124,14 +133,27 @@ class DynamoDbDict(DynamoDbStorage):
     ):
         table = DynamoDbTable(str(table_name), connection, kwargs, _driver, bool(create_table), bool(ttl))
         decode_content = bool(kwargs.get('decode_content'))
-        sealing = {name: kwargs[name] for name in STORAGE_KEYWORDS if name in kwargs}
-        sealing |= {'decode_content': decode_content, 'large_body_bytes': large_body_bytes}
-        super().__init__(table, ENTRY, namespace, serializer, **sealing)
+        common = {name: kwargs[name] for name in STORAGE_KEYWORDS if name in kwargs}
+        common |= {'decode_content': decode_content, 'large_body_bytes': large_body_bytes}
+        super().__init__(table, ENTRY, namespace, serializer, **common)
+        if self.delete_expired_after is not None and not ttl:
+            raise ValueError('delete_expired_after needs the TTL of DynamoDB, so it cannot be used with ttl=False')
         self.large_items = large_items
         if self.serializer is not None:
-            self.pieces = DynamoDbPieces(table, self._keys)
+            self.pieces = DynamoDbPieces(table, self._keys, self.delete_expired_after is not None)
         table.resource  # noqa: B018  # what is wrong with the keywords is said here
         table.set_up()
+
+    def _bounds_of(self, max_cache_bytes: Any, max_entries: Any) -> Bounds | None:
+        raise ValueError(
+            'DynamoDB cannot be bounded by max_cache_bytes or max_entries, as it cannot tell what was used when; have '
+            'it delete what has expired, by its own TTL (ttl=True, the default), some time later (delete_expired_after)'
+        )
+
+    @property
+    def _ttl_offset(self) -> int:
+        """Seconds for which entries are kept after they have expired"""
+        return min(ceil(self.delete_expired_after or 0), MAX_TTL_OFFSET)
 
     @cached_property
     def leases(self) -> DynamoDbLeases:
@@ -199,6 +221,7 @@ class DynamoDbDict(DynamoDbStorage):
         item = self._keys.item(ENTRY, key)
         expires = getattr(value, 'expires_unix', None) if self.ttl else None
         if expires is not None:
+            expires += self._ttl_offset
             item['ttl'] = expires
         body = None
         if isinstance(value, CachedResponse):
@@ -296,6 +319,7 @@ class DynamoDbCache(BaseCache):
         create_table: Create the table if there is none (on demand, with the partition key `key`). Text in this place is
             taken for the namespace.
         ttl: Let DynamoDB remove entries after they have expired; that may take some days
+        delete_expired_after: So much later: seconds, rounded up, or a timedelta; by default at once
         connection: An existing resource of boto3 (`boto3.resource('dynamodb')`); it is not closed
         decode_content: Add a readable copy of JSON and text bodies
         serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; by default entries are maps
@@ -308,6 +332,8 @@ class DynamoDbCache(BaseCache):
             merged with time limits of a few seconds.
 
     Raises:
+        ValueError: There are bounds (`max_cache_bytes`, `max_entries`), which this store cannot keep; or
+            `delete_expired_after` with `ttl=False`
         BackendError: boto3 cannot use the keywords; or, from methods that maintain the cache, the service refuses
         BackendUnavailableError: From such methods: the service cannot be reached
         MissingDependencyError: boto3 is not installed
@@ -358,8 +384,13 @@ class DynamoDbCache(BaseCache):
         return OWN_KEYWORDS | for_boto3
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
+        if expires is not None:
+            expires = shifted(expires, timedelta(seconds=self.responses._ttl_offset))
         for source, target in redirects.items():
             self.redirects.write(source, target, expires)
+
+    def _clean(self, n_redirects: int) -> None:
+        """Done by DynamoDB, as it takes a scan of the table"""
 
     def _delete_keys(self, keys: list[str]) -> int:
         removed = super()._delete_keys(keys)

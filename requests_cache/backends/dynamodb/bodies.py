@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ..._utils import chunkify, is_decimal
 from ...exceptions import BackendError
 from ...models.body import Body
-from ..bodies import Pieces
+from ..bodies import ABANDONED_AFTER_SECONDS, Pieces
 from .client import error_code
 from .items import ENTRY, PART, ItemKeys, as_text, from_attribute, to_text_attribute
 from .table import GET_BATCH, DynamoDbTable, projection
@@ -26,13 +27,15 @@ class DynamoDbPieces(Pieces):
     Args:
         table: The table
         keys: Keys of the cache's items
+        removes_leftovers: Have DynamoDB remove what no entry has been written for
     """
 
     piece_bytes = PIECE_BYTES
 
-    def __init__(self, table: DynamoDbTable, keys: ItemKeys):
+    def __init__(self, table: DynamoDbTable, keys: ItemKeys, removes_leftovers: bool = False):
         self._table = table
         self._keys = keys
+        self._removes_leftovers = removes_leftovers
         # Pieces of the bodies that are being written
         self._written: dict[str, int] = {}
 
@@ -42,7 +45,9 @@ class DynamoDbPieces(Pieces):
     def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
         stored = self._stored(body_id, index, index + 1)[0]
         self._written[body_id] = index + 1
-        item = {'key': stored, 'value': None, 'owner': to_text_attribute(key), 'data': piece}
+        item: dict[str, Any] = {'key': stored, 'value': None, 'owner': to_text_attribute(key), 'data': piece}
+        if self._removes_leftovers:
+            item['ttl'] = int(time.time()) + ABANDONED_AFTER_SECONDS
         self._table.on_items('put_item', Item=item)
 
     def read(self, key: str, body_id: str, index: int) -> bytes | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import chain
 from logging import getLogger
 from math import ceil
@@ -18,7 +18,16 @@ from ...policy.expiration import NEVER_EXPIRE
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import bson_document_serializer
 from ..storage import ChangedError
-from .bodies import INDEX_PATIENCE_SECONDS, MAX_TTL_SECONDS, TTL_INDEX, MongoPieces, create_ttl_index, ttl_of
+from .bodies import (
+    INDEX_PATIENCE_SECONDS,
+    MAX_TTL_SECONDS,
+    TTL_GRACE_SECONDS,
+    TTL_INDEX,
+    MongoPieces,
+    create_ttl_index,
+    delete_expired_after,
+    ttl_of,
+)
 from .connection import patience
 from .ids import from_id, to_id, to_ids
 from .leases import MongoLeases
@@ -41,7 +50,10 @@ _TOO_LARGE = (
 _BODY_ID, _RECORD = 'body_id', 'record'
 # A different one each time that a response is written
 _REVISION = '_revision'
-_RESERVED = {'_id', 'data', _REVISION}
+_SIZE, _USED = MongoStorage._size_in, MongoStorage._used_in
+_RESERVED = {'_id', 'data', _REVISION, _SIZE, _USED}
+# What is to be known of an entry that is replaced
+_NEEDED = (_BODY_ID, _REVISION)
 
 
 class MongoCache(MongoBackend):
@@ -53,6 +65,10 @@ class MongoCache(MongoBackend):
         decode_content: Keep a readable copy of JSON and text bodies beside the body
         serializer: Name or object; by default responses are documents with a field for each of their parts
         large_body_bytes: Length from which on bodies are kept in pieces, in a collection of their own; 1 MiB by default
+        max_cache_bytes: How much responses may take, in bytes or as text such as '500 MB'; no bound by default
+        max_entries: How many responses are kept; no bound by default
+        delete_expired_after: Have the server delete responses that have been expired for so long: seconds, rounded up,
+            or a timedelta; by default never
         kwargs: Options of `MongoClient`: host (also a connection string), port, username, password, tls, replicaSet, …
             Timeouts for reaching a server, connecting and answers are 5 seconds each unless given.
 
@@ -109,8 +125,10 @@ class MongoDict(MongoStorage):
         collection_name: Name of the collection
         connection: A `pymongo.MongoClient`; it is not closed by the storage
         serializer: Name or object, or None to keep values as they are
-        kwargs: `decode_content`, `large_body_bytes`, and options of `MongoClient`
+        kwargs: Keywords of `BaseStorage`, and options of `MongoClient`
     """
+
+    _needed_columns = dict.fromkeys(_NEEDED, 1)
 
     def __init__(
         self,
@@ -125,6 +143,7 @@ class MongoDict(MongoStorage):
         if self.serializer is not None:
             name = self._collection_name
             self.pieces = MongoPieces(self._mongo, self._db_name, f'{name}_bodies', name, _BODY_ID)
+        self._begin_upkeep(f'{self._collection_name}_totals')
 
     @property
     def collection(self) -> Collection[Document]:
@@ -142,6 +161,9 @@ class MongoDict(MongoStorage):
             document = self.collection.find_one({'_id': to_id(key)})
         if document is None:
             raise KeyError(key)
+        if self._upkeep is not None:
+            needed = ('_id', _SIZE, *_NEEDED)
+            self._upkeep.note(key, {name: document[name] for name in needed if name in document})
         return self._from_document(key, document)
 
     def _look(self, key: str) -> tuple[Document | None, Any]:
@@ -150,8 +172,17 @@ class MongoDict(MongoStorage):
         return document, None if document is None else self._from_document(key, document)
 
     def _write(self, key: str, item: Any, found: Document | None = ANY) -> None:
-        body_id = self._claim_body(key, item)
         document = self._to_document(key, item)
+        if self._upkeep is None:
+            self._put(key, item, document, found)
+            return
+        n_bytes = 0 if self.bounds is None else self._measure(key, item, document)
+        put = partial(self._put, key, item, document)
+        self._upkeep.write(key, n_bytes, found, put, is_any=found is ANY)
+
+    def _put(self, key: str, item: Any, document: Document, found: Document | None) -> Document | None:
+        """Write the document of an entry, and give its body to it; returns the one that was to be there"""
+        body_id = self._claim_body(key, item)
         with self._mongo.calling('write to it'):
             try:
                 replaced = self._replace(key, document, found)
@@ -166,6 +197,7 @@ class MongoDict(MongoStorage):
                 document.pop('_decoded_content')
                 replaced = self._replace(key, document, found)
         self._discard_body(key, replaced, body_id)
+        return replaced
 
     def _replace(self, key: str, document: Document, found: Document | None) -> Document | None:
         """Write a document in place of the one that is to be there; returns what was replaced, if it has a body"""
@@ -203,9 +235,11 @@ class MongoDict(MongoStorage):
         """Write many entries, in batches"""
         from pymongo import ReplaceOne
 
+        if self._upkeep is not None:
+            self._upkeep.prepare()
         pairs = other.items() if isinstance(other, Mapping) else other
         for batch in chunkify(chain(pairs, kwargs.items()), SMALL_BATCH_SIZE):
-            if any(self._goes_apart(v) for _, v in batch):
+            if self.bounds is not None or any(self._goes_apart(v) for _, v in batch):
                 for key, item in batch:
                     self[key] = item
                 continue
@@ -228,23 +262,26 @@ class MongoDict(MongoStorage):
 
     def __delitem__(self, key: str) -> None:
         with self._mongo.calling('delete from it'):
-            deleted = self.collection.find_one_and_delete({'_id': to_id(key)}, {_BODY_ID: 1})
+            deleted = self.collection.find_one_and_delete({'_id': to_id(key)}, self._columns)
         if deleted is None:
             raise KeyError(key)
+        self._deleted([deleted], 1)
         self._discard_body(key, deleted, None)
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        return sum(self._delete([{'_id': i} for i in ids], self._with_body(ids)) for ids in to_ids(keys, BATCH_SIZE))
+        return sum(self._delete([{'_id': i} for i in ids], self._found(ids)) for ids in to_ids(keys, BATCH_SIZE))
 
-    def _with_body(self, ids: list[Any]) -> list[Document]:
-        """Those of some entries that have a large body"""
-        if self.pieces is None:
-            return []
-        query = {'_id': {'$in': ids}, _BODY_ID: {'$exists': True}}
-        return list(self._mongo.each(self.collection.find(query, {_BODY_ID: 1}), 'read from it'))
+    def _found(self, ids: list[Any]) -> list[Document]:
+        """Those of some entries that have a large body, or all of them if they count"""
+        query: Document = {'_id': {'$in': ids}}
+        if self.bounds is None:
+            if self.pieces is None:
+                return []
+            query[_BODY_ID] = {'$exists': True}
+        return list(self._mongo.each(self.collection.find(query, self._columns), 'read from it'))
 
     def _delete_matching(self, conditions: list[Document]) -> int:
-        found = self._documents({_BODY_ID: 1}, {'$or': conditions})
+        found = self._documents(self._columns, {'$or': conditions})
         return sum(
             self._delete([{'_id': document['_id'], '$or': conditions} for document in batch], batch)
             for batch in chunkify(found, BATCH_SIZE)
@@ -254,11 +291,54 @@ class MongoDict(MongoStorage):
         """Delete one entry for each query, and the bodies of those that were found to have one"""
         from pymongo import DeleteOne
 
+        if self.bounds is not None:
+            # Not what has replaced it since, which may be smaller
+            sizes = {document['_id']: document[_SIZE] for document in found if _SIZE in document}
+            queries = [{**q, _SIZE: sizes[q['_id']]} if q['_id'] in sizes else q for q in queries]
         with self._mongo.calling('delete from it'):
             removed = self.collection.bulk_write([DeleteOne(q) for q in queries], ordered=False).deleted_count
+        self._deleted(found, removed)
         if self.pieces is not None:
             self.pieces.delete_orphans(found)
         return removed
+
+    def _evict(self, documents: list[Document], used: int) -> int:
+        query = {'_id': {'$in': [document['_id'] for document in documents]}, _USED: {'$lte': used}}
+        with self._mongo.calling('delete from it'):
+            removed = self.collection.delete_many(query).deleted_count
+        if self.pieces is not None:
+            self.pieces.delete_orphans(documents)
+        return removed
+
+    def _measure(self, key: str, item: Any, document: Document) -> int:
+        """Note the size of an entry in its document, and when it was used; returns the size"""
+        from .sizes import size_of_document, size_of_pieces
+
+        assert self._upkeep is not None
+        try:
+            n_bytes = size_of_document(key, document)
+        except Exception:  # because of the readable copy, or it is told when it is written
+            document.pop('_decoded_content', None)
+            with suppress(Exception):
+                n_bytes = size_of_document(key, document)
+        if _BODY_ID in document:
+            n_bytes += size_of_pieces(key, item._body.size, item._body.piece_count)
+        document[_SIZE], document[_USED] = n_bytes, self._upkeep.now_ns()
+        return n_bytes
+
+    def _version_and_size(self, document: Document) -> tuple[Document, int]:
+        from .sizes import size_of_document
+
+        n_bytes, body_id = size_of_document(from_id(document['_id']), document), document.get(_BODY_ID)
+        if self.pieces is not None and isinstance(body_id, str):
+            n_bytes += self.pieces.size_of(from_id(document['_id']), body_id)
+        return _version(document), n_bytes
+
+    def _prepare_to_expire(self, seconds: float) -> None:
+        delete_expired_after(self.collection, seconds)
+        if self.pieces is not None:
+            # What is beyond the bounds is not to stay for long
+            delete_expired_after(self.pieces.collection, seconds + (TTL_GRACE_SECONDS if self.bounds is None else 0))
 
     def __len__(self) -> int:
         with self._mongo.calling('read from it'):
@@ -339,7 +419,8 @@ def _version(document: Document) -> Document:
     """A query for a document as it is: by its revision, or, if an earlier version wrote it, by all plain values"""
     if _REVISION in document:
         return {_REVISION: document[_REVISION]}
-    values = {k: {'$eq': v} for k, v in document.items() if not isinstance(v, (dict, list)) and k.isidentifier()}
+    plain = {k: v for k, v in document.items() if not isinstance(v, (dict, list)) and k.isidentifier() and k != _USED}
+    values = {k: {'$eq': v} for k, v in plain.items()}
     return {**values, _REVISION: {'$exists': False}}
 
 

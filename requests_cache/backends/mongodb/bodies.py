@@ -7,8 +7,10 @@ its body in a field of its own. A piece without an entry has the time at which i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from itertools import groupby
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ..._utils import chunkify
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
-TTL_INDEX = 'ttl_idx'
+TTL_INDEX, EXPIRES_INDEX = 'ttl_idx', 'expires_ttl_idx'
 MAX_TTL_SECONDS = 2**31 - 1
 INDEX_PATIENCE_SECONDS = 300
 # The server deletes pieces so much later than their entry, so that those who have just found it can read them
@@ -80,17 +82,30 @@ class MongoPieces(Pieces):
         with self._mongo.calling('delete from it'):
             self.collection.delete_many(_of(key, body_id))
 
-    def claim(self, key: str, body: Body, created_at: datetime) -> None:
-        """Give a body to an entry that is to be written, which was received at a time
+    def claim(self, key: str, body: Body, created_at: datetime, expires: datetime | None) -> None:
+        """Give a body to an entry that is to be written
+
+        Args:
+            key, body: Whose body it is
+            created_at, expires: Times of the entry, by which the server may delete it
 
         Raises:
             BackendError: Some of it is not there any more
         """
-        change = {'$set': {'created_at': created_at}, '$unset': {'pending': ''}}
+        times: Document = {'created_at': created_at} | ({} if expires is None else {'expires': expires})
+        change = {'$set': times, '$unset': {'pending': ''} | ({'expires': ''} if expires is None else {})}
         with self._mongo.calling('write to it'):
             count = self.collection.update_many(_of(key, body.id), change).matched_count
         if count != body.piece_count:
             raise BackendError('the body of the entry was deleted before the entry was written')
+
+    def size_of(self, key: str, body_id: str) -> int:
+        """Size of a body, as it is counted; the last piece is taken for one of full length"""
+        from .sizes import size_of_pieces
+
+        with self._mongo.calling('read from it'):
+            count = self.collection.count_documents(_of(key, body_id))
+        return size_of_pieces(key, count * self.piece_bytes, count)
 
     # What no entry refers to
 
@@ -113,9 +128,7 @@ class MongoPieces(Pieces):
 
     def body_of(self, entry: Document) -> str | None:
         """The id of the body of an entry; None if it has none here"""
-        found: Any = entry
-        for name in self._field.split('.'):
-            found = found.get(name) if isinstance(found, dict) else None
+        found = value_at(entry, self._field)
         return found if isinstance(found, str) else None
 
     def delete_orphans(self, entries: Iterable[Document]) -> None:
@@ -154,9 +167,9 @@ class MongoPieces(Pieces):
         create_ttl_index(self.collection, seconds + TTL_GRACE_SECONDS if seconds else 0)
 
 
-def ttl_of(collection: Collection[Document]) -> float | None:
+def ttl_of(collection: Collection[Document], name: str = TTL_INDEX) -> float | None:
     """Seconds after which the server deletes documents of a collection; None if it does not"""
-    seconds: float | None = collection.index_information().get(TTL_INDEX, {}).get('expireAfterSeconds')
+    seconds: float | None = collection.index_information().get(name, {}).get('expireAfterSeconds')
     return seconds
 
 
@@ -164,6 +177,30 @@ def create_ttl_index(collection: Collection[Document], seconds: float) -> None:
     """Have the server delete documents so long after their `created_at`; 0 for never"""
     if seconds:
         collection.create_index('created_at', name=TTL_INDEX, expireAfterSeconds=min(seconds, MAX_TTL_SECONDS))
+
+
+def delete_expired_after(collection: Collection[Document], seconds: float) -> None:
+    """Have the server delete documents so long after their `expires`; those without one stay"""
+    from pymongo.errors import OperationFailure
+
+    seconds = min(ceil(seconds), MAX_TTL_SECONDS)
+    before = ttl_of(collection, EXPIRES_INDEX)
+    if before is not None and before != seconds:
+        index = {'name': EXPIRES_INDEX, 'expireAfterSeconds': seconds}
+        with suppress(OperationFailure, NotImplementedError):  # a user may not be allowed to do that; mongomock
+            collection.database.command('collMod', collection.name, index=index)
+            return
+        collection.drop_index(EXPIRES_INDEX)
+    if before != seconds:
+        collection.create_index('expires', name=EXPIRES_INDEX, expireAfterSeconds=seconds)
+
+
+def value_at(document: Document, path: str) -> Any:
+    """What a document has in a field, or in one of a field, as in 'metadata.expires'; None if there is none"""
+    found: Any = document
+    for name in path.split('.'):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
 
 
 def _of(key: Any, body_id: str) -> Document:

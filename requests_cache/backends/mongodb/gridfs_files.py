@@ -45,9 +45,9 @@ CHUNK_BYTES = 255 * 1024
 MAX_READS = 100
 # When chunks without a file are not on their way to one any more
 ABANDONED_AFTER = timedelta(hours=1)
-# What is to be known of a file that is deleted
+# What is to be known of a file that is deleted or replaced
 BODY_ID = 'body_id'
-NEEDED_TO_DELETE = {'metadata.revision': 1, f'metadata.{BODY_ID}': 1}
+NEEDED = {'metadata.revision': 1, f'metadata.{BODY_ID}': 1, 'length': 1, 'uploadDate': 1, 'md5': 1}
 # For a search without an index, where the bucket holds files of others
 SEARCH_SECONDS = 60
 
@@ -203,10 +203,10 @@ class Files:
         present = _revision(self.files.find_one({'_id': file_id}) or {})
         self.chunks.delete_many({'files_id': file_id, 'revision': {'$in': list(seen - {present})}})
 
-    def named(self, file_ids: list[Any]) -> list[Document]:
-        """What `delete` needs to know of those files that exist"""
+    def named(self, file_ids: list[Any], columns: Document) -> list[Document]:
+        """Some columns of those files that exist"""
         query = {'_id': {'$in': file_ids} if len(file_ids) > 1 else file_ids[0]}
-        return list(self._mongo.each(self.files.find(query, NEEDED_TO_DELETE), 'read from it'))
+        return list(self._mongo.each(self.files.find(query, columns), 'read from it'))
 
     def delete(self, files: list[Document]) -> int:
         """Delete files; returns their number. One that was replaced meanwhile stays."""

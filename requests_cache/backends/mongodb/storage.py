@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
     from pymongo.collection import Collection
 
+    from .upkeep import MongoUpkeep
+
     Document = dict[str, Any]
 
 # Small documents that are read, and single deletions
 BATCH_SIZE = 1000
 # Whole entries that are read or written together, and keys in one query
 SMALL_BATCH_SIZE = 100
+# Redirects to nothing are looked for once in so many writes
+WRITES_BETWEEN_CLEANING = 32
 # Stands for whatever document there is, or none
 ANY: Document = {}
 
@@ -38,8 +42,11 @@ class MongoStorage(BaseStorage[str, Any]):
 
     iteration_tolerates_writes = True
     pieces: MongoPieces | None = None
+    can_be_bounded = True
+    deletes_expired = True
     # Done when the first large body is written: small entries need not wait for it
     _has_swept = True
+    _upkeep: MongoUpkeep | None = None
 
     def __init__(self, db_name: str, connection: Any = None, **kwargs: Any):
         super().__init__(**kwargs)
@@ -84,8 +91,46 @@ class MongoStorage(BaseStorage[str, Any]):
             ChangedError: Something else is there
         """
 
-    # Where the index has `created_at` and `expires`
-    _dates_in = ''
+    # Where the index has `created_at` and `expires`, and, of a bounded storage, sizes of entries and their last use
+    _dates_in, _size_in, _used_in = '', '_size', '_used'
+    # Columns of the index that are needed to delete or replace an entry
+    _needed_columns: Document
+
+    def _begin_upkeep(self, name: str) -> None:
+        """Look after bounds, and what has expired, if that is asked for
+
+        Args:
+            name: Name of the collection for totals
+        """
+        if self.looks_after_itself:
+            from .upkeep import MongoUpkeep
+
+            self._upkeep = MongoUpkeep(self, name)
+
+    @property
+    def _columns(self) -> Document:
+        """Columns of the index that are needed before entries are deleted"""
+        return self._needed_columns if self._upkeep is None else self._upkeep.prepare_to_delete()
+
+    def _deleted(self, documents: list[Document], count: int) -> None:
+        """Called when so many of some entries have been deleted"""
+        if self._upkeep is not None:
+            self._upkeep.deleted(documents, count)
+
+    def _evict(self, documents: list[Document], used: int) -> int:
+        """Delete entries, but not those that were used after a time; returns their number"""
+        raise NotImplementedError
+
+    def _version_and_size(self, document: Document) -> tuple[Document, int]:
+        """A query for an entry as it is, and its size as it is to be counted"""
+        raise NotImplementedError
+
+    def _prepare_to_expire(self, seconds: float) -> None:
+        """Have entries deleted that have been expired for so long"""
+        raise NotImplementedError
+
+    def _delete_expired(self) -> None:
+        """Delete some of them, before an entry is written, if the server does not"""
 
     def _documents(
         self, projection: Document | None = None, query: Document | None = None, size: int = BATCH_SIZE
@@ -124,7 +169,7 @@ class MongoStorage(BaseStorage[str, Any]):
         body = item._body if isinstance(item, CachedResponse) and self.pieces is not None else None
         if body is None or self.pieces is None or self._usable_pieces is None:
             return None
-        self.pieces.claim(str(key), body, item.created_at)
+        self.pieces.claim(str(key), body, item.created_at, item.expires)
         return body.id
 
     def _discard_body(self, key: str, replaced: Document | None, body_id: str | None) -> None:
@@ -155,6 +200,8 @@ class MongoStorage(BaseStorage[str, Any]):
         """Delete all entries; indexes stay"""
         self.bulk_delete(self)
         self.remove_leftovers()
+        if self._upkeep is not None:
+            self._upkeep.cleared()
 
     def delete_dated(self, expired_at: datetime | None, created_before: datetime | None) -> int:
         """Delete entries that have expired at a time, or were received before a time; returns their number"""
@@ -177,6 +224,8 @@ class MongoStorage(BaseStorage[str, Any]):
 
     def close(self) -> None:
         """Close the client, unless it is the caller's; a later use makes another"""
+        if self._upkeep is not None:
+            self._upkeep.close()
         self._mongo.close()
 
 
@@ -197,6 +246,15 @@ class MongoBackend(BaseCache):
     def owned_keywords(cls) -> frozenset[str]:
         """Keywords of the constructor, and all options of `MongoClient`"""
         return Keywords(('db_name', 'connection', 'decode_content', 'serializer', *STORAGE_KEYWORDS))
+
+    def _clean(self, n_redirects: int) -> None:
+        # Not with each write, as it takes two or three commands
+        n_writes, n_new = self.__dict__.get('_not_cleaned', (0, 0))
+        n_writes, n_new = n_writes + 1, n_new + n_redirects
+        if n_writes >= WRITES_BETWEEN_CLEANING:
+            super()._clean(n_new + n_writes)
+            n_writes = n_new = 0
+        self._not_cleaned = n_writes, n_new
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if redirects:

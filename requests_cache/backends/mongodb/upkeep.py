@@ -1,0 +1,267 @@
+"""Bounds of a cache in MongoDB or GridFS, and what goes by and by
+
+What entries take is in their own fields (`entries.py`), and what all of them take together in totals (`totals.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from logging import getLogger
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from ...exceptions import BackendError, BackendUnavailableError, CacheError
+from ...keys.shown import shown_text
+from ..eviction import Candidate, Eviction, Index, Usage, Uses, make_room
+from ..storage import MAX_LOOKS, ChangedError
+from .bodies import INDEX_PATIENCE_SECONDS
+from .connection import AWAY_LIMIT_SECONDS, patience
+from .entries import Entries, Storage
+from .ids import from_id, to_id
+from .room import NOTHING, less, minus, plus
+from .totals import Totals
+
+if TYPE_CHECKING:
+    Document = dict[str, Any]
+
+logger = getLogger(__name__)
+
+# Entries that were just read, of which it is known what will be replaced when they are written
+MAX_SEEN = 256
+# How long to wait for writes under way, several times, when there is room for no more of them
+WAIT_SECONDS = 0.005
+# Writes an entry over a document, or over nothing, if that is what is there; returns what was replaced
+Put = Callable[[Any], Any]
+
+
+class MongoUpkeep:
+    """What is done beside writing entries and deleting them
+
+    Args:
+        storage: The storage
+        name: Name of the collection for the totals
+    """
+
+    def __init__(self, storage: Storage, name: str):
+        self._storage = storage
+        self._mongo = storage._mongo
+        self._entries = Entries(storage)
+        self._uses = Uses(self._flush)
+        self._seen: dict[Any, Document] = {}
+        self._is_prepared = False
+        self._totals: Totals | None = None
+        if storage.bounds is not None:
+            self._totals = Totals(storage._mongo, storage._db_name, name, storage.bounds, self._entries.count)
+
+    # Reading
+
+    def note(self, key: str, document: Document | None = None) -> None:
+        """Note that an entry was used
+
+        Args:
+            key: Its key
+            document: What is to be known of it if it is replaced next
+        """
+        if self._totals is not None:
+            self._uses.note(key)
+            if document is not None:
+                if len(self._seen) >= MAX_SEEN:
+                    self._seen.clear()
+                self._seen[document['_id']] = document
+
+    def now_ns(self) -> int:
+        """The time of a use"""
+        return self._uses.now_ns()
+
+    def flush(self) -> None:
+        """Tell the entries of all uses"""
+        uses = self._uses.take()
+        try:
+            self._entries.touch(uses)
+        except BaseException:
+            self._uses.give_back(uses)
+            raise
+
+    def _flush(self) -> None:
+        """The same, unless that takes a wait"""
+        try:
+            with patience(AWAY_LIMIT_SECONDS):
+                self.flush()
+        except CacheError as e:
+            logger.debug('The cache was not told which entries were used: %s', shown_text(e))
+
+    # Writing
+
+    def prepare(self) -> None:
+        """Before the first entry is written: make indexes, if the user may do that"""
+        if self._is_prepared:
+            return
+        try:
+            with self._mongo.calling('change its indexes'), patience(INDEX_PATIENCE_SECONDS):
+                if self._totals is not None:
+                    self._entries.create_index()
+                if self._storage.delete_expired_after is not None:
+                    self._storage._prepare_to_expire(self._storage.delete_expired_after)
+        except BackendUnavailableError:
+            raise
+        except BackendError as e:
+            logger.warning('The cache goes without an index, and is slow or keeps expired entries: %s', shown_text(e))
+        self._is_prepared = True
+
+    def write(self, key: str, n_bytes: int, found: Document | None, put: Put, is_any: bool) -> None:
+        """Write an entry, after making room for it
+
+        Args:
+            key: Its key
+            n_bytes: Its size
+            found: What is to be there, None if nothing is to be
+            put: Writes it, or raises a `ChangedError`
+            is_any: It does not matter what is there
+
+        Raises:
+            EntryTooLargeError: It is not to be kept
+            ChangedError: Something else is there
+        """
+        self.prepare()
+        self._storage._delete_expired()
+        if self._totals is None:
+            put(found)
+            return
+        self._totals.bounds.check(n_bytes)
+        known = self._seen.pop(to_id(key), None) if is_any else found
+        for _ in range(MAX_LOOKS):
+            try:
+                self._write_over(self._totals, key, n_bytes, known, put, is_any)
+                return
+            except ChangedError:  # noqa: PERF203
+                if not is_any:
+                    raise
+                known = self._entries.look(key)
+        raise BackendError('The entry was replaced each time that it was to be written')
+
+    def _write_over(
+        self, totals: Totals, key: str, n_bytes: int, known: Document | None, put: Put, is_any: bool
+    ) -> None:
+        size = Usage(n_bytes, 1)
+        need = less(size, self._entries.size(known))
+        if not totals.spend(need):
+            if known is None and is_any and not totals.is_little(size):
+                # Too much would be evicted for what only replaces something
+                known = self._entries.look(key)
+                need = less(size, self._entries.size(known))
+            self._make_room(totals, key, n_bytes, need)
+        counts, left = totals.counts, need
+        try:
+            left = minus(plus(need, self._entries.size(put(known))), size)
+        except BackendUnavailableError:
+            left = NOTHING  # perhaps it was written all the same
+            raise
+        finally:
+            self._entries.forget(key)
+            try:
+                totals.settle(size, need, left, counts)
+            except CacheError as e:  # the entry is written nevertheless
+                logger.debug('Some room was not given back: %s', shown_text(e))
+
+    def _make_room(self, totals: Totals, key: str, n_bytes: int, need: Usage) -> None:
+        """Use room for an entry, of which some may have to be made; writes under way may leave none for a moment"""
+        for number in range(1, MAX_LOOKS + 1):
+            index = EntryIndex(self, self._entries, totals, key, Usage(n_bytes, 1), need)
+            try:
+                with totals.locked():
+                    self._find_some(totals)
+                    make_room(index, totals.bounds, key, n_bytes)
+                if index.has_room:
+                    return
+            except BackendError:
+                if not index.is_empty or number == MAX_LOOKS:
+                    raise
+            sleep(number * WAIT_SECONDS)
+        raise BackendError('There is no room in the cache, as others take it each time that some is made')
+
+    def _find_some(self, totals: Totals) -> None:
+        try:
+            self._entries.find_some(totals.account)
+        except BackendUnavailableError:
+            raise
+        except BackendError as e:
+            logger.warning('Entries that were written without bounds are left as they are: %s', shown_text(e))
+
+    # Deleting
+
+    def prepare_to_delete(self) -> Document:
+        """Before entries are deleted; returns the columns that `deleted` needs"""
+        if self._totals is None:
+            return self._storage._needed_columns
+        self._totals.prepare()
+        return self._entries.columns
+
+    def deleted(self, documents: Sequence[Document], count: int) -> None:
+        """After so many of some entries were deleted"""
+        if self._totals is not None:
+            self._totals.add_deleted(self._entries.least(documents, count))
+
+    def cleared(self) -> None:
+        """After all entries were deleted"""
+        self._seen.clear()
+        self._entries.clear()
+        if self._totals is not None:
+            self._totals.count()
+
+    def close(self) -> None:
+        """Tell of the last uses, and give room back, before the client is closed"""
+        if self._totals is not None and self._mongo.known_client is not None:
+            self._flush()
+            try:
+                with patience(AWAY_LIMIT_SECONDS):
+                    self._totals.give_back()
+            except CacheError as e:
+                logger.debug('Some room was not given back: %s', shown_text(e))
+
+
+class EntryIndex(Index):
+    """The index as it is for one write
+
+    Args:
+        upkeep: The upkeep
+        entries: The entries
+        totals: The totals
+        key, size: The entry that is written
+        need: How much more room it needs than what it replaces
+    """
+
+    has_room = is_empty = False
+
+    def __init__(self, upkeep: MongoUpkeep, entries: Entries, totals: Totals, key: str, size: Usage, need: Usage):
+        self._upkeep = upkeep
+        self._entries = entries
+        self._totals = totals
+        self._key = key
+        self._size = size
+        self._need = need
+
+    def touch(self, uses: Mapping[str, int]) -> None:
+        self._entries.touch(uses)
+
+    def reserve(self, key: str, n_bytes: int) -> Usage:
+        return self._take()
+
+    def oldest(self, count: int) -> list[Candidate]:
+        documents = self._entries.oldest(count, self._key)
+        self.is_empty = not documents
+        return [Candidate(from_id(d['_id']), self._entries.size(d).n_bytes) for d in documents]
+
+    def evict(self, keys: Sequence[str]) -> Eviction:
+        self._totals.settle(self._size, NOTHING, self._entries.evict(keys), self._totals.counts)
+        return Eviction(self._take())
+
+    def _take(self) -> Usage:
+        """Take the room that is needed; if there is not enough, tell what would be accounted for with it"""
+        self.has_room = self._totals.take(self._need)
+        if not self.has_room:
+            self._upkeep.flush()
+            if not self._entries.oldest(1, self._key):
+                # What is accounted for is not there any more
+                self._totals.count()
+                self.has_room = self._totals.take(self._need)
+        return NOTHING if self.has_room else self._totals.usage_with(self._need)
