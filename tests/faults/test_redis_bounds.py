@@ -90,7 +90,8 @@ def test_kill_in_the_middle_of_writing(large_body_bytes: int, options: dict[str,
     def make() -> RedisCache:
         return RedisCache('bounded', large_body_bytes=large_body_bytes, **bounds, **options)
 
-    killed_in_the_middle(make, ROUNDS, seed=1, may_lose=True)
+    # In a cluster, room that was reserved by those that are dead is not given to others for a minute
+    killed_in_the_middle(make, 3 if options.get('cluster') else ROUNDS, seed=1, may_lose=True)
     with closing(make()) as cache:
         sizes = accounted(cache.responses)
         assert sizes.keys() >= set(cache.responses)
