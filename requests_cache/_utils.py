@@ -188,6 +188,14 @@ def format_file_size(n_bytes: float) -> str:
     return f'{n_bytes:.2f} {unit}'
 
 
+def printable(text: object) -> str:
+    """Text on one line that does nothing to a terminal: control characters, and others that cannot be seen, escaped"""
+    shown = str(text)
+    if shown.isprintable():
+        return shown
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode('ascii') for c in shown)
+
+
 def assert_never(value: NoReturn) -> NoReturn:
     """Marks what type checkers have shown to be out of reach"""
     raise AssertionError(f'Unexpected value: {value!r}')

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from datetime import datetime
 from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from warnings import warn
-from weakref import ref
 
 from requests import Request, Response
 from requests.exceptions import ChunkedEncodingError
@@ -22,8 +21,9 @@ from ..models.redirects import history_from, redirect_keys
 from ..models.request import AnyRequest, sent_url
 from ..models.response import CachedResponse
 from ..policy.expiration import DO_NOT_CACHE, ExpirationTime, check_expiration, expiration_of, get_expiration_datetime
-from ..policy.settings import DEFAULT_CACHE_NAME, KEY_SETTINGS, CacheSettings
+from ..policy.settings import DEFAULT_CACHE_NAME, KEY_SETTINGS
 from ..serializers.pipeline import SerializerType
+from .binding import Bindable
 from .mappings import bulk_delete_from, existing_in, put, scan, scan_to_change, tolerates_writes, write_if
 from .memory import DictStorage
 from .rekey import copy_entries, recreate_keys
@@ -32,6 +32,7 @@ from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, STORAGE_KEYWORDS, VT, B
 
 if TYPE_CHECKING:
     from .leases import Leases
+    from .summary import Summary
 
 __all__ = [
     'DESERIALIZE_ERRORS',
@@ -47,16 +48,13 @@ __all__ = [
 ]
 
 logger = getLogger(__name__)
-C = TypeVar('C', bound='BaseCache')
-# Attribute with a weak reference to the session that has the backend itself
-_OWNER = '_owner'
 
 
 class _NoDatabaseFileError(NotImplementedError, AttributeError):
     """A NotImplementedError, as in 1.x, that `hasattr` and what goes through all attributes of an object get by"""
 
 
-class BaseCache:
+class BaseCache(Bindable):
     """Responses and redirects in two storages; in memory, unless a subclass sets others
 
     A backend of one's own derives from this class, calls `super().__init__()`, and sets `responses` and `redirects` to
@@ -68,67 +66,12 @@ class BaseCache:
             `delete_expired_after` (see `BaseStorage`); others are ignored
     """
 
-    # Outside of `__dict__`, which a backend shares with the handles on it (see `bound_to`)
-    __slots__ = ('__dict__', '__weakref__', '_bound_settings')
-
     def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any):
         self.cache_name = str(cache_name)
         self.responses: MutableMapping[str, CachedResponse] = DictStorage(
             **{name: kwargs[name] for name in STORAGE_KEYWORDS if name in kwargs}
         )
         self.redirects: MutableMapping[str, str] = DictStorage()
-
-    @property
-    def _settings(self) -> CacheSettings:
-        """The settings that methods of this object go by"""
-        try:
-            return self._bound_settings
-        except AttributeError:  # bound to no session
-            return CacheSettings()
-
-    @_settings.setter
-    def _settings(self, settings: CacheSettings) -> None:
-        self._bound_settings: CacheSettings = settings
-
-    def _settings_for(self, request: AnyRequest) -> CacheSettings:
-        """The settings that methods of this object go by, for the URL of a request"""
-        settings = self._settings
-        return settings.for_url(sent_url(request)) if settings.url_settings else settings
-
-    def bound_to(self: C, owner: object, settings: CacheSettings) -> C:
-        """This backend, going by the settings of one session
-
-        Sessions that share a backend have settings of their own. The first one gets the backend itself, each other one
-        a handle on it: an object with the same attributes, so that whatever is set or replaced on one is on all, and
-        with other settings.
-
-        Args:
-            owner: The session; once it is gone, the next one gets the backend itself
-            settings: Its settings
-        """
-        if getattr(self, '_bound_settings', None) is settings:
-            return self
-        attributes, mine = self.__dict__, ref(owner)
-        former = attributes.get(_OWNER)
-        if former is not None and former() is None and attributes.pop(_OWNER, former) is not former:
-            former = None
-        current = attributes.setdefault(_OWNER, mine)
-        handle = self
-        if current is not mine and current() is not owner:
-            handle = object.__new__(type(self))
-            handle.__dict__ = attributes
-        handle._settings = settings
-        return handle
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both are the same backend, or handles on it"""
-        return isinstance(other, BaseCache) and self.__dict__ is other.__dict__
-
-    def __hash__(self) -> int:
-        return id(self.__dict__)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != _OWNER}
 
     @property
     def leases(self) -> Leases:
@@ -313,6 +256,11 @@ class BaseCache:
         self._prune_redirects()
         return removed
 
+    def remove_leftovers(self) -> None:
+        """Remove redirects to what is not there any more, and what interrupted writers left behind"""
+        self._prune_redirects()
+        self._remove_leftovers()
+
     def _remove_leftovers(self) -> None:
         """Remove what was left behind by writers that did not come to an end"""
         if isinstance(self.responses, BaseStorage):
@@ -390,9 +338,27 @@ class BaseCache:
         """URLs of all responses that `filter` finds, sorted, each once"""
         return sorted({response.url for response in self.filter(**kwargs) if response.url})
 
-    def update(self, other: BaseCache) -> None:
-        """Copy all readable entries and redirects of another cache, of any backend and serializer"""
-        copy_entries(other, self)
+    def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
+        """Count what is stored: by host, content type, status, age and expiration
+
+        It takes one pass over the cache, in memory that does not grow with it. Large bodies are not read, and entries
+        that are counted do not count as used.
+
+        Args:
+            progress: Called with the number of entries that have been counted, after each one
+        """
+        from .summary import summarize
+
+        return summarize(self, progress)
+
+    def update(self, other: BaseCache, progress: Callable[[int], object] | None = None) -> None:
+        """Copy all readable entries and redirects of another cache, of any backend and serializer
+
+        Args:
+            other: The other cache
+            progress: Called with the number of entries that have been copied, every now and then
+        """
+        copy_entries(other, self, progress)
 
     def recreate_keys(self) -> None:
         """Give each entry the key that its request has by the present settings and serializer"""

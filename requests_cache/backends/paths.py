@@ -27,6 +27,13 @@ def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bo
         FileExistsError: One of the parent directories is a file
         PermissionError: The path lies among temporary files, and somebody else owns what is there
     """
+    path = located(db_path, use_cache_dir, use_temp)
+    make_parents(path)
+    return path
+
+
+def located(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
+    """The same path; no directories are made"""
     path = _expanded(Path(db_path))
     if use_cache_dir:
         path = _user_cache_dir() / path
@@ -34,9 +41,7 @@ def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bo
         root = Path(gettempdir())
         path = root / path
         check_owner(path, root)
-    path = path.absolute()
-    make_parents(path)
-    return path
+    return path.absolute()
 
 
 def _expanded(path: Path) -> Path:

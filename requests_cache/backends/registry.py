@@ -1,11 +1,13 @@
-"""Backends by name"""
+"""Backends by name, and caches by URL"""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from inspect import isclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from warnings import warn
 
+from .._utils import nearest_name
 from ..policy.settings import DEFAULT_CACHE_NAME
 from .base import BackendSpecifier, BaseCache
 from .dynamodb import DynamoDbCache
@@ -14,6 +16,9 @@ from .gridfs import GridFSCache
 from .mongodb import MongoCache
 from .redis import RedisCache
 from .sqlite import SQLiteCache, sqlite3_available
+
+if TYPE_CHECKING:
+    from .addresses import Address
 
 BACKEND_CLASSES: dict[str, Any] = {
     'dynamodb': DynamoDbCache,
@@ -29,29 +34,92 @@ CACHE_NAME_KWARGS = ('db_path', 'db_name', 'namespace', 'table_name')
 
 
 def init_backend(cache_name: Any, backend: BackendSpecifier | None = None, **kwargs: Any) -> BaseCache:
-    """Make a backend from its name or class, or take an instance as it is
+    """Make a backend from its name, class, or the URL of a cache, or take an instance as it is
 
     Args:
-        cache_name: Name of the cache: a path, database, table, or prefix of keys, as the backend has it
-        backend: A key of `BACKEND_CLASSES` in upper or lower case, a class, an instance, or None for SQLite
-        kwargs: Keywords of the backend; `db_path`, `db_name`, `namespace` and `table_name` go before `cache_name`
+        cache_name: Name of the cache: a path, database, table, or prefix of keys, as the backend has it; or its URL
+        backend: A key of `BACKEND_CLASSES` in upper or lower case, a class, an instance, the URL of a cache, or None
+            for SQLite
+        kwargs: Keywords of the backend, which go before those in a URL; `db_path`, `db_name`, `namespace` and
+            `table_name` go before `cache_name`
 
     Raises:
-        ValueError: There is no backend of that name
+        ValueError: There is no backend of that name, or the URL is not valid
     """
     if isinstance(backend, BaseCache):
         return _named_instance(backend, cache_name)
     if isclass(backend) and issubclass(backend, BaseCache):
-        factory: Any = backend
-    else:
-        name = str(backend or _default_backend()).lower()
-        factory = BACKEND_CLASSES.get(name)
-        if factory is None:
-            raise ValueError(
-                f'Invalid backend: {backend}. Provide a backend instance, or choose from one of the following aliases: '
-                f'{list(BACKEND_CLASSES)}'
-            )
+        return _create(backend, cache_name, kwargs)
+    address = _address(cache_name, backend, kwargs)
+    if address is not None:
+        return create_at(address, cache_name if _may_be_url(backend) else None, kwargs)
+    name = str(backend or _default_backend()).lower()
+    factory = BACKEND_CLASSES.get(name)
+    if factory is None:
+        raise ValueError(
+            f'Invalid backend: {backend}. Provide a backend instance, or choose from one of the following aliases: '
+            f'{list(BACKEND_CLASSES)}'
+        )
     return _create(factory, cache_name, kwargs)
+
+
+# URLs
+
+
+def _may_be_url(text: object) -> bool:
+    return isinstance(text, str) and ('://' in text or text.lower().startswith('memory:'))
+
+
+def _address(cache_name: Any, backend: Any, kwargs: dict[str, Any]) -> Address | None:
+    """What the URL of a cache says, if one is given as the backend or, for no other backend, as the name"""
+    if not (_may_be_url(backend) or _may_be_url(cache_name)):
+        return None
+    from .addresses import SCHEMES, parse_address, scheme_of
+
+    if _may_be_url(backend):
+        return parse_address(backend)
+    # SQLite has URIs of its own
+    is_sqlite_uri = bool(kwargs.get('uri')) or ':memory:' in cache_name or 'mode=memory' in cache_name
+    scheme = scheme_of(cache_name)
+    if scheme not in SCHEMES or (scheme == 'file' and is_sqlite_uri):
+        return None
+    named = str(backend).lower() if backend is not None else None
+    if named not in (None, SCHEMES[scheme]) and {named, SCHEMES[scheme]} != {'gridfs', 'mongodb'}:
+        return None  # to another backend, it is a name like any other
+    address = parse_address(cache_name)
+    return address._replace(backend=named or address.backend)
+
+
+def create_at(address: Address, cache_name: Any, kwargs: dict[str, Any]) -> BaseCache:
+    """The cache that a URL leads to; keywords go before what it says, and that before `cache_name`"""
+    factory = BACKEND_CLASSES[address.backend]
+    _check_options(address, factory)
+    given = {name: value for name, value in kwargs.items() if value is not None}
+    try:
+        return _create(factory, address.cache_name or cache_name, {**address.options, **given})
+    except Exception as e:
+        # What MongoDB's driver says of a URL may quote its password
+        if not type(e).__module__.startswith('pymongo'):
+            raise
+        hint = 'special characters of names and passwords have to be percent-encoded'
+        raise ValueError(f'{address.shown} is not valid ({type(e).__name__}); {hint}') from None
+
+
+def _check_options(address: Address, factory: Any) -> None:
+    """
+    Raises:
+        ValueError: There is an option that neither the backend nor its driver knows
+    """
+    known = factory.owned_keywords()
+    if known is None or (address.backend == 'dynamodb' and find_spec('boto3') is None):
+        return
+    for name in address.given:
+        if name not in known:
+            from .addresses import quoted
+
+            nearest = nearest_name(name, known)
+            hint = f'; did you mean {nearest!r}?' if nearest else ''
+            raise ValueError(f'{address.shown}: there is no option {quoted(name)}{hint}')
 
 
 def _default_backend() -> str:

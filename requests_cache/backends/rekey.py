@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from logging import getLogger
 from typing import Any, NamedTuple
 from urllib.parse import urldefrag
@@ -114,11 +114,17 @@ def _read(cache: Any, key: str) -> CachedResponse | None:
     return response if isinstance(response, CachedResponse) else None
 
 
-def copy_entries(source: Any, target: Any) -> None:
+def copy_entries(source: Any, target: Any, progress: Callable[[int], object] | None = None) -> None:
     """Copy all readable entries and redirects of one cache to another, so that they hit there
 
     A key that the settings of the source do not explain is kept, as it was chosen by somebody else.
+
+    Args:
+        source: The cache to read
+        target: The cache to write to
+        progress: Called with the number of entries that have been copied, now and then
     """
+    copied = 0
     same_keys = str(getattr(source.responses, 'serializer', None)) == str(getattr(target.responses, 'serializer', None))
     for page in chunkify(_readable_entries(source), COPY_CHUNK_SIZE):
         entries: dict[str, CachedResponse] = {}
@@ -130,24 +136,30 @@ def copy_entries(source: Any, target: Any) -> None:
                 sources = redirect_keys(response, target.create_key, verify=origin.verify)
                 redirects.update(dict.fromkeys(sources, new_key))
             entries[new_key] = response
-        _write_readable(target.responses, entries)
+        copied += _write_readable(target.responses, entries)
         target._save_redirects(redirects)
+        if progress is not None:
+            progress(copied)
     for pairs in chunkify(scan(source.redirects), CHUNK_SIZE):
         # Others lead to what was not copied, or is under another key now
         existing = existing_in(target.responses, {leads_to for _, leads_to in pairs if isinstance(leads_to, str)})
         target._save_redirects({key: leads_to for key, leads_to in pairs if leads_to in existing})
 
 
-def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> None:
-    """Write entries together; if the body of one of them has been lost, all others"""
+def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> int:
+    """Write entries together; if the body of one of them has been lost, all others; returns how many were written"""
     try:
         storage.update(entries)
     except (BodyLostError, ChunkedEncodingError):
+        lost = 0
         for key, response in entries.items():
             try:
                 storage[key] = response
             except (BodyLostError, ChunkedEncodingError):  # noqa: PERF203
+                lost += 1
                 logger.warning('Not copied, as its body cannot be read: %s', shown_key(key))
+        return len(entries) - lost
+    return len(entries)
 
 
 def _readable_entries(cache: Any) -> Iterator[tuple[str, CachedResponse]]:

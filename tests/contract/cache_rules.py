@@ -127,6 +127,28 @@ class CacheRules:
         assert cache.urls() == [make_response(i).url for i in (0, 1, 7)]
         assert cache.urls(valid=False) == [make_response(i).url for i in (0, 1)]
 
+    def test_summary(self, cache: Any) -> None:
+        save_chain(cache)
+        cache.save_response(make_response(1, content=b'', status_code=404), '1', PAST)
+        cache.save_response(make_response(2, url='https://other:8080/', content=b'x' * 100), '2', FUTURE)
+        counted: list[int] = []
+        summary = cache.summary(counted.append)
+        assert (summary.entries, summary.unreadable) == (len(cache.responses), 0)
+        assert summary.bytes == sum(response.size for response in cache.filter())
+        assert summary.redirects == len(cache.redirects) > 0
+        assert summary.by_host['other:8080'] == (1, 100)
+        assert summary.by_status[404] == (1, 0)
+        assert (summary.expired, summary.by_expiry['later'].entries) == ((1, 0), 1)
+        assert counted == list(range(1, summary.entries + 1))
+
+    def test_remove_leftovers(self, cache: Any) -> None:
+        save_chain(cache)
+        before = len(cache.redirects)
+        cache._save_redirects({'from': 'nothing'})
+        cache.remove_leftovers()
+        assert len(cache.redirects) == before
+        assert 'from' not in cache.redirects
+
     def test_reset_expiration(self, cache: Any) -> None:
         fill(cache, 50, PAST)
         self.plant(cache.responses, 'bad', self.damaged[0])

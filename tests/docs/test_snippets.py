@@ -2,6 +2,9 @@
 
 The snippets of a page share their names and run from top to bottom, as a reader would type them. A line
 `print(…)  # text` must print that text. A snippet after a comment `<!-- not run: REASON -->` is compiled only.
+
+So do commands in a `console` snippet, after a dollar sign. What they write is compared but for white space, times and
+ages; `...` stands for anything.
 """
 
 from __future__ import annotations
@@ -10,7 +13,10 @@ import contextlib
 import gc
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +28,11 @@ from support.origin import Answer, Origin, RecordedRequest, answer, revalidating
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
-SNIPPET = re.compile(r'(?P<comment><!-- not run: [^>]+-->\n+)?^```python\n(?P<code>.*?)^```$', re.M | re.S)
+SNIPPET = re.compile(
+    r'(?P<comment><!-- not run: [^>]+-->\n+)?^```(?P<language>python|console)\n(?P<code>.*?)^```$', re.M | re.S
+)
+COMMAND = re.compile(r'^\$ (?P<command>.+)\n(?P<output>(?:(?!\$ ).*\n)*)', re.M)
+TIME = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d|\b\d+[smhdwy]\b')
 PROMISE = re.compile(r'^\s*print\(.*\)  # (?P<text>.+)$', re.M)
 
 
@@ -30,11 +40,15 @@ class Snippet(NamedTuple):
     code: str
     line: int
     runs: bool
+    language: str
 
 
-def snippets(page: Path) -> list[Snippet]:
+def snippets(page: Path, language: str = '') -> list[Snippet]:
+    """All snippets of a page, or those in one language"""
     text = page.read_text('utf-8')
-    return [Snippet(m['code'], text.count('\n', 0, m.start('code')), not m['comment']) for m in SNIPPET.finditer(text)]
+    found = [(m, text.count('\n', 0, m.start('code'))) for m in SNIPPET.finditer(text)]
+    all_snippets = [Snippet(m['code'], line, not m['comment'], m['language']) for m, line in found]
+    return [snippet for snippet in all_snippets if language in ('', snippet.language)]
 
 
 def example_api(request: RecordedRequest) -> Answer:
@@ -82,12 +96,44 @@ def sessions_closed(names: dict[str, Any]) -> Iterator[None]:
         gc.collect()
 
 
+def comparable(text: str) -> str:
+    return ' '.join(TIME.sub('#', text).split())
+
+
+def check_commands(snippet: Snippet, path: str) -> None:
+    """Run the commands of a snippet, one after the other, and compare what they write"""
+    for example in COMMAND.finditer(snippet.code):
+        done = subprocess.run(
+            ['sh', '-c', example['command']],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, 'PATH': path},
+            text=True,
+        )
+        pattern = re.escape(comparable(example['output'])).replace(re.escape('...'), '.*')
+        assert re.fullmatch(pattern, comparable(done.stdout)), f'{example["command"]}\n{done.stdout}'
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Where commands are found, this package's own among them, which may not have been installed"""
+    programs = tmp_path / 'programs'
+    programs.mkdir()
+    program = programs / 'requests-cache'
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m requests_cache "$@"\n')
+    program.chmod(0o700)
+    return f'{programs}{os.pathsep}{os.environ["PATH"]}'
+
+
 @pytest.mark.parametrize('page', PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
 @pytest.mark.usefixtures('the_web')
-def test_snippets_do_what_they_say(page: Path) -> None:
+def test_snippets_do_what_they_say(page: Path, path: str) -> None:
     names: dict[str, Any] = {'__name__': '__main__'}
     with sessions_closed(names):
         for snippet in snippets(page):
+            if snippet.language == 'console':
+                check_commands(snippet, path)
+                continue
             code = compile('\n' * snippet.line + snippet.code, str(page), 'exec')
             if not snippet.runs:
                 continue
@@ -101,5 +147,5 @@ def test_snippets_do_what_they_say(page: Path) -> None:
 def test_no_snippet_escapes_the_check() -> None:
     """A block that looks like Python is marked as such, and the guide has some"""
     fences = {p.name: len(re.findall(r'^```\s*py', p.read_text('utf-8'), re.M | re.I)) for p in PAGES}
-    assert fences == {p.name: len(snippets(p)) for p in PAGES}
+    assert fences == {p.name: len(snippets(p, 'python')) for p in PAGES}
     assert sum(fences.values()) >= 20

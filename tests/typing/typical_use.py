@@ -58,6 +58,7 @@ from requests_cache import (
     pickle_serializer,
     safe_pickle_serializer,
 )
+from requests_cache.backends.summary import Summary, Tally
 from requests_cache.observe import (
     LoggingSubscriber,
     OpenTelemetrySubscriber,
@@ -348,6 +349,14 @@ def sealed() -> int:
     key: str = requests_cache.new_encryption_key()
     session = CachedSession('sealed', backend=SQLiteCache('sealed', compression='zstd', encryption_key=[key]))
     return session.cache.reencrypt(print)
+
+
+def count() -> str:
+    cache = init_backend('redis://localhost/0?namespace=x')
+    summary: Summary = cache.summary(print)
+    api: Tally | None = summary.by_host.get('api.example.com')
+    cache.remove_leftovers()
+    return f'{summary} {summary.by_status[404].entries} {api.bytes if api else 0} {summary.to_dict()["entries"]}'
 
 
 class OwnStorage(BaseStorage[str, CachedResponse]):

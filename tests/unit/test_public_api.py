@@ -78,7 +78,7 @@ def test_dependents_find_the_version_and_the_types_they_ask_for() -> None:
     major, minor = metadata.version('requests-cache').split('.')[:2]
     assert (int(major), int(minor)) == (1, 4)
     assert resources.files('requests_cache').joinpath('py.typed').is_file()
-    extras = {'all', 'bson', 'dynamodb', 'json', 'mongodb', 'redis', 'security', 'yaml'}
+    extras = {'all', 'bson', 'cli', 'dynamodb', 'json', 'mongodb', 'redis', 'security', 'yaml'}
     extras |= {'opentelemetry', 'prometheus', 'structlog'}
     assert extras <= set(metadata.metadata('requests-cache').get_all('Provides-Extra') or [])
 
@@ -97,3 +97,8 @@ def test_names_that_are_loaded_when_they_are_used() -> None:
     assert done.stdout.splitlines() == [
         'True True True', "module 'requests_cache' has no attribute 'Evnt'",
     ], done.stderr  # fmt: skip
+
+
+def test_the_command_is_installed() -> None:
+    (command,) = metadata.entry_points(group='console_scripts', name='requests-cache')
+    assert callable(command.load())

@@ -406,6 +406,11 @@ class DynamoDbCache(BaseCache):
     def _prune_redirects(self) -> None:
         """Done in `_delete_where` only, as it takes a scan of the table; by key, redirects go with their entry"""
 
+    def remove_leftovers(self) -> None:
+        """Remove redirects to what is not there any more, and what interrupted writers left behind"""
+        super()._prune_redirects()
+        self._remove_leftovers()
+
     def _delete_redirects(self, redirects: Mapping[str, str | None]) -> None:
         super()._delete_redirects(redirects)
         self.redirects.forget_targets({target for target in redirects.values() if target is not None})

@@ -289,8 +289,12 @@ def database_path(db_path: StrOrPath, options: Mapping[str, Any]) -> Path | str:
         return MEMORY_URI
     if _is_memory(name) or (options.get('uri') and name.startswith('file:')):
         return name
-    path = Path(name if Path(name).suffix else f'{name}.sqlite')
-    return get_cache_path(path, bool(options.get('use_cache_dir')), bool(options.get('use_temp')))
+    return get_cache_path(database_name(name), bool(options.get('use_cache_dir')), bool(options.get('use_temp')))
+
+
+def database_name(name: str) -> str:
+    """A path with its suffix, which need not be given"""
+    return name if Path(name).suffix else f'{name}.sqlite'
 
 
 def _is_memory(name: str) -> bool:

@@ -1,0 +1,100 @@
+"""The command line, run as a user runs it: in a process of its own, with pipes or in a terminal"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from typing import Any, NamedTuple
+
+COMMAND = [sys.executable, '-W', 'error', '-m', 'requests_cache']
+PATIENCE_SECONDS = 120
+
+
+class Done(NamedTuple):
+    """What came of a command"""
+
+    status: int
+    out: str
+    err: str = ''
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def environment(given: dict[str, str] | None) -> dict[str, str]:
+    ignored = ('COLUMNS', 'FORCE_COLOR', 'LINES', 'NO_COLOR')
+    return {**{name: value for name, value in os.environ.items() if name not in ignored}, **(given or {})}
+
+
+def run(*arguments: object, answer: str = '', env: dict[str, str] | None = None) -> Done:
+    """Run a command with pipes"""
+    done = subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        input=answer.encode(),
+        capture_output=True,
+        env=environment(env),
+        timeout=PATIENCE_SECONDS,
+    )
+    return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def succeed(*arguments: object, **kwargs: Any) -> Done:
+    """Run a command that is to end well"""
+    done = run(*arguments, **kwargs)
+    assert done.status == 0, done
+    return done
+
+
+def run_in_terminal(
+    *arguments: object,
+    at: str = '',
+    send: str | signal.Signals = '',
+    columns: int = 80,
+    env: dict[str, str] | None = None,
+) -> Done:
+    """Run a command whose input, output and errors are one terminal
+
+    Args:
+        arguments: Those of the command
+        at: Text that is waited for
+        send: What is typed then, or a signal
+        columns: Width of the terminal
+        env: Further variables of the environment
+    """
+    import fcntl
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
+    variables = {'TERM': 'xterm-256color', **(env or {})}
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(variables)
+    )
+    os.close(theirs)
+    written = b''
+    try:
+        while data := _read(ours):
+            written += data
+            if at and at.encode() in written:
+                at = ''
+                if isinstance(send, signal.Signals):
+                    process.send_signal(send)
+                else:
+                    os.write(ours, send.encode())
+    finally:
+        status = process.wait(PATIENCE_SECONDS)
+        os.close(ours)
+    return Done(status, written.decode())
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # how a terminal on Linux ends
+        return b''
