@@ -12,7 +12,9 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+import _bounds
 import _entries
+import _hit_rates
 import _requests
 import _sharing
 import _streams
@@ -29,6 +31,9 @@ CASES: dict[str, Callable[[Options], Sample]] = {
     'hit-5mb-filesystem': partial(_requests.hit_big, backend='filesystem'),
     'miss-sqlite': partial(_requests.miss, backend='sqlite'),
     'miss-filesystem': partial(_requests.miss, backend='filesystem'),
+    'bounds-fill': _bounds.filling,
+    'bounds-hit': _bounds.hits,
+    'bounds-rates': _hit_rates.hit_rates,
     'entries-prefill': _entries.prefill,
     'entries-open': _entries.opening,
     'threads-8': partial(_sharing.threads, number=8),

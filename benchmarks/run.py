@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from _bars import CASES, MORE_ROUNDS, STREAM_CASES, measures
+from _page import put_into
 from _places import Library, environment_for, origin, redis
 from _plot import plot
 from _stream_table import STREAM_HEADER, stream_rows
 from _table import BAR_HEADER, NAMES, TIME_HEADER, Measured, Row, as_markdown, as_text, bar_rows, time_rows
 
-START, END = '<!-- measured: start -->', '<!-- measured: end -->'
 LARGE_MEBIBYTES = 1024
 
 
@@ -78,14 +78,12 @@ def tables_of(measured: Measured) -> list[tuple[Row, list[Row]]]:
 
 def write_page(page: Path, text: str, measured: Measured) -> None:
     """Replace what stands between the markers of a page, and the plot beside it"""
-    before, _, rest = page.read_text('utf-8').partition(START)
-    _, _, after = rest.partition(END)
     parts = [
         '```text\npython benchmarks/run.py --write docs/performance.md\n```',
         text,
         *(as_markdown(header, rows) for header, rows in tables_of(measured)),
     ]
-    page.write_text(before + START + '\n\n' + '\n\n'.join(parts) + '\n\n' + END + after, 'utf-8')
+    put_into(page, 'measured', parts)
     page.with_suffix('.svg').write_text(plot(measured), 'utf-8')
 
 

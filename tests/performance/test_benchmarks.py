@@ -53,6 +53,43 @@ def test_tables_and_plot(tmp_path: Path) -> None:
     assert 'this package, memory' in labels
 
 
+def test_tables_of_bounds(tmp_path: Path) -> None:
+    page = tmp_path / 'page.md'
+    page.write_text('# Before\n<!-- bounds measured: start -->\nold\n<!-- bounds measured: end -->\nAfter\n')
+    less = ['--stores', 'memory,sqlite', '--rounds', '1', '--scale', '0.02', '--keys', '400', '--requests', '1000']
+    command = [sys.executable, str(SCRIPT.with_name('eviction.py')), '--ours', sys.executable, *less]
+    done = subprocess.run([*command, '--write', str(page)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text = page.read_text('utf-8')
+    assert text.startswith('# Before\n<!-- bounds measured: start -->')
+    assert text.endswith('<!-- bounds measured: end -->\nAfter\n')
+    assert 'old' not in text
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in text.splitlines() if line.startswith('|')]
+    rates = {tuple(row[:2]): [float(cell.rstrip(' %')) for cell in row[2:]] for row in rows if 'Zipf' in row[0]}
+    assert len(rates) == 6
+    for lru, fifo, memory, sqlite, two, *split in rates.values():
+        assert fifo < lru
+        assert memory == sqlite
+        assert abs(lru - memory) <= 1
+        assert abs(lru - two) <= 1
+        assert all(fifo - 1 <= rate <= lru for rate in split)
+    fills = [row for row in rows if len(row) == 9 and row[0] in ('memory', 'SQLite')]
+    assert [row[1] for row in fills] == ['small JSON', '10 kB', '1.2 MB in pieces'] * 2
+    for row in fills:
+        kept, written = map(int, row[7].split(' of '))
+        assert 0 < kept < written
+    assert [row[0] for row in rows if len(row) == 4] == ['store', '---', 'memory', 'SQLite']
+
+
+def test_a_page_without_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    page = tmp_path / 'page.md'
+    page.write_text('# Page\n')
+    with pytest.raises(ValueError, match='no place'):
+        import_module('_page').put_into(page, 'measured', ['text'])
+    assert page.read_text() == '# Page\n'
+
+
 class TestTableOfLargeBodies:
     """Made of samples that nobody measured"""
 

@@ -1,0 +1,142 @@
+"""Measure bounds: how many requests a bounded cache answers, and what its bounds cost
+
+    python benchmarks/eviction.py                                # everything: about an hour
+    python benchmarks/eviction.py --only rates                   # hit rates; also `fill` and `hit`
+    python benchmarks/eviction.py --write docs/performance.md    # put the tables into a page
+
+Hit rates are those of two traces that are made up, run through the storages of this package in time that is made up as
+well, beside an exact LRU and FIFO. They are the same in each run. What is asked for and not there is written.
+
+To fill a cache means to write ten times the bound, to a bounded and an unbounded storage by turns, so that both see the
+same machine. As for hits, a bounded and an unbounded session take turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from _bounds import BODIES, STORES
+from _bounds_table import (
+    FILL_HEADER,
+    HIT_HEADER,
+    PERCENTS,
+    RATE_COLUMNS,
+    RATE_HEADER,
+    TRACE_NAMES,
+    Fills,
+    Hits,
+    Rates,
+    fill_rows,
+    hit_rows,
+    rate_rows,
+)
+from _page import put_into
+from _places import Library, environment_for, origin, redis
+from _table import Row, as_markdown, as_text
+from _timing import Sample
+
+PARTS = ('rates', 'fill', 'hit')
+
+
+def measure_rates(library: Library, given: argparse.Namespace) -> Rates:
+    policies = [(policy, per_second) for _, policy, per_second in RATE_COLUMNS]
+    options = {'keys': given.keys, 'requests': given.requests, 'policies': policies}
+
+    def rates(case: tuple[str, int]) -> Sample:
+        print('hit rates: {}, {} %'.format(*case), file=sys.stderr, flush=True)
+        return library.run('bounds-rates', trace=case[0], percent=case[1], **options)
+
+    cases = list(product(TRACE_NAMES, PERCENTS))
+    # Other work on the machine changes nothing here
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return dict(zip(cases, pool.map(rates, cases), strict=True))
+
+
+def measure_costs(measure: Callable[..., Sample], stores: list[str], given: argparse.Namespace) -> tuple[Fills, Hits]:
+    fills: Fills = {(store, body): [] for store in stores for body in BODIES if 'fill' in given.only}
+    hits: Hits = {store: [] for store in stores if 'hit' in given.only and store != 'sqlite-fast'}
+    for turn in range(given.rounds):
+        for (store, body), samples in fills.items():
+            print(f'{turn + 1}: {store}, {body}', file=sys.stderr, flush=True)
+            samples.append(measure('bounds-fill', store=store, body=body, scale=given.scale))
+        for store, samples in hits.items():
+            samples.append(measure('bounds-hit', store=store))
+    return fills, hits
+
+
+def tables(library: Library, given: argparse.Namespace) -> Iterator[tuple[Row, list[Row]]]:
+    """Header and rows of each"""
+    if 'rates' in given.only:
+        yield RATE_HEADER, list(rate_rows(measure_rates(library, given)))
+    if given.only == ['rates']:
+        return
+    stores = [store for store in STORES if store in given.stores]
+    with ExitStack() as stack:
+        options: dict[str, Any] = {'origin': stack.enter_context(origin())}
+        if 'redis' in stores:
+            options['redis_port'] = stack.enter_context(redis(given.venvs))
+        fills, hits = measure_costs(partial(library.run, **options), stores, given)
+    if fills:
+        yield FILL_HEADER, list(fill_rows(fills))
+    if hits:
+        yield HIT_HEADER, list(hit_rows(hits))
+
+
+def circumstances(given: argparse.Namespace) -> str:
+    return (
+        f'{platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}, '
+        f'{platform.system()} on {platform.machine()}, {os.cpu_count()} CPUs; {given.requests:,} requests for '
+        f'{given.keys:,} keys; {given.rounds} rounds.'
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def several(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+        def parse(text: str) -> list[str]:
+            words = text.split(',')
+            if unknown := set(words) - set(choices):
+                raise argparse.ArgumentTypeError(f'{", ".join(unknown)}: must be of {", ".join(choices)}')
+            return words
+
+        return parse
+
+    parser.add_argument('--only', type=several(PARTS), default=list(PARTS), help=f'of {",".join(PARTS)}')
+    stores = tuple(STORES)
+    parser.add_argument('--stores', type=several(stores), default=list(stores), help=f'of {",".join(stores)}')
+    parser.add_argument('--ours', type=Path, help='an interpreter that has this package, instead of a new environment')
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--keys', type=int, default=50_000, help='keys that are asked for more than once')
+    parser.add_argument('--requests', type=int, default=500_000, help='requests for them')
+    parser.add_argument('--scale', type=float, default=1.0, help='write so many times as many entries')
+    default = Path(tempfile.gettempdir()) / f'requests-cache-peers-{sys.version_info[0]}.{sys.version_info[1]}'
+    parser.add_argument('--venvs', type=Path, default=default, help='where the environment is kept')
+    parser.add_argument('--write', type=Path, help='write the tables into this page')
+    return parser.parse_args()
+
+
+def main() -> None:
+    given = arguments()
+    library = Library('ours', given.ours or environment_for('ours', given.venvs))
+    found, text = list(tables(library, given)), circumstances(given)
+    print(text, *(as_text(header, rows) for header, rows in found), sep='\n\n')
+    if given.write:
+        command = '```text\npython benchmarks/eviction.py --write docs/performance.md\n```'
+        put_into(given.write, 'bounds measured', [command, text, *(as_markdown(*table) for table in found)])
+
+
+if __name__ == '__main__':
+    main()
