@@ -13,6 +13,7 @@ import nox
 
 PYTHONS = ['3.10', '3.11', '3.12', '3.13']
 PUBLISHED = ('requests-cache[all]==1.3.3', 'url-normalize==3.0.0', 'time-machine')
+OLDEST = ('requests==2.28.0', 'urllib3==1.26.5', 'attrs==22.2.0', 'platformdirs==2.5.0', 'idna==2.5')
 PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
 
 nox.needs_version = '>=2024.3.2'
@@ -55,6 +56,27 @@ def docs(session: nox.Session) -> None:
     """Snippets, links and examples"""
     session.install('.[docs]')
     session.run('pytest', 'tests/docs', *session.posargs)
+
+
+@nox.session
+def site(session: nox.Session) -> None:
+    """The documentation site, in `docs/_build`; any warning fails it"""
+    session.install('.[site]')
+    session.run('sphinx-build', '-W', '--keep-going', '-b', 'html', 'docs', 'docs/_build', *session.posargs)
+
+
+@nox.session
+def oldest(session: nox.Session) -> None:
+    """The tests of what needs no server, with the oldest versions of what is needed at run time"""
+    session.install('.[test]')
+    session.install(*OLDEST)
+    paths = session.posargs or [
+        'tests/unit',
+        'tests/integration',
+        'tests/contract/test_sqlite.py',
+        'tests/contract/test_memory.py',
+    ]
+    session.run('pytest', *paths, '-k', 'not redis and not mongo and not dynamo and not gridfs')
 
 
 @nox.session
