@@ -13,11 +13,10 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ..eviction import Bounds, Usage
+from ..eviction import NOTHING, Bounds, Usage
 from .bodies import INDEX_PATIENCE_SECONDS, value_at
 from .connection import MongoConnection, patience
 from .ids import to_id
-from .room import NOTHING
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection

@@ -7,13 +7,14 @@ from threading import RLock
 from time import monotonic
 
 from ..bodies import new_body_id
-from ..eviction import ONE_IN, Bounds, Usage
+from ..eviction import NOTHING, ONE_IN, Bounds, Usage
 
-NOTHING = Usage(0, 0)
 # How long room can be used without asking whether it is still ours
 CURRENT_SECONDS = 5.0
 # For so many writes, room is taken in advance where it is not bounded
 WRITES_AHEAD = 16
+# So many processes may hold all that is evicted at once; if there are more, each of them holds less
+FULL_HOLDERS = 5
 
 
 class Room:
@@ -25,6 +26,7 @@ class Room:
         held: Room that can be used
         busy: Room that is used by writes under way
         promised: How much both together may become without asking
+        n_holders: How many processes hold room
         known: The totals when they were last seen
         counts: How often the entries had been counted then; 0 before that
         met_at, counted_at: When the totals last heard of this process, and when the entries were last counted
@@ -34,6 +36,7 @@ class Room:
         self.lock = RLock()
         self.holder = f'holders.{new_body_id()}'
         self.held = self.busy = self.promised = self.known = NOTHING
+        self.n_holders = 1
         self.counts = 0
         self.met_at = self.counted_at = -inf
 
@@ -50,6 +53,21 @@ class Room:
     def lacking(self, need: Usage) -> Usage:
         """How much is to be had besides what is held"""
         return less(need, self.held)
+
+    def ahead(self, bounds: Bounds, need: Usage) -> Usage:
+        """How much to take in advance, where each write needs so much: what is evicted at once, or does not matter"""
+        share = ONE_IN * max(1, self.n_holders // FULL_HOLDERS)
+        n_bytes, n_entries = ((limit or 0) // share for limit in bounds[:2])
+        if bounds.max_bytes is None:
+            n_bytes = need.n_bytes * max(n_entries, WRITES_AHEAD)
+        if bounds.max_entries is None:
+            n_entries = max(n_bytes // max(need.n_bytes, 1), WRITES_AHEAD)
+        return Usage(n_bytes, n_entries)
+
+    def spare(self, bounds: Bounds, need: Usage) -> Usage:
+        """How much to hold at most"""
+        n_bytes, n_entries = self.ahead(bounds, need)
+        return Usage(n_bytes + 2 * need.n_bytes, 2 * n_entries)
 
     def spend(self, need: Usage) -> bool:
         """Use room; returns whether there is enough"""
@@ -87,26 +105,9 @@ class Room:
         self.met_at = -inf
 
 
-def ahead(bounds: Bounds, need: Usage) -> Usage:
-    """How much room to take in advance, where each write needs so much: what is evicted at once, or does not matter"""
-    n_bytes, n_entries = ((limit or 0) // ONE_IN for limit in bounds[:2])
-    if bounds.max_bytes is None:
-        n_bytes = need.n_bytes * max(n_entries, WRITES_AHEAD)
-    if bounds.max_entries is None:
-        n_entries = max(n_bytes // max(need.n_bytes, 1), WRITES_AHEAD)
-    return Usage(n_bytes, n_entries)
-
-
-def spare(bounds: Bounds, need: Usage) -> Usage:
-    """How much room to hold at most"""
-    n_bytes, n_entries = ahead(bounds, need)
-    return Usage(n_bytes + 2 * need.n_bytes, 2 * n_entries)
-
-
 def excess(bounds: Bounds, usage: Usage) -> Usage:
     """By how much bounds are exceeded"""
-    limits = zip(bounds[:2], usage, strict=True)
-    return less(usage, Usage(*(n if limit is None else limit for limit, n in limits)))
+    return less(NOTHING, bounds.room(usage))
 
 
 def plus(a: Usage, b: Usage) -> Usage:

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 from ..._utils import renew_after_fork, within
 from ...exceptions import BackendUnavailableError
 from ..bodies import is_gone
-from ..eviction import Bounds, Usage
+from ..eviction import NOTHING, Bounds, Usage
 from .connection import MongoConnection
-from .room import NOTHING, Room, ahead, excess, least, less, minus, plus, spare
+from .room import Room, excess, least, less, minus, plus
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -115,15 +115,15 @@ class Totals:
 
     def _fitting(self, need: Usage) -> Usage | None:
         """How much room to take, if so much is needed; None if there is not enough"""
-        known, lack = self._room.known, self._room.lacking(need)
+        known, lack, ahead = self._room.known, self._room.lacking(need), self._room.ahead(self.bounds, need)
         if any(excess(self.bounds, plus(known, lack))):
             return None
-        change = plus(lack, ahead(self.bounds, need))
+        change = plus(lack, ahead)
         return minus(change, excess(self.bounds, plus(known, change)))
 
     def is_little(self, need: Usage) -> bool:
         """Whether so much room may be made in advance"""
-        return not any(less(need, ahead(self.bounds, need)))
+        return not any(less(need, self._room.ahead(self.bounds, need)))
 
     def usage_with(self, need: Usage) -> Usage:
         """What will be accounted for after so much has been written"""
@@ -155,7 +155,7 @@ class Totals:
     def _give_up_surplus(self, need: Usage) -> None:
         room = self._room
         for _ in range(MAX_TRIES):
-            surplus = room.surplus(excess(self.bounds, room.known), spare(self.bounds, need))
+            surplus = room.surplus(excess(self.bounds, room.known), room.spare(self.bounds, need))
             if (not any(surplus) and room.is_promised) or self._meet(minus(NOTHING, surplus), need):
                 return
             self._look()
@@ -209,7 +209,7 @@ class Totals:
         room = self._room
         held, promised = plus(room.held, change), room.promised
         if any(change) or not room.is_promised:
-            promised = plus(plus(held, room.busy), spare(self.bounds, need))
+            promised = plus(plus(held, room.busy), room.spare(self.bounds, need))
         # A count that is under way adds what was promised when it began, and misses no room that is taken
         raised = minus(promised, room.promised)
         disturbs = not room.is_current or any(c < max(r, 0) for c, r in zip(change, raised, strict=True))
@@ -221,13 +221,17 @@ class Totals:
             '$inc': {'bytes': change.n_bytes, 'entries': change.n_entries, 'version': int(disturbs)},
             **_greeting(room, promised),
         }
-        columns = {'bytes': 1, 'entries': 1, 'counted_at': 1, f'{room.holder}.at': 1}
+        before = room.held
+        # What is given back is gone, also if no answer comes
+        room.held = least(before, held)
         with self._mongo.calling('write to it'):
-            found = self.collection.find_one_and_update(query, update, columns, return_document=True)
+            found = self.collection.find_one_and_update(query, update, return_document=True)
         if found is None:
+            room.held = before
             return False
         room.held, room.promised, room.known, room.met_at = held, promised, _usage(found), monotonic()
         now: datetime = _holder_in(found, room)['at']
+        room.n_holders = sum(not _is_away(holder, now) for holder in found['holders'].values())
         room.counted_at = room.met_at - (now - found['counted_at']).total_seconds()
         return True
 
@@ -245,7 +249,7 @@ class Totals:
         room = self._room
         if found['counts'] != room.counts:
             room.confirm(_usage(_holder_in(found, room)), found['counts'])
-        room.known = _usage(found)
+        room.known, room.n_holders = _usage(found), len(found.get('holders', {})) + 1
 
     # Counting
 
@@ -278,10 +282,9 @@ class Totals:
         room = NOTHING
         gone = []
         for name, holder in totals.get('holders', {}).items():
-            is_away = (totals['asked_at'] - holder['at']).total_seconds() > GONE_SECONDS
             if f'holders.{name}' == self._room.holder:
                 continue
-            if is_away or is_gone(name):
+            if _is_away(holder, totals['asked_at']) or is_gone(name):
                 gone.append(f'holders.{name}')
             else:
                 room = plus(room, _usage(holder))
@@ -310,6 +313,12 @@ def _greeting(room: Room, promised: Usage) -> Document:
         '$set': {f'{room.holder}.bytes': promised.n_bytes, f'{room.holder}.entries': promised.n_entries},
         '$currentDate': {f'{room.holder}.at': True},
     }
+
+
+def _is_away(holder: Document, now: datetime) -> bool:
+    """Whether a process was not heard of for so long that it is taken to be gone"""
+    seen_at: datetime = holder['at']
+    return (now - seen_at).total_seconds() > GONE_SECONDS
 
 
 def _usage(document: Document) -> Usage:

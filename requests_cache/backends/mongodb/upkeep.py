@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from ...exceptions import BackendError, BackendUnavailableError, CacheError
 from ...keys.shown import shown_text
-from ..eviction import Candidate, Eviction, Index, Usage, Uses, make_room
+from ..eviction import NOTHING, Candidate, Eviction, Index, Usage, Uses, make_room
 from ..storage import MAX_LOOKS, ChangedError
 from .bodies import INDEX_PATIENCE_SECONDS
 from .connection import AWAY_LIMIT_SECONDS, patience
 from .entries import Entries, Storage
 from .ids import from_id, to_id
-from .room import NOTHING, less, minus, plus
+from .room import less, minus, plus
 from .totals import Totals
 
 if TYPE_CHECKING:
