@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -24,6 +25,20 @@ FOREIGN = ('AWS_', 'REDIS_', 'MONGO')
 
 # Options with which somebody, or a debugger, looks on: the tests run in the process that was started
 LOOKED_AT = ('usepdb', 'trace', 'collectonly', 'setuponly', 'setupplan', 'setupshow', 'stepwise', 'cov_source')
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Any:
+    """Let the report of a failure be sent from one process to another, whatever text is in it"""
+    report: Any = yield
+    if report.failed:
+        report.longrepr = _sendable(str(report.longrepr))
+        report.sections = [(name, _sendable(text)) for name, text in report.sections]
+    return report
+
+
+def _sendable(text: str) -> str:
+    return text.encode('utf-8', 'backslashreplace').decode()
 
 
 @pytest.hookimpl(tryfirst=True)
