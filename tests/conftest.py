@@ -29,11 +29,11 @@ LOOKED_AT = ('usepdb', 'trace', 'collectonly', 'setuponly', 'setupplan', 'setups
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Any:
-    """Let the report of a failure be sent from one process to another, whatever text is in it"""
+    """Let a report be sent from one process to another, whatever text is in it"""
     report: Any = yield
+    report.sections = [(name, _sendable(text)) for name, text in report.sections]
     if report.failed:
         report.longrepr = _sendable(str(report.longrepr))
-        report.sections = [(name, _sendable(text)) for name, text in report.sections]
     return report
 
 

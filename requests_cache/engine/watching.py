@@ -103,10 +103,10 @@ class Watch:
         event = Event(
             kind=EventKind(kind),
             method=getattr(request, 'method', None),
-            url=shown_url(request.url, ignored_parameters) if request is not None else None,
-            key=shown_key(key) if (key := fields.pop('key', None)) is not None else None,
+            url=_encodable(shown_url(request.url, ignored_parameters)) if request is not None else None,
+            key=_encodable(shown_key(key)) if (key := fields.pop('key', None)) is not None else None,
             freshness_left=(expires - utcnow()).total_seconds() if expires is not None else None,
-            error=shown_error(error, ignored_parameters) if error is not None else None,
+            error=_encodable(shown_error(error, ignored_parameters)) if error is not None else None,
             **fields,
         )
         logger.debug('%s', event)
@@ -115,3 +115,8 @@ class Watch:
 
     def __reduce__(self) -> tuple[type[Watch], tuple[()]]:
         return Watch, ()
+
+
+def _encodable(text: str) -> str:
+    """Text as a log can write it: with escapes for what UTF-8 cannot hold, such as halves of surrogate pairs in keys"""
+    return text if text.isascii() else text.encode('utf-8', 'backslashreplace').decode()

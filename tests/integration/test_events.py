@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from typing import Any
 
 import pytest
@@ -621,3 +622,17 @@ def test_what_cannot_be_told_does_not_keep_entries_from_being_deleted(new_sessio
     session.post(origin.url('/page'))
     assert told.texts() == ['bypassed: method']
     assert len(session.cache.responses) == 0
+
+
+def test_log_lines_can_be_written_whatever_a_key_is(caplog: pytest.LogCaptureFixture) -> None:
+    """Keys of a function of the user's may hold what UTF-8 cannot"""
+    from requests_mock import Adapter
+
+    adapter = Adapter()
+    adapter.register_uri('GET', 'http://example.com/', text='body')
+    session = CachedSession(backend='memory', key_fn=lambda request, **kwargs: 'key \ud800')
+    session.mount('http://', adapter)
+    caplog.set_level(logging.DEBUG)
+    session.get('http://example.com/')
+    assert 'key \\ud800' in caplog.text.encode('utf-8').decode()
+    session.close()
