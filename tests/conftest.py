@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import requests
 from hypothesis.configuration import set_hypothesis_home_dir
 from support.origin import Origin
 
+# Last, behind the installed package: where processes that tests start find the functions which they are to run
+sys.path.append(str(Path(__file__).parents[1]))
 set_hypothesis_home_dir(Path(__file__).parents[1] / '.hypothesis')
 hypothesis.settings.register_profile('project', deadline=None, derandomize='REQUESTS_CACHE_STRESS' not in os.environ)
 hypothesis.settings.load_profile('project')

@@ -166,4 +166,4 @@ def test_verify_does_not_take_what_is_encrypted_for_damaged(tmp_path: Path) -> N
     damage(path, sealed[0])
     done = run('verify', path, env={'REQUESTS_CACHE_ENCRYPTION_KEY': key})
     assert (done.status, done.out.split()[0]) == (1, sealed[0])
-    assert 'tampered' in done.out
+    assert 'damaged' in done.out
