@@ -17,6 +17,8 @@ from ..backends.presence import place_of, why_no_cache, why_not_usable
 from ..backends.registry import create_at
 from ..backends.rekey import explain_key
 from ..exceptions import BackendError, InvalidEntryError, MissingDependencyError, MissingKeyError, SealError
+from ..keys.shown import shown_text
+from ..models.response import CachedResponse
 from ..serializers.preconf import safe_pickle_serializer
 from ..serializers.registry import SERIALIZERS
 from .terminal import Trouble
@@ -79,13 +81,11 @@ class Opened:
     Args:
         cache: The cache; what cannot be read is None, whatever the reason, wrong signatures included
         address: Where it is
-        serializer: Name of the serializer that it is read with; None for that of the backend
     """
 
-    def __init__(self, cache: BaseCache, address: Address, serializer: str | None = None):
+    def __init__(self, cache: BaseCache, address: Address):
         self.cache = cache
         self.address = address
-        self.serializer = serializer
         self._last: tuple[Any, Exception] | None = None
         storage: Any = cache.responses
         loads = storage._loads
@@ -111,10 +111,21 @@ class Opened:
         """How many entries there are"""
         return len(self.cache.responses)
 
+    def read(self, key: str) -> CachedResponse | None:
+        """An entry, which does not count as used by that; None if there is none, or it cannot be read"""
+        storage: Any = self.cache.responses
+        try:
+            response = storage.peek(key)
+        except KeyError:
+            return None
+        return response if isinstance(response, CachedResponse) else None
+
     def why_unreadable(self, key: str) -> str:
         """Why the entry that was read last could not be"""
         error = self._error(key)
-        return 'a part of it is missing' if error is None else ' '.join(str(error).split()) or type(error).__name__
+        if error is None:
+            return 'a part of it is missing'
+        return ' '.join(shown_text(error).split()) or type(error).__name__
 
     def is_locked(self, key: str) -> bool:
         """Whether the entry that was read last, in vain, is not damaged but encrypted, and its key is not here"""
@@ -140,9 +151,9 @@ def opened(name: str, access: Access) -> Iterator[Opened]:
     reason = why_no_cache(address)
     if reason is not None:
         raise Trouble(reason)
-    cache, serializer = _as_written(address, access)
+    cache = _as_written(address, access)
     try:
-        yield Opened(cache, address, serializer)
+        yield Opened(cache, address)
     finally:
         cache.close()
 
@@ -160,7 +171,7 @@ def opened_target(name: str, access: Access) -> Iterator[Opened]:
         raise Trouble(reason)
     cache = _made(address, access)
     try:
-        yield Opened(cache, address, access.serializer)
+        yield Opened(cache, address)
     finally:
         cache.close()
 
@@ -211,13 +222,17 @@ def _check_server(cache: BaseCache, address: Address) -> None:
 UNREADABLE, READABLE, EXPLAINED = range(3)
 
 
-def _as_written(address: Address, access: Access) -> tuple[BaseCache, str | None]:
-    """The cache, and the serializer that it was written with, as far as its first entries tell"""
-    best, best_name = _open(address, access), access.serializer
+def _as_written(address: Address, access: Access) -> BaseCache:
+    """The cache, with the serializer that it was written with, as far as its first entries tell"""
+    best = _open(address, access)
     if address.backend not in ('sqlite', 'filesystem'):
-        _check_server(best, address)
+        try:
+            _check_server(best, address)
+        except BaseException:
+            best.close()
+            raise
     if access.serializer is not None or 'serializer' in address.options:
-        return best, best_name
+        return best
     best_fit = _fit(best)
     for name in _others(best) if best_fit < EXPLAINED else ():
         try:
@@ -225,13 +240,12 @@ def _as_written(address: Address, access: Access) -> tuple[BaseCache, str | None
         except MissingDependencyError:
             continue
         fit = _fit(other)
-        best, other = (other, best) if fit > best_fit else (best, other)
-        best_name = name if fit > best_fit else best_name
-        best_fit = max(fit, best_fit)
+        if fit > best_fit:
+            best, other, best_fit = other, best, fit
         other.close()
         if best_fit == EXPLAINED:
             break
-    return best, best_name
+    return best
 
 
 def _others(cache: BaseCache) -> list[str]:

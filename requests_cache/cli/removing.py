@@ -164,7 +164,7 @@ def _delete(found: Opened, keys: list[str], meets: Callable[[CachedResponse], bo
     storage: Any = cache.responses
     with progress('Removing', lambda: len(keys)) as advance:
         for chunk in chunkify(keys, CHUNK_SIZE):
-            present = chunk if meets is None else [key for key in chunk if _still(storage, key, meets)]
+            present = chunk if meets is None else [key for key in chunk if _still(found, key, meets)]
             removed += cache._delete_keys(present) if present else 0
             for _ in chunk:
                 advance()
@@ -174,9 +174,9 @@ def _delete(found: Opened, keys: list[str], meets: Callable[[CachedResponse], bo
     return removed
 
 
-def _still(storage: Any, key: str, meets: Callable[[CachedResponse], bool]) -> bool:
-    response = storage.get(key)
-    return not isinstance(response, CachedResponse) or meets(response)
+def _still(found: Opened, key: str, meets: Callable[[CachedResponse], bool]) -> bool:
+    response = found.read(key)
+    return response is None or meets(response)
 
 
 @click.command(

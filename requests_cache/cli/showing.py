@@ -72,8 +72,8 @@ def _entry(found: Opened, wanted: str) -> tuple[str, CachedResponse | None]:
     if not keys:
         note(f'There is no response for {wanted} in {found.shown}.')
         return wanted, None
-    response: Any = found.cache.responses.get(keys[0])
-    if not isinstance(response, CachedResponse):
+    response = found.read(keys[0])
+    if response is None:
         note(f'{keys[0]} cannot be read: {found.why_unreadable(keys[0])}.')
         return keys[0], None
     return keys[0], response

@@ -73,9 +73,8 @@ def test_what_is_looked_at_does_not_count_as_used(path: Path) -> None:
     cache = SQLiteCache(path, max_entries=3)
     oldest, *_ = fill(cache, *pages()[:3])
     cache.close()
-    succeed('list', path)
-    succeed('info', path)
-    succeed('show', path, oldest)
+    for arguments in (['list'], ['info'], ['show', oldest]):
+        succeed(arguments[0], f'sqlite:///{path}?max_entries=3', *arguments[1:])
     cache = SQLiteCache(path, max_entries=3)
     fill(cache, pages()[3])
     assert oldest not in cache.responses
