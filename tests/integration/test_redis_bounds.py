@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from itertools import pairwise
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -22,9 +25,9 @@ from support.redis_server import HOST, RedisClusterServers, RedisServer
 
 from requests_cache import CachedSession
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict, RedisHashDict
-from requests_cache.backends.redis.scripts import LIFETIME_SECONDS, MOST_EVICTED
-from requests_cache.backends.redis.sizes import jemalloc, libc
-from requests_cache.backends.redis.upkeep import WRITES_PER_ROUND
+from requests_cache.backends.redis.bounds.scripts import LIFETIME_SECONDS, MOST_EVICTED
+from requests_cache.backends.redis.bounds.sizes import jemalloc, libc
+from requests_cache.backends.redis.bounds.upkeep import WRITES_PER_ROUND
 from requests_cache.exceptions import BackendError
 
 pytest_plugins = ['support.redis_fixtures']
@@ -188,6 +191,20 @@ class TestRoundTrips:
         assert seen['evalsha'] == 10
         assert not {'get', 'scan', 'exists', 'multi', 'eval'} & seen.keys()
 
+    @pytest.mark.parametrize('bounds', [{'max_entries': 300}, {'max_cache_bytes': 300_000}], ids=str)
+    def test_some_more_is_evicted_at_once(
+        self, bounds: dict[str, Any], make_anywhere: Callable[..., RedisDict]
+    ) -> None:
+        """So that most writes evict nothing; but no more than one in a hundred"""
+        storage, counts = make_anywhere(**bounds), []
+        for number in range(400):
+            storage[f'{number}'] = make_response(number)
+            if number >= 330:
+                counts.append(len(storage))
+        changes = [after - before for before, after in pairwise(counts)]
+        assert min(changes) in {-2, -3}
+        assert changes.count(1) >= 2 / 3 * len(changes)
+
     def test_a_hit_is_one(self, make: Callable[..., RedisDict], redis_client: redis.Redis) -> None:
         storage = make(max_entries=5)
         storage['key'] = make_response(1)
@@ -243,6 +260,7 @@ class TestWhatOthersDo:
             plain[f'large-{number}'] = large(number, 20_000)
         storage = make_anywhere(max_entries=100, max_cache_bytes='200 kB')
         storage['new'] = make_response(1)
+        storage._upkeep.close()  # tells the index
         n_bytes, n_entries = accounted(storage)
         assert n_bytes <= 200_000
         assert len(storage) == n_entries <= 100
@@ -307,6 +325,28 @@ class TestWhatOthersDo:
         other.bulk_delete(['3', '7'])
         storage.clear()
         assert accounted(storage) == (0, 0)
+
+
+class TestManyThreads:
+    def test_what_is_accounted_for_stays_right(self, make_anywhere: Callable[..., RedisDict]) -> None:
+        """Also if several threads evict the same entry"""
+        storages, n_threads = [make_anywhere(max_entries=40) for _ in range(2)], 6
+        barrier = Barrier(n_threads)
+
+        def write(thread: int) -> None:
+            storage = storages[thread % 2]
+            barrier.wait()
+            for number in range(40):
+                storage[f'{thread}-{number}'] = make_response(number)
+                storage.get(f'{thread}-{number // 2}')
+
+        with ThreadPoolExecutor(n_threads) as pool:
+            list(pool.map(write, range(n_threads)))
+        assert len(storages[0]) <= 40
+        for storage in storages:
+            storage.close()
+        settle(storages[0])
+        assert accounted(storages[0])[1] == len(storages[0])
 
 
 class TestWritingIf:

@@ -339,6 +339,7 @@ def bound_a_cache() -> None:
     sizes: dict[str, int] = dict(storage.lru_index.items())
     oldest: list[str] = list(storage.lru_index.sorted(limit=len(sizes)))
     storage.bulk_delete(oldest)
+    session = CachedSession(backend=RedisCache('bounded', max_cache_bytes='1 GiB', delete_expired_after=60.0))
     session = CachedSession(backend=MongoCache('bounded', max_entries=1_000, delete_expired_after=timedelta(days=1)))
     session = CachedSession(backend=GridFSCache('bounded', max_cache_bytes='2 GiB'))
     session = CachedSession(backend=DynamoDbCache('expiring', delete_expired_after=timedelta(days=1)))

@@ -3,6 +3,7 @@
 NAMESPACE:KEY                     a string: one serialized response
 NAMESPACE-body:{NAMESPACE:KEY}    a hash in its place: one with a large body, see `bodies`
 NAMESPACE-lease:{NAMESPACE:KEY}   a string: which process sends a request, see `leases`
+NAMESPACE-index:{NAMESPACE:}:…    sizes and last uses of entries, if the cache is bounded, see `bounds`
 NAMESPACE-redirects               a hash: the redirects, field by field
 
 Before version 7.4, Redis removes strings after their time, but no fields of a hash. So the hash as a whole is kept as
@@ -71,10 +72,12 @@ class RedisDict(EntryStorage):
         serializer: As for `BaseStorage`
         ttl: Have Redis remove entries after they have expired
         ttl_offset: Seconds for which they are kept after that
-        kwargs: Keywords of the client, as for `RedisCache`; `decode_content`, `large_body_bytes`
+        kwargs: Keywords of the client, as for `RedisCache`; those of `BaseStorage`, of which `delete_expired_after`
+            stands for `ttl_offset`
 
     Raises:
         MissingDependencyError: redis-py is not installed
+        ValueError: `delete_expired_after` does not go with `ttl` or `ttl_offset`
     """
 
     def __init__(
@@ -126,11 +129,16 @@ class RedisCache(BaseCache):
         ttl: Have Redis remove entries after they have expired
         ttl_offset: Seconds for which they are kept after that
         large_body_bytes: Length from which on bodies are kept in pieces, in hashes of their own; 1 MiB by default
+        max_cache_bytes: How much memory of the server responses may take, in bytes or as text such as '500 MB'; no
+            bound by default. Bounds take a user who may run scripts, see `docs/bounds.md`.
+        max_entries: How many responses are kept; no bound by default
+        delete_expired_after: The same as `ttl_offset`, in seconds or as a timedelta, with `ttl=True`
         kwargs: `url` (`redis://`, `rediss://` or `unix://`), `cluster=True`, and all keywords of `redis.Redis` or
             `redis.RedisCluster`. Unless told otherwise, the client waits for a server no longer than 5 seconds.
 
     Raises:
         MissingDependencyError: redis-py is not installed
+        ValueError: `delete_expired_after` does not go with `ttl` or `ttl_offset`
     """
 
     responses: RedisDict

@@ -16,15 +16,15 @@ from ...models.response import CachedResponse
 from ..bodies import Pieces
 from ..storage import CHUNK_SIZE
 from .bodies import RECORD, BodyHashes
-from .commands import Command, each, is_refusal, is_wrong_type, scan_names, unique
+from .commands import each, is_refusal, is_wrong_type, scan_names, unique
 from .connection import RedisConnection
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 from .storage import HashStorage, RedisStorage
-from .writes import UnexpectedError, Write
+from .writes import UnexpectedError, Write, large_write, small_write
 
 if TYPE_CHECKING:
+    from .bounds.upkeep import RedisUpkeep
     from .leases import RedisLeases
-    from .upkeep import RedisUpkeep
 
 logger = getLogger(__name__)
 
@@ -73,7 +73,7 @@ class EntryStorage(RedisStorage):
         self.ttl_offset = ttl_offset if self.delete_expired_after is None else self._offset(ttl, ttl_offset)
         self.pieces = BodyHashes(self, namespace)
         if self.bounds is not None:
-            from .upkeep import RedisUpkeep
+            from .bounds.upkeep import RedisUpkeep
 
             self._upkeep = RedisUpkeep(self, self.bounds)
 
@@ -116,7 +116,7 @@ class EntryStorage(RedisStorage):
         if value is None:
             raise KeyError(key)
         if self._upkeep is not None:
-            self._upkeep.note(key)
+            self._upkeep.note(str(key))
         return self.deserialize(key, value)
 
     def _look_up(self, client: Any, key: str) -> tuple[bool, Any]:
@@ -228,7 +228,7 @@ class EntryStorage(RedisStorage):
             else:
                 with self.pieces.watching_permissions():
                     self._carry_out(
-                        self._large_write(key, value, seconds, body, is_expected), key, value, seconds, body
+                        large_write(self, key, value, seconds, is_expected, body), key, value, seconds, body
                     )
         if self._redirects is not None and getattr(item, 'history', None):
             with if_permitted():
@@ -238,52 +238,19 @@ class EntryStorage(RedisStorage):
         if self._upkeep is None:
             write.carry_out(self._connection)
         else:
-            self._upkeep.write(write, key, value, seconds, body)
+            self._upkeep.write(write, str(key), value, seconds, body)
 
     def _write_small(
         self, key: str, value: Any, seconds: int | None, is_expected: Callable[[Any], bool] | None
     ) -> None:
         names = self._names(key)
         try:
-            self._carry_out(self._small_write(key, value, seconds, is_expected, names), key, value, seconds)
+            self._carry_out(small_write(self, key, value, seconds, is_expected, names), key, value, seconds)
         except Exception as e:
             if is_expected is None or len(names) == 1 or not is_refusal(e):
                 raise
             # Perhaps they may use names of strings only
-            self._carry_out(self._small_write(key, value, seconds, is_expected, names[:1]), key, value, seconds)
-
-    def _small_write(
-        self,
-        key: str,
-        value: Any,
-        seconds: int | None,
-        is_expected: Callable[[Any], bool] | None,
-        names: tuple[bytes, ...],
-    ) -> Write:
-        """A string; under the other names of the entry there is nothing then"""
-        name, *others = names
-
-        def commands(client: Any) -> list[Command]:
-            if is_expected is not None:
-                self._expect(client, key, is_expected)
-            command = ('set', name, value) if seconds is None else ('setex', name, seconds, value)
-            return [command, *(('unlink', other) for other in others)]
-
-        return Write(names, commands, () if is_expected is None else names)
-
-    def _large_write(
-        self, key: str, value: Any, seconds: int | None, body: Body, is_expected: Callable[[Any], bool] | None
-    ) -> Write:
-        """A hash in place of the string"""
-        names = (self._name(key), self.pieces.name(str(key)))
-
-        def commands(client: Any) -> list[Command]:
-            if is_expected is not None:
-                self._expect(client, key, is_expected)
-            is_unfinished = self.pieces.is_unfinished(client, str(key), body)
-            return [*self.pieces.finish(str(key), body, value, seconds, is_unfinished), ('unlink', names[0])]
-
-        return Write(names, commands, (*names, self.pieces.unfinished_name(str(key), body.id)))
+            self._carry_out(small_write(self, key, value, seconds, is_expected, names[:1]), key, value, seconds)
 
     def _expect(self, client: Any, key: str, is_expected: Callable[[Any], bool]) -> None:
         _, stored = self._look_up(client, key)
@@ -309,7 +276,7 @@ class EntryStorage(RedisStorage):
         return sum(map(self._delete_page, chunkify(keys, CHUNK_SIZE)))
 
     def _delete_page(self, keys: list[str]) -> int:
-        with nullcontext() if self._upkeep is None else self._upkeep.forgetting(keys):
+        with nullcontext() if self._upkeep is None else self._upkeep.forgetting(map(str, keys)):
             return self._unlink(keys)
 
     def _unlink(self, keys: Iterable[str]) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .scripts import INDEX, Script
+from .scripting import Script
+from .scripts import INDEX
 
 # When entries were last used. Arguments: where the look at entries is to go on, or nothing; entries
 LOOK = Script(

@@ -9,16 +9,23 @@ deleted before the index forgets it, and the entry is written last; nobody evict
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import chain
 from operator import itemgetter
 from time import sleep, time, time_ns
-from typing import Any
+from typing import Any, TypeVar
 
-from ..eviction import FIRST_CANDIDATES, MOST_CANDIDATES, Bounds, Candidate, Eviction, Index, Usage
-from .commands import is_cluster
-from .names import encode, key_of_entry, name_of_entry, pattern_of
-from .scripts import STEP, Script
+from ....exceptions import BackendError
+from ...eviction import FIRST_CANDIDATES, MOST_CANDIDATES, Bounds, Candidate, Eviction, Index, Usage
+from ..commands import is_cluster
+from ..names import encode, key_of_entry, name_of_entry, pattern_of
+from ..writes import Entries
+from .room_scripts import STEP
+from .scripting import Script
+
+T = TypeVar('T')
 
 VALUES = ('used', 'ends', 'sizes', 'writers')
 # More than any bound, and exact as a number of Lua; less than there ever is
@@ -42,7 +49,7 @@ class Place:
         storage: The storage
     """
 
-    def __init__(self, storage: Any):
+    def __init__(self, storage: Entries):
         namespace = storage.namespace
         self._storage = storage
         self.start = encode(f'{namespace}:')
@@ -88,7 +95,8 @@ class Place:
 
     def key(self, member: bytes) -> str:
         key = key_of_entry(self._storage.namespace, self.start + member)
-        assert key is not None
+        if key is None:
+            raise BackendError('The index of the cache holds something that is no entry')
         return key
 
 
@@ -113,6 +121,32 @@ def spaced(numbers: Iterable[int]) -> str:
     return ' '.join(map(str, numbers))
 
 
+class Untold:
+    """What the index of a cluster is to be told later, as it does no harm that it accounts for too much
+
+    If it is never told, entries that have been written are not evicted for a minute, and evicted ones are forgotten
+    when they are to be evicted once more.
+    """
+
+    def __init__(self) -> None:
+        # Entry, token, size, when it is removed
+        self.written: deque[tuple[bytes, str, int, int]] = deque()
+        # Entry, when it was last used, number of its names that are left
+        self.evicted: deque[tuple[bytes, bytes, int]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.evicted)
+
+
+def taken(items: deque[T]) -> list[T]:
+    """All there is, which is not there any more then"""
+    found: list[T] = []
+    with suppress(IndexError):
+        while items:
+            found.append(items.popleft())
+    return found
+
+
 class RedisIndex(Index):
     """The index, while nothing is written
 
@@ -120,7 +154,7 @@ class RedisIndex(Index):
         place: Where it is
         most: The bounds: bytes and entries
         delete: Deletes entries that are on other servers; otherwise gives their names, for a script to do it
-        written: What is to be told of entries that have been written: entry, token, size, when it is removed
+        untold: What is to be told
     """
 
     # How many candidates to ask for; those that are known, and when they were last used
@@ -128,9 +162,10 @@ class RedisIndex(Index):
     _oldest: Sequence[Candidate] = ()
     _last_used: Mapping[str, bytes] = {}
     _uses: Items = ()
-    # In a cluster: how many entries there are, and how many are about to be written; the size that the new one had
+    # What is accounted for; in a cluster, how many entries are about to be written, the size that the new one had
     # before, and when it was to be removed
-    n_entries = n_writers = 0
+    usage = Usage(0, 0)
+    n_writers = 0
     old = (-1, 0)
 
     def __init__(
@@ -138,12 +173,12 @@ class RedisIndex(Index):
         place: Place,
         most: tuple[int, int],
         delete: Callable[[Sequence[str]], Iterable[tuple[bytes, ...]]],
-        written: Items = (),
+        untold: Untold,
     ):
         self.place = place
         self.most = most
         self._delete = delete
-        self._written = written
+        self._untold = untold
 
     def touch(self, uses: Mapping[str, int]) -> None:
         """Told with the next step"""
@@ -178,16 +213,18 @@ class RedisIndex(Index):
             new: An entry to be written: entry, token, size, when it is removed
             most: The bounds, if others than usual
         """
-        items = (self._written, self._taken_uses(), evictions, new)
-        self._written = ()
+        untold = self._untold
+        items = (taken(untold.written), self._taken_uses(), [*taken(untold.evicted), *evictions], new)
         head = spaced((microseconds(), *(most or self.most), self._count, *map(len, items)))
         reply = self.place.run(STEP, head, *chain.from_iterable(chain.from_iterable(items)))
         if reply[0] == b'incomplete':
             raise IncompleteError(reply[1])
-        _, n_bytes, self.n_entries, self.n_writers, old_size, old_end, *candidates = reply
-        self.old = (old_size, old_end)
-        self._note(candidates)
-        return Usage(n_bytes, self.n_entries)
+        self.n_writers, n_bytes, n_entries, *rest = reply
+        if rest:
+            self.old = rest[0], rest[1]
+            self._note(rest[2:])
+        self.usage = Usage(n_bytes, n_entries)
+        return self.usage
 
     def _taken_uses(self) -> Items:
         uses, self._uses = self._uses, ()

@@ -8,12 +8,13 @@ from itertools import chain
 from os import urandom
 from typing import Any, NamedTuple
 
-from ...exceptions import BackendError
-from ..eviction import FIRST_CANDIDATES, Eviction, Usage, note_evicted
-from .connection import RedisConnection
+from ....exceptions import BackendError
+from ...eviction import FIRST_CANDIDATES, Eviction, Usage, note_evicted
+from ..connection import RedisConnection
+from ..writes import Write
 from .index import IncompleteError, Items, Place, RedisIndex, microseconds
-from .scripts import RUN, WRITE, as_arguments
-from .writes import Write
+from .room_scripts import RUN, WRITE
+from .scripting import as_arguments
 
 # How often the entries that are there are counted, while others begin the index anew
 MOST_COUNTS = 10
@@ -64,17 +65,17 @@ class Room(RedisIndex):
     def reserve(self, key: str, n_bytes: int) -> Usage:
         return self._with_new()
 
-    def _with_new(self, evictions: Items = ()) -> Usage:
+    def _with_new(self) -> Usage:
         for _ in range(MOST_COUNTS):
             try:
-                return self._try(evictions)
+                return self._try()
             except IncompleteError as e:  # noqa: PERF203
                 self._complete(*e.args)
         raise BackendError(f'The index of the cache was begun anew {MOST_COUNTS} times meanwhile')
 
     @abstractmethod
-    def _try(self, evictions: Items) -> Usage:
-        """Evict entries, and have the index account for the new one"""
+    def _try(self) -> Usage:
+        """Have the index account for the new entry"""
 
 
 class RoomOnServer(Room):
@@ -84,7 +85,7 @@ class RoomOnServer(Room):
         super().evict(keys)
         return Eviction(self._with_new())
 
-    def _try(self, evictions: Items) -> Usage:
+    def _try(self) -> Usage:
         reply = write_at_once(self._connection, self.place, self.most, self._entry, self._taken_uses(), self._count)
         if is_written(self.place, reply):
             return WRITTEN
@@ -155,11 +156,18 @@ class RoomInCluster(Room):
         self._old: tuple[int, int] | None = None
 
     def evict(self, keys: Sequence[str]) -> Eviction:
-        return Eviction(self._with_new(self._evictions(keys)))
+        """Delete entries; the index forgets them with the next step"""
+        evictions = self._evictions(keys)
+        self._untold.evicted += evictions
+        gone = {candidate for candidate in self._oldest if candidate.key in set(keys)}
+        self._oldest = [candidate for candidate in self._oldest if candidate not in gone]
+        n_bytes = self.usage.n_bytes - sum(candidate.n_bytes for candidate in gone)
+        self.usage = Usage(n_bytes, self.usage.n_entries - len(gone))
+        return Eviction(self.usage)
 
-    def _try(self, evictions: Items) -> Usage:
+    def _try(self) -> Usage:
         entry = self._entry
-        usage = self.step(evictions, [(entry.member, self._token, entry.size, entry.removed_at)])
+        usage = self.step(new=[(entry.member, self._token, entry.size, entry.removed_at)])
         if self._old is None:
             self._old = self.old
         return usage
@@ -173,7 +181,7 @@ class RoomInCluster(Room):
             client = self._connection.client
             RUN.run(client, write.names, *as_arguments(write.commands(client)))
 
-    def done(self, is_written: bool) -> tuple[Any, ...]:
+    def done(self, is_written: bool) -> tuple[bytes, str, int, int]:
         """What the index is to be told
 
         Args:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from ..._utils import chunkify
-from ...exceptions import CacheError
-from ..eviction import Usage
-from .commands import UNDECODED, each, on_server_of, servers_of, unique
+from ...._utils import chunkify
+from ....exceptions import CacheError
+from ...eviction import Usage
+from ..commands import UNDECODED, each, on_server_of, servers_of, unique
+from ..names import key_of_entry
+from ..writes import Entries
 from .index import Place, microseconds, removed_at
-from .names import key_of_entry
 from .recount_scripts import COMPLETE, CORRECT, LOOK, MEASURE, SAMPLE
 from .scripts import SLACK_SECONDS
 from .sizes import Allocator, jemalloc, libc, size_of
@@ -71,7 +72,7 @@ class Recount:
         place: Where its index is
     """
 
-    def __init__(self, storage: Any, place: Place):
+    def __init__(self, storage: Entries, place: Place):
         self._storage = storage
         self._place = place
 

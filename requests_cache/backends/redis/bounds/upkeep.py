@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from logging import getLogger
 from random import randrange
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...exceptions import BackendError, CacheError, EntryTooLargeError
-from ...keys.shown import shown_text
-from ..clients import Fault, as_backend_error
-from ..eviction import Bounds, Uses, evict_excess, make_room
-from .commands import is_refusal
-from .index import Place, RedisIndex, most_of, removed_at
+from ....exceptions import BackendError, CacheError, EntryTooLargeError
+from ....keys.shown import shown_text
+from ...clients import Fault, as_backend_error
+from ...eviction import Bounds, Uses, evict_excess, make_room
+from ..commands import is_refusal
+from ..writes import Entries, UnexpectedError, Write
+from .index import Place, RedisIndex, Untold, most_of, removed_at
 from .recount import Recount
 from .room import Entry, RoomInCluster, RoomOnServer, is_written, write_at_once
 from .sizes import HASH, STRING
-from .writes import UnexpectedError, Write
 
 if TYPE_CHECKING:
-    from ...models.body import Body
+    from ....models.body import Body
 
 logger = getLogger(__name__)
 T = TypeVar('T')
@@ -41,15 +40,14 @@ class RedisUpkeep:
         bounds: Its bounds
     """
 
-    def __init__(self, storage: Any, bounds: Bounds):
+    def __init__(self, storage: Entries, bounds: Bounds):
         self._storage = storage
         self._bounds = bounds
         self._most = most_of(bounds)
         self._place = Place(storage)
         self._recount = Recount(storage, self._place)
         self._uses = Uses(self._flush)
-        # What the index is to be told of entries that have been written, in a cluster
-        self._written: deque[tuple[Any, ...]] = deque()
+        self._untold = Untold()
         self._writes = randrange(WRITES_PER_ROUND)
 
     @property
@@ -75,15 +73,11 @@ class RedisUpkeep:
 
     def close(self) -> None:
         """Tell the index the last of it, before the client is closed"""
-        if (self._uses or self._written) and self._storage._connection.known_client is not None:
+        if (self._uses or self._untold) and self._storage._connection.known_client is not None:
             self._flush()
 
     def _index(self) -> RedisIndex:
-        return RedisIndex(self._place, self._most, self._delete, self._taken_written())
-
-    def _taken_written(self) -> list[tuple[Any, ...]]:
-        # If it cannot be told, those entries are not evicted for a minute
-        return [self._written.popleft() for _ in range(len(self._written))] if self._written else []
+        return RedisIndex(self._place, self._most, self._delete, self._untold)
 
     def _delete(self, keys: Sequence[str]) -> list[tuple[bytes, ...]]:
         """Delete what is to be evicted from other servers; or give its names, for a script to do it"""
@@ -145,7 +139,7 @@ class RedisUpkeep:
         # Most of the time, this is all
         if not is_apart and is_written(place, write_at_once(connection, place, self._most, entry, place.told(uses))):
             return
-        others = (connection, self._recount.complete, place, self._most, self._delete, self._taken_written())
+        others = (connection, self._recount.complete, place, self._most, self._delete, self._untold)
         room = (RoomInCluster if is_apart else RoomOnServer)(entry, *others)
         room.touch(uses)
         make_room(room, self._bounds, key, entry.size)
@@ -156,10 +150,10 @@ class RedisUpkeep:
         try:
             room.write()
         except (UnexpectedError, CacheError):  # nothing has been written; after other errors, nobody knows
-            self._written.append(room.done(False))
+            self._untold.written.append(room.done(False))
             raise
-        self._written.append(room.done(True))
-        if room.n_writers * ONE_UNTOLD_IN > room.n_entries:
+        self._untold.written.append(room.done(True))
+        if room.n_writers * ONE_UNTOLD_IN > room.usage.n_entries:
             self._flush()
 
     def _not_permitted(self, error: Exception) -> BackendError:
@@ -174,7 +168,7 @@ class RedisUpkeep:
     @contextmanager
     def forgetting(self, keys: Iterable[str]) -> Iterator[None]:
         """A block that deletes entries, which the index forgets unless others write them meanwhile"""
-        if self._written:
+        if self._untold:
             self._flush()
         members = [self._place.member(key) for key in dict.fromkeys(keys)]
         known = self._quietly(lambda: self._recount.look(members)) or {}

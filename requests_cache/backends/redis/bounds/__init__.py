@@ -1,0 +1,1 @@
+"""Bounds of a storage in Redis; begin with `upkeep`"""
