@@ -162,8 +162,7 @@ class MongoDict(MongoStorage):
         if document is None:
             raise KeyError(key)
         if self._upkeep is not None:
-            needed = ('_id', _SIZE, *_NEEDED)
-            self._upkeep.note(key, {name: document[name] for name in needed if name in document})
+            self._upkeep.note(key, document)
         return self._from_document(key, document)
 
     def _look(self, key: str) -> tuple[Document | None, Any]:

@@ -47,7 +47,9 @@ class MongoUpkeep:
         self._mongo = storage._mongo
         self._entries = Entries(storage)
         self._uses = Uses(self._flush)
-        self._seen: dict[Any, Document] = {}
+        # What is to be known of an entry that is replaced
+        self._names = ('_id', storage._size_in, *storage._needed_columns)
+        self._seen: dict[Any, tuple[Any, ...]] = {}
         self._is_prepared = False
         self._totals: Totals | None = None
         if storage.bounds is not None:
@@ -60,14 +62,15 @@ class MongoUpkeep:
 
         Args:
             key: Its key
-            document: What is to be known of it if it is replaced next
+            document: Its document, if that is what is replaced by the next write
         """
         if self._totals is not None:
             self._uses.note(key)
             if document is not None:
                 if len(self._seen) >= MAX_SEEN:
                     self._seen.clear()
-                self._seen[document['_id']] = document
+                # Tuples, as the garbage collector need not look at them
+                self._seen[document['_id']] = tuple(map(document.get, self._names))
 
     def now_ns(self) -> int:
         """The time of a use"""
@@ -128,7 +131,7 @@ class MongoUpkeep:
             put(found)
             return
         self._totals.bounds.check(n_bytes)
-        known = self._seen.pop(to_id(key), None) if is_any else found
+        known = self._last_seen(key) if is_any else found
         for _ in range(MAX_LOOKS):
             try:
                 self._write_over(self._totals, key, n_bytes, known, put, is_any)
@@ -138,6 +141,11 @@ class MongoUpkeep:
                     raise
                 known = self._entries.look(key)
         raise BackendError('The entry was replaced each time that it was to be written')
+
+    def _last_seen(self, key: str) -> Document | None:
+        """What was under a key when it was read, if that was not long ago"""
+        values = self._seen.pop(to_id(key), None)
+        return None if values is None else {n: v for n, v in zip(self._names, values, strict=True) if v is not None}
 
     def _write_over(
         self, totals: Totals, key: str, n_bytes: int, known: Document | None, put: Put, is_any: bool
