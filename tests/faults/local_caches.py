@@ -21,7 +21,7 @@ LOCAL: dict[str, dict[str, Any]] = {
     'sqlite-wal': {'backend': 'sqlite', 'wal': True},
     'sqlite-bounded': {'backend': 'sqlite', 'max_cache_bytes': '50 MB', 'delete_expired_after': 3600},
     'filesystem': {'backend': 'filesystem'},
-    'filesystem-lru': {'backend': 'filesystem', 'max_cache_bytes': 50_000_000},
+    'filesystem-lru': {'backend': 'filesystem', 'max_cache_bytes': 50_000_000, 'delete_expired_after': 3600},
     'memory': {'backend': 'memory'},
 }
 PERSISTENT = {name: options for name, options in LOCAL.items() if name != 'memory'}

@@ -140,6 +140,7 @@ class TestThreads:
         session = new_session(**local)
         run_in_threads(lambda number: [get(session, pages, f'/to/{number}/{i}') for i in range(5)], THREADS)
         paths = open_files(str(cache_path))
+        paths = [path for path in paths if not Path(path).is_dir()]  # which is looked through for two purposes
         assert len(paths) == len(set(paths))
         session.close()
         assert open_files(str(cache_path)) == []
