@@ -50,7 +50,8 @@ def storage(make: Callable[..., Any]) -> Any:
 
 
 def n_bytes(storage: FileDict) -> int:
-    return sum(path.stat().st_size for path in storage.cache_dir.glob('*.*') if path.suffix != '.db')
+    """Bytes in the files of entries; others may be writing temporary ones at the same time"""
+    return sum(path.stat().st_size for path in storage.cache_dir.glob('*.*') if path.suffix not in ('.db', '.tmp'))
 
 
 def rows(storage: Any, statement: str) -> list[Any]:
