@@ -49,7 +49,7 @@ STORES = {
     'memory': Store('memory', 1100),
     'sqlite': Store('sqlite', 500),
     'sqlite-fast': Store('sqlite', 500, {'fast_save': True}),
-    'filesystem': Store('filesystem', 1000),
+    'filesystem': Store('filesystem', 550),
     'redis': Store('redis', 700),
 }
 

@@ -204,12 +204,14 @@ class Store:
             self.model[key] = n_bytes
         assert self.index.sizes == self.model
 
-    def fits(self, usage: Usage, *, to_spare: bool = False) -> bool:
-        n_bytes, n_entries, _ = self.bounds
-        limits = (n_bytes, n_entries)
-        spare = [0 if limit is None or not to_spare else limit // 100 for limit in limits]
-        return all(
-            limit is None or used <= limit - less for used, limit, less in zip(usage, limits, spare, strict=True)
+    def fits(self, usage: Usage) -> bool:
+        return all(limit is None or used <= limit for used, limit in zip(usage, self.bounds[:2], strict=True))
+
+    def leaves_much(self, usage: Usage) -> bool:
+        """Whether more than one in a hundred is free of what may be kept, in bytes or in entries"""
+        return any(
+            limit is not None and limit - used > limit // 100
+            for used, limit in zip(usage, self.bounds[:2], strict=True)
         )
 
     def check(self, before: dict[str, int], key: str, n_bytes: int, evicted: list[str]) -> None:
@@ -226,7 +228,8 @@ class Store:
         assert evicted == can_go[: len(evicted)], 'not in the order of last use'
         if evicted:
             assert not self.fits(usage([])), 'there was room'
-            assert not self.fits(usage(evicted[:-1]), to_spare=True), 'more than one in a hundred too many'
+            was_enough = self.fits(usage(evicted[:-1]))
+            assert not (was_enough and self.leaves_much(self.index.usage)), 'more went than was to go'
 
 
 class TestMakingRoom:
