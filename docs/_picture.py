@@ -7,6 +7,7 @@ The commands run in a terminal of their own, in an empty directory, with the ext
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import subprocess
@@ -50,7 +51,9 @@ SVG_FORMAT = """<svg class="{unique_id}" viewBox="0 0 {width} {height}" xmlns="h
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/></clipPath>
+<clipPath id="{unique_id}-clip-terminal">
+<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}"/>
+</clipPath>
 {lines}
 </defs>
 {chrome}
@@ -68,7 +71,7 @@ def output_of(command: list[str], directory: str) -> str:
     """What a command writes to a terminal"""
     ours, theirs = pty.openpty()
     env = {**os.environ, 'COLUMNS': str(COLUMNS), 'TERM': 'xterm-256color', 'PYTHONPATH': str(ROOT)}
-    with subprocess.Popen(command, cwd=directory, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+    with subprocess.Popen(command, cwd=directory, env=env, stdin=theirs, stdout=theirs, stderr=theirs):
         os.close(theirs)
         written = b''
         try:
@@ -84,7 +87,7 @@ def output_of(command: list[str], directory: str) -> str:
 
 def draw() -> str:
     """The picture, as SVG"""
-    console = Console(record=True, width=COLUMNS, force_terminal=True, file=open(os.devnull, 'w', encoding='utf-8'))
+    console = Console(record=True, width=COLUMNS, force_terminal=True, file=io.StringIO())
     with tempfile.TemporaryDirectory() as directory:
         for typed, command in COMMANDS.items():
             console.print(Text.assemble(('$ ', 'bold green'), (typed, 'bold')))
