@@ -1,7 +1,7 @@
-"""Cache keys: normalised requests, hashed
+"""Cache keys: hashes of normalised requests
 
-What makes up a key: the method, the URL, the body, whether certificates are verified, the headers that are matched, and
-the serializer. Requests without a body have the keys that requests-cache 1.x gives them.
+A key is made from the method, the URL, the body, whether certificates are verified, the matched headers, and the
+serializer. Requests without a body have the same keys as in requests-cache 1.x.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ ParamList = Iterable[str] | None
 DELIMITED_KEY_TAG = b'requests-cache key 2'
 KEY_BYTES = 8
 MAX_REMEMBERED_URL_LENGTH = 4096
-# URLs that are canonical already but for the order of the query, which is most of them; only to save time
+# URLs that are canonical except for the order of parameters. Most are; handling them separately saves time.
 PLAIN_URL = lazy_pattern(
     r'(https?://[a-z0-9_-]+(?:\.[a-z0-9_-]+)*)'
     r'((?:/[A-Za-z0-9_~-][A-Za-z0-9_.~-]*)*/?)'
@@ -79,26 +79,25 @@ def create_key(
     content_root_key: str | None = None,
     **request_kwargs: Any,
 ) -> str:
-    """Create the key of a request; the request is not changed, and its body is not used up
+    """Create the key of a request, without changing the request or consuming its body
 
-    Without a body, the parts are hashed one after another with nothing in between, as 1.x does it. With a body, each
-    part stands behind its length (8 bytes, big-endian), after a tag: method, URL, `verify`, serializer, media type,
-    kind of body, number of parts of the body, these parts, matched headers. So two requests with different bodies share
-    a key only where all that differs is the order of form fields with different names or of JSON members on the first
-    level, the spelling of the same field or document, the boundary of a multipart document, or the value of an ignored
-    field.
+    Without a body, the parts are concatenated and hashed, as in 1.x. With a body, a tag is followed by these parts,
+    each after its length (8 bytes, big-endian): method, URL, `verify`, serializer, media type, kind of body, number of
+    parts of the body, these parts, matched headers. So two requests with different bodies have the same key only if
+    they differ in nothing but the order of form fields with different names or of JSON members on the first level, the
+    spelling of the same field or document, the boundary of a multipart document, or the value of an ignored field.
 
     Args:
         request: A request, prepared or not
-        ignored_parameters: Names of query parameters, form fields, JSON members and headers whose values do not count
-        match_headers: Names of headers that count; True for all
-        serializer: What the response will be stored with; its `str()` counts
-        content_root_key: Name of the JSON member within which members are ignored, in place of the first level
-        request_kwargs: Arguments that the request is sent with; `verify` counts
+        ignored_parameters: Names of query parameters, form fields, JSON members and headers whose values are ignored
+        match_headers: Names of headers to include; True for all
+        serializer: The serializer that the response will be stored with; its `str()` is included
+        content_root_key: Name of the JSON member that contains the ignored members, instead of the first level
+        request_kwargs: Arguments that the request is sent with; only `verify` is included
 
     Returns:
-        16 hexadecimal digits (64 where BLAKE2b is not available); for a request with a body that cannot be had without
-        using it up (`has_unkeyable_body`), digits that are different every time
+        16 hexadecimal digits (64 if BLAKE2b is not available); for a request with a body that can be read only once
+        (`has_unkeyable_body`), random digits
     """
     if has_unkeyable_body(request):
         return urandom(KEY_BYTES).hex()
@@ -131,7 +130,7 @@ def normalize_request(
 
 
 def normalize_url(url: str, ignored_parameters: ParamList) -> str:
-    """The canonical spelling of a URL, with its query normalised; of any str, without raising"""
+    """Normalise a URL and the order of its parameters; accepts any str, and never raises"""
     normalize = _normalize_url if len(url or '') <= MAX_REMEMBERED_URL_LENGTH else _normalize_url.__wrapped__
     return normalize(_text(url), _names(ignored_parameters))
 
@@ -152,10 +151,10 @@ def _normalize_plain_url(match: re.Match[str], ignored: tuple[str, ...]) -> str:
 
 
 def normalize_params(value: str | bytes, ignored_parameters: ParamList = None) -> str:
-    """A query string or form with its fields sorted and blank ones dropped; names without `=` come last
+    """A query string or form with sorted fields and without blank ones; names without `=` come last
 
     Raises:
-        UnicodeError: It is not UTF-8
+        UnicodeError: The value is not valid UTF-8
     """
     text = value.decode('utf-8') if isinstance(value, bytes) else value or ''
     ignored = _names(ignored_parameters)
@@ -165,7 +164,7 @@ def normalize_params(value: str | bytes, ignored_parameters: ParamList = None) -
 
 
 def normalize_headers(headers: Mapping[str, Any], ignored_parameters: ParamList = None) -> CaseInsensitiveDict[str]:
-    """Headers with the items of lists sorted; names are ignored as spelled"""
+    """Headers with sorted lists and redacted values; ignored names are case-sensitive here"""
     ignored = _names(ignored_parameters)
     items = sorted(headers.items(), key=lambda item: str(item[0])) if ignored else headers.items()
     return CaseInsensitiveDict({k: REDACTED if k in ignored else _normalize_header_value(v) for k, v in items})
@@ -181,10 +180,10 @@ def _normalize_header_value(value: Any) -> str:
 def normalize_body(
     request: AnyPreparedRequest, ignored_parameters: ParamList, content_root_key: str | None = None
 ) -> bytes:
-    """The body of a request with its fields sorted, if it is a form, a JSON object or a multipart document
+    """The body of a request, normalised if it is a form, a JSON object or a multipart document
 
-    Lists keep their order and all their items, also such as are named in `ignored_parameters`. Keys are made from more
-    than this: there, blank values count, for example.
+    Fields of forms and members of JSON objects are sorted. JSON lists are not changed. Keys depend on more than this:
+    blank values, for example.
     """
     body = read_body(request.body)
     if body is None and request.body:
@@ -208,9 +207,9 @@ def normalize_body(
 def normalize_json_body(
     original_body: str | bytes, ignored_parameters: ParamList, content_root_key: str | None = None
 ) -> str | bytes:
-    """A JSON object with its members sorted and the values of ignored ones replaced, on the first level only
+    """A JSON object with sorted members and with the values of ignored ones replaced, on the first level only
 
-    Lists are written anew with their items as they are. Other values, and what is not JSON, are returned unchanged.
+    Lists are reformatted, but their items stay the same. Anything else is returned unchanged.
     """
     if not 2 < len(original_body) <= MAX_NORM_BODY_SIZE:
         return original_body
@@ -222,7 +221,7 @@ def normalize_json_body(
 
 
 def _prepare(request: Request) -> PreparedRequest:
-    """Prepare a request as a new session would, leaving its files where they are"""
+    """Prepare a request like a new session would, and restore the positions of its files"""
     positions = [(stream, stream.tell()) for stream in request_streams(request)]
     try:
         with Session() as session:
@@ -235,7 +234,7 @@ def _prepare(request: Request) -> PreparedRequest:
 def matched_headers(
     headers: Mapping[str, Any] | None, ignored: tuple[str, ...], match_headers: Iterable[str] | bool
 ) -> list[str]:
-    """The headers that count, as keys put them one after another: `name=value`, by name"""
+    """The headers that are part of the key, as `name=value`, sorted by name"""
     norm = normalize_headers(headers or {}, ignored)
     _fix_boundary(norm)
     names: Iterable[str] = norm if isinstance(match_headers, bool) else match_headers
@@ -248,7 +247,7 @@ def _fix_boundary(headers: CaseInsensitiveDict[str]) -> None:
 
 
 def _serializer_text(serializer: Any) -> str:
-    """`str()` of a serializer, without addresses that the next process would not have"""
+    """`str()` of a serializer without memory addresses, which differ between processes"""
     text = str(serializer)
     return MEMORY_ADDRESS.sub('', text) if ' at 0x' in text else text
 

@@ -21,7 +21,7 @@ from zlib import crc32
 
 from ..exceptions import CacheError, EntryTooLargeError
 from ..keys.shown import shown_text
-from ..models.body import Body, BodyLostError, Source, seal
+from ..models.body import Body, BodyLostError, Source, piece_checksum
 
 logger = getLogger(__name__)
 
@@ -160,7 +160,7 @@ class BodyWriter:
             self._write(pieces, bytes(self._buffer))
             self._buffer.clear()
         body = Body.whole(self._id, self.length, pieces.piece_bytes, is_coded)
-        return body.located(source_of(pieces, self._stages, self._storage, self._key, body))
+        return body.with_source(source_of(pieces, self._stages, self._storage, self._key, body))
 
     def abort(self) -> None:
         """Leave nothing behind; it is no harm if that fails, as leftovers are removed later"""
@@ -202,7 +202,7 @@ def source_of(pieces: Pieces, stages: tuple[Any, ...], storage: object, key: str
 
 
 def _closed(stages: Iterable[Any], key: str, body_id: str, index: int, piece: bytes | memoryview) -> bytes:
-    data = b''.join((seal(body_id, index, piece), piece))
+    data = b''.join((piece_checksum(body_id, index, piece), piece))
     for stage in stages:
         data = stage.dumps(data, _place(key, body_id, index))
     return data

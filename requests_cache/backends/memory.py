@@ -111,7 +111,7 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
             self._locate_body(key, response)
             source = response._body.source
             located = source._replace(read=partial(_read_held, source.read, item.pieces))
-            response.__dict__['_body'] = response._body.located(located)
+            response.__dict__['_body'] = response._body.with_source(located)
         return response  # type: ignore[no-any-return]
 
     def __setitem__(self, key: KT, item: VT) -> None:

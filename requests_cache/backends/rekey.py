@@ -12,7 +12,7 @@ from requests.exceptions import ChunkedEncodingError
 from .._utils import chunkify
 from ..keys.bodies import REDACTED
 from ..keys.shown import shown_key
-from ..keys.variants import is_variant_suffix, matched_names, split_part_key, suffix_by_the_standard, variant_key
+from ..keys.variants import is_variant_suffix, matched_names, split_part_key, standard_variant_suffix, variant_key
 from ..models.body import BodyLostError
 from ..models.redirects import first_request, redirect_keys
 from ..models.request import CachedRequest
@@ -207,7 +207,7 @@ def _present_key(cache: Any, key: str, response: CachedResponse) -> str:
     if _create_key(cache, _with_other_secrets(request)) != plain:
         return key  # it is made from what is not stored
     base, part = split_part_key(key) if response.status_code == 206 else (key, '')
-    suffix = suffix_by_the_standard(base, names)
+    suffix = standard_variant_suffix(base, names)
     if suffix:
         return _create_key(cache, request, names) + suffix + part
     return plain + part if part else _key_beside(cache, plain, request)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from requests import PreparedRequest, Request, Session
 
 from .._utils import is_bad_signature
-from ..keys.variants import is_of_generation
+from ..keys.variants import belongs_to_generation
 from ..models.redirects import first_request, history_from, redirect_keys
 from ..models.request import AnyRequest, CachedRequest
 from ..models.response import CachedResponse
@@ -115,10 +115,10 @@ def others_of(cache: Any, found: Iterable[Found], **kwargs: Any) -> Iterator[str
     wanted = {key for each in found if each.may_vary for key in each.first_keys}
     if wanted:
         for key, response in scan_to_change(cache.responses):
-            if is_of_generation(key, generations) or _is_variant_of(cache, key, response, wanted, kwargs):
+            if belongs_to_generation(key, generations) or _is_variant_of(cache, key, response, wanted, kwargs):
                 yield key
     elif generations:
-        yield from (key for key in keys_to_change(cache.responses) if is_of_generation(key, generations))
+        yield from (key for key in keys_to_change(cache.responses) if belongs_to_generation(key, generations))
 
 
 def _is_variant_of(cache: Any, key: str, response: Any, wanted: set[str], kwargs: dict[str, Any]) -> bool:

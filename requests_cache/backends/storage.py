@@ -379,7 +379,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         if body is not None and self.pieces is not None:
             stages = self.piece_stages if self.seal is not None else (*self.piece_stages, self._opening)
             source = source_of(self.pieces, stages, self, str(key), body)
-            response.__dict__['_body'] = body.located(source)
+            response.__dict__['_body'] = body.with_source(source)
 
     def _is_elsewhere(self, key: KT | None, body: Body) -> bool:
         source = body.source
@@ -431,7 +431,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         created_at, body = response.created_at, response._body
         if body is not None and body.source is not None:
             # As if it were that of another storage
-            response.__dict__['_body'] = body.located(body.source._replace(storage=None))
+            response.__dict__['_body'] = body.with_source(body.source._replace(storage=None))
         return self.write_if(
             key,
             response,

@@ -9,7 +9,7 @@ from weakref import finalize
 from requests import Response
 from requests.hooks import dispatch_hook
 
-from ..models.redirects import follow, point_to_next
+from ..models.redirects import follow, set_next_request
 from ..models.response import AnyResponse, CachedResponse
 from . import observing
 from .exchange import Exchange, Result
@@ -34,7 +34,7 @@ def answer(exchange: Exchange, response: CachedResponse, result: Result, newer: 
     if is_redirect and exchange.follows_redirects:
         answered = follow(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
     elif is_redirect:
-        point_to_next(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
+        set_next_request(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
     if answered is not response:  # which says what was done, and nobody sees any more
         observing.ended(exchange, response)
     return answered  # type: ignore[no-any-return]
@@ -42,11 +42,11 @@ def answer(exchange: Exchange, response: CachedResponse, result: Result, newer: 
 
 def after_reading(response: CachedResponse, action: Callable[[], object]) -> None:
     """Do something once, when the body of a response has been read, or nobody can read it any more"""
-    if response._body is None or not response._is_apart:
+    if response._body is None or not response._is_body_unread:
         action()
         return
     once = _Once(action)
-    response._body = response._body.followed_by(once)
+    response._body = response._body.with_callback(once)
     finalize(response, once).atexit = False
 
 

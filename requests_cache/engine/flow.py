@@ -20,7 +20,7 @@ from requests.exceptions import ChunkedEncodingError
 from .._utils import assert_never
 from ..keys.shown import shown_error, shown_url
 from ..models.body import BodyLostError
-from ..models.redirects import own_response, without_following
+from ..models.redirects import own_response, unfollowed_response
 from ..models.response import AnyResponse, BaseResponse, CachedResponse, OriginalResponse
 from ..policy.expiration import utcnow
 from ..policy.verdicts import Fetch, GatewayTimeout, Store, Use, UseAndRefresh, Validate
@@ -270,7 +270,7 @@ def _answer_with(
     key, filter_fn = look_up.key, exchange.settings.filter_fn
     is_unwanted = filter_fn is not None and key is not None and not filter_fn(stored)
     if stored.history and not exchange.follows_redirects:
-        stored = without_following(stored)
+        stored = unfollowed_response(stored)
     try:
         shown = exchange.mode.show(exchange, look_up, stored, age_seconds)
         if shown._body is not None and not exchange.is_streamed:

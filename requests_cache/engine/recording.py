@@ -7,7 +7,7 @@ from typing import Any
 
 from requests import Response
 
-from ..models.redirects import limit_to_end
+from ..models.redirects import limit_chain_expiration
 from ..models.response import CachedResponse
 from . import observing
 from .body import declared_length, is_to_be_read, is_touched, read_body
@@ -65,7 +65,7 @@ def _as_stored(
     plan: Plan, response: Response, expires: datetime | None, now: datetime, **fields: Any
 ) -> CachedResponse:
     cached = CachedResponse.from_response(response, expires=expires, created_at=now, **fields)
-    limit_to_end(cached, response, expires)
+    limit_chain_expiration(cached, response, expires)
     without_conditions(plan, cached)
     return cached
 

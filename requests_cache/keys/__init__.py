@@ -1,1 +1,1 @@
-"""What makes two requests the same: URLs, bodies, secrets, and the comparison of what keys do not tell apart"""
+"""The parts of cache keys: URLs and bodies; comparing requests that have the same key; redacting secrets"""

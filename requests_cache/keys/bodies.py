@@ -1,4 +1,4 @@
-"""Reading request bodies, telling them apart, and taking them apart"""
+"""Reading, comparing and parsing request bodies"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from requests import Request
 from .._utils import lazy_pattern
 
 FORM_BOUNDARY = '--requests-cache-form-boundary--'
-MAX_NORM_BODY_SIZE = 10 * 1024 * 1024  # bytes, or characters of a str; longer JSON is taken as it is
+MAX_NORM_BODY_SIZE = 10 * 1024 * 1024  # bytes, or characters of a str; longer JSON is not normalised
 REDACTED = 'REDACTED'
 
 BAD_ESCAPE = lazy_pattern(r'%(?![0-9A-Fa-f]{2})')
@@ -27,7 +27,7 @@ IsSecret = Callable[[str], bool]
 
 
 def media_type(headers: Mapping[str, Any] | None) -> str:
-    """The `Content-Type` up to its parameters, in lower case; white space around it stays"""
+    """The `Content-Type` without its parameters, in lower case; surrounding white space is kept"""
     return content_type(headers).partition(';')[0].lower()
 
 
@@ -49,12 +49,12 @@ def is_multipart(media: str) -> bool:
 
 
 def read_body(body: Any) -> Any:
-    """The content of a body, None if it cannot be had without being used up
+    """The content of a body; None if it can be read only once
 
-    A file is read from its present position, and is put back there.
+    A file is read from its current position, which is restored afterwards.
 
     Returns:
-        str, bytes, None, or (as they were given) other objects that are not streams
+        str, bytes or None; other objects that are not streams are returned unchanged
     """
     if not body or isinstance(body, (bytes, str)):
         return body
@@ -72,9 +72,9 @@ def read_body(body: Any) -> Any:
 
 
 def has_unkeyable_body(request: Any) -> bool:
-    """Whether a request has a body that only sending it can reveal, such as a generator, a pipe or a socket
+    """Whether a request has a body that can be read only once, such as a generator, a pipe or a socket
 
-    Such a request can be neither looked up nor stored. Nothing of the body is read to tell.
+    Such a request can be neither looked up nor stored. This check does not read from the body.
     """
     if isinstance(request, Request):
         return any(not _is_seekable(stream) for stream in request_streams(request))
@@ -83,7 +83,7 @@ def has_unkeyable_body(request: Any) -> bool:
 
 
 def request_streams(request: Request) -> list[Any]:
-    """The files and iterators among the data and files of a request that has not been prepared"""
+    """The files and iterators in `data` and `files` of a request that has not been prepared"""
     files: Any = request.files or ()
     values = list(files.values()) if isinstance(files, Mapping) else [value for _, value in files]
     contents = [value[1] if isinstance(value, (list, tuple)) else value for value in values]
@@ -111,7 +111,7 @@ def split_multipart(body: bytes, content_type: str) -> tuple[bytes, list[bytes]]
     """Split a multipart document at its boundaries; None if it has none
 
     Returns:
-        The delimiter (`--` and the boundary), and what stands before, between and after the delimiters
+        The delimiter (`--` and the boundary), and the text before, between and after the delimiters
     """
     match = BOUNDARY.search(content_type)
     boundary = (match[1] or match[2] or '') if match else ''
@@ -123,14 +123,14 @@ def split_multipart(body: bytes, content_type: str) -> tuple[bytes, list[bytes]]
 
 
 def replace_boundary(content_type: str, boundary: str = FORM_BOUNDARY) -> str:
-    """A `Content-Type` of a multipart document with another boundary"""
+    """The `Content-Type` of a multipart document with a different boundary"""
     return BOUNDARY.sub(lambda match: f'; boundary={boundary}', content_type)
 
 
 def redact_part(part: bytes, is_secret: IsSecret) -> bytes:
-    """Replace the non-empty content of a part of a multipart document if the field has a secret name
+    """Replace the content of a part of a multipart document if its field has a secret name; empty content stays
 
-    Lines may end with bare line feeds, which some clients write.
+    Lines may end with `\\n` alone, as some clients write them.
     """
     head, blank_line, content = split_part(part)
     ending = b'\r\n' if content.endswith(b'\r\n') else b'\n' if content.endswith(b'\n') else b''
@@ -141,7 +141,7 @@ def redact_part(part: bytes, is_secret: IsSecret) -> bytes:
 
 
 def split_part(part: bytes) -> tuple[bytes, bytes, bytes]:
-    """The header fields of a part of a multipart document, the blank line after them, and its content"""
+    """Split a part of a multipart document into its header fields, the blank line after them, and its content"""
     match = BLANK_LINE.search(part)
     return (part[: match.start()], match[0], part[match.end() :]) if match else (part, b'', b'')
 
@@ -161,11 +161,12 @@ def _field_name(head: bytes) -> str | None:
 def body_identity(
     content: Any, headers: Mapping[str, Any] | None, ignored: tuple[str, ...], content_root_key: str | None
 ) -> list[str | bytes]:
-    """What tells bodies apart: the media type, the kind of body, and then its parts
+    """The parts of a body that go into the key: the media type, the kind of body, and its content
 
-    Forms count field by field: the order of different names does not matter, blank values and the order of equal names
-    do. JSON counts by value: the order of members on the first level does not matter. Multipart documents count part by
-    part, whatever the boundary. All else, and what cannot be understood without doubt, counts byte by byte.
+    Forms are compared field by field. The order of fields with different names is ignored; blank values and the order
+    of fields with the same name are not. JSON is compared by value, ignoring the order of members on the first level.
+    Multipart documents are compared part by part, whatever their boundary. Everything else, and anything ambiguous, is
+    compared byte by byte.
     """
     if any(name.lower() == 'content-type' for name in ignored):
         return ['', 'raw', to_bytes(content)]
@@ -184,10 +185,10 @@ def body_identity(
 
 
 def filter_document(document: Any, ignored: tuple[str, ...], content_root_key: str | None) -> Any:
-    """A JSON document with the members of its first level, or of its root member, sorted and redacted; lists stay
+    """A JSON document with sorted and redacted members on its first level, or in its root member; lists are unchanged
 
     Raises:
-        TypeError: It is neither an object nor a list, so that there is nothing to do
+        TypeError: It is neither an object nor a list
     """
     if isinstance(document, dict) and content_root_key is not None and content_root_key in document:
         return {**document, content_root_key: _filter_members(document[content_root_key], ignored)}
@@ -198,7 +199,7 @@ def _filter_members(value: Any, ignored: tuple[str, ...]) -> Any:
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
-        raise TypeError('A JSON value without members')
+        raise TypeError('neither a JSON object nor a list')
     return {name: REDACTED if name in ignored else value[name] for name in sorted(value)}
 
 
@@ -210,7 +211,7 @@ def _json_identity(text: str, ignored: tuple[str, ...], content_root_key: str | 
 def _distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError('An object with a repeated name, which its value does not show')
+        raise ValueError('a JSON object with a repeated name, which would be lost')
     return members
 
 
@@ -220,7 +221,7 @@ def _exact_float(text: str) -> float:
         from decimal import Decimal  # rarely needed, and slow to import
 
         if Decimal(text) != Decimal(repr(number)):
-            raise ValueError('A number with more digits than its value shows')
+            raise ValueError('a JSON number with more digits than a float can represent')
     return number
 
 
@@ -237,7 +238,7 @@ def _field_identity(piece: str, ignored: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _requote(text: str) -> str:
-    # What is malformed is kept as written, and so differs from all that is well-formed
+    # Malformed text is kept unchanged, so that it differs from any well-formed text
     return text if BAD_ESCAPE.search(text) else quote(unquote_to_bytes(text.replace('+', ' ')), safe='')
 
 

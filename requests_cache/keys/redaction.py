@@ -1,22 +1,21 @@
-"""Keeping secrets out of what is stored
+"""Removing secrets from responses before they are stored
 
-Names of secrets (`ignored_parameters`) are compared without regard to case, wherever they occur: headers, parameters of
-paths, queries, fragments and forms, members of JSON documents at any depth, XML elements and attributes, cookies. All
-that is not secret stays as it is, character for character. Blank values hide nothing and stay, too.
+Secrets are found by their names (`ignored_parameters`), ignoring case, in: headers, cookies, parameters of paths,
+queries, fragments and forms, members of JSON documents at any depth, XML elements and attributes. Everything else is
+stored unchanged, character for character. Blank values are unchanged too.
 
-Bodies are read by their `Content-Type`. JSON and forms that are sent under another type, or without one, are
-recognised.
+Bodies are read by their `Content-Type`. JSON and forms are also recognised if they have a different type, or none.
 
-The key of a redacted request equals that of the original, except where this goes further than keys do:
+The key of a redacted request equals that of the original, unless the secret is in a place where keys do not ignore it:
 
 - passwords in URLs, parameters in paths and fragments, and those after `;` or within the value of another parameter
 - names that differ in case from the ignored ones, and names with brackets, like `api_key[]`
 - JSON members below the first level or outside of `content_root_key`
-- JSON documents that count byte by byte, as they are not valid, repeat a name, are too long, or do not have a type
-  `application/*json*`; XML; forms of another type
-- URLs in `Referer` and other headers, where these headers are matched
+- JSON documents that are compared byte by byte because they are invalid, repeat a name, are too long, or have a type
+  other than `application/*json*`; XML; forms of a different type
+- URLs in `Referer` and other headers, if these headers are matched
 - JSON documents and forms that are parts of a multipart document; multipart documents other than `multipart/form-data`
-- bodies, where `Content-Type` is ignored; cookies with an ignored name, where the `Cookie` header is matched
+- bodies, if `Content-Type` is ignored; cookies with an ignored name, if the `Cookie` header is matched
 """
 
 from __future__ import annotations
@@ -34,11 +33,22 @@ from .._utils import lazy_pattern
 from ..models.request import AnyPreparedRequest, CachedRequest
 from ..models.response import CachedResponse
 from .bodies import REDACTED, content_type, is_form, media_type, redact_part, split_multipart, split_part
-from .secrets import URL_START, Finding, SecretNames, in_json, in_pairs, in_url, in_xml, moved, replaced, secret_names
+from .secrets import (
+    URL_START,
+    Finding,
+    SecretNames,
+    find_in_json,
+    find_in_pairs,
+    find_in_url,
+    find_in_xml,
+    replace_findings,
+    secret_names,
+    shift_findings,
+)
 
 H = TypeVar('H', bound=Mapping[str, Any])
 
-# Deeper ones are not looked into
+# More deeply nested documents are not redacted
 MAX_MULTIPART_DEPTH = 50
 
 COOKIE_PAIR = lazy_pattern(r'(^\s*|,\s*)([^\s=;,]+)(\s*=\s*)("[^"]*"|(?:(?!,\s*[^\s=;,]+=)[^;])+)')
@@ -50,7 +60,7 @@ REFRESH_URL = lazy_pattern(r'\burl\s*=\s*["\']?([^"\']*)', re.IGNORECASE)
 REQUEST_TARGET = lazy_pattern(r'\A\s*[A-Z]+ +(\S+)')
 URL_IN_TEXT = lazy_pattern(r'(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^\s"\'<>]+?(?=[,;.]?(?:[\s"\'<>]|\Z))')
 URL_HEADERS = frozenset({'content-location', 'destination', 'location', 'referer', 'uri', 'sourcemap', 'x-sourcemap'})
-# What may be JSON, a form or a URL, whatever it is called
+# The start of a body that may be JSON, a form or a URL, whatever its media type
 MAYBE_KNOWN = lazy_pattern(
     rb'(?:\xef\xbb\xbf|\xfe\xff|\xff\xfe)?[\s\x1e\0]{0,100}[\[{/?]|[\w%.~*+\-\[\]]{1,200}=|[A-Za-z][A-Za-z0-9+.-]{0,20}://'
 )
@@ -61,8 +71,8 @@ HTTP_MESSAGES = frozenset({'application/http', 'message/http', 'message/rfc822'}
 def redact_response(response: CachedResponse, ignored_parameters: Iterable[str] | None) -> CachedResponse:
     """Replace the values of secrets in a response that is about to be stored, and in its requests and history
 
-    The response itself is changed, and returned; objects that it shares with others are replaced, not changed. With no
-    ignored parameters nothing is done.
+    The response is changed in place and returned. Objects that it shares with other responses are replaced, not
+    changed. Without ignored parameters, nothing is changed.
     """
     names = secret_names(ignored_parameters)
     if names:
@@ -71,16 +81,16 @@ def redact_response(response: CachedResponse, ignored_parameters: Iterable[str] 
 
 
 def redact_url(url: str, ignored_parameters: Iterable[str] | None) -> str:
-    """Replace the password and the values of ignored parameters in a URL; with no ignored parameters, nothing"""
+    """Replace the password and the values of ignored parameters in a URL; without ignored parameters, change nothing"""
     redacted: str = _redact_url(url, secret_names(ignored_parameters))
     return redacted
 
 
 def redact_headers(headers: H, ignored_parameters: Iterable[str] | None) -> H:
-    """A copy of some headers, of the same type and in the same order, with values of secrets replaced
+    """A copy of headers with the values of secrets replaced; type and order stay the same
 
-    Besides headers with an ignored name, these are parameters and passwords of URLs in any header (`Location`,
-    `Referer`, `Link`, `Refresh`, …), members of JSON, and cookies with an ignored name in `Cookie` and `Set-Cookie`.
+    Secrets are the headers with an ignored name; passwords and ignored parameters of URLs in any header (`Location`,
+    `Referer`, `Link`, `Refresh`, …); ignored members of JSON; and ignored cookies in `Cookie` and `Set-Cookie`.
     """
     names = secret_names(ignored_parameters)
     return type(headers)(_redact_fields(headers.items(), names))  # type: ignore[call-arg]
@@ -119,7 +129,7 @@ def _redact_request(original: AnyPreparedRequest, names: SecretNames) -> CachedR
 
 
 def _redact_url(url: Any, names: SecretNames) -> Any:
-    return replaced(url, in_url(url, names)) if names and isinstance(url, str) else url
+    return replace_findings(url, find_in_url(url, names)) if names and isinstance(url, str) else url
 
 
 def _redact_fields(fields: Iterable[tuple[str, Any]], names: SecretNames) -> list[tuple[str, Any]]:
@@ -136,28 +146,28 @@ def _redact_field(lower_name: str, value: Any, names: SecretNames) -> Any:
         return _redact_cookie_header(text, names)
     if lower_name == 'set-cookie':
         return _redact_set_cookie(text, names)
-    redacted = replaced(text, _in_field(lower_name, text, names))
+    redacted = replace_findings(text, _find_in_field(lower_name, text, names))
     return value if redacted == text else redacted
 
 
-def _in_field(lower_name: str, text: str, names: SecretNames) -> Iterator[Finding]:
-    """Secrets in a header field other than one of cookies"""
+def _find_in_field(lower_name: str, text: str, names: SecretNames) -> Iterator[Finding]:
+    """Find secrets in a header field other than `Cookie` and `Set-Cookie`"""
     if lower_name in URL_HEADERS:
-        yield from in_url(text, names)
+        yield from find_in_url(text, names)
     elif names.may_be_in(text):
         if lower_name == 'refresh' and (url := REFRESH_URL.search(text)):
-            yield from moved(in_url(url[1], names), url.start(1))
+            yield from shift_findings(find_in_url(url[1], names), url.start(1))
         elif lower_name == 'link':
             for target in LINK_TARGET.finditer(text):
                 group = 1 if target[2] is None else 2
-                yield from moved(in_url(target[group], names), target.start(group))
+                yield from shift_findings(find_in_url(target[group], names), target.start(group))
         elif text.lstrip()[:1] in ('{', '['):
-            yield from in_json(text, names)
+            yield from find_in_json(text, names)
         elif text[:1] == '/':
-            yield from in_url(text, names)
+            yield from find_in_url(text, names)
         else:
             for url in URL_IN_TEXT.finditer(text):
-                yield from moved(in_url(url[0], names), url.start())
+                yield from shift_findings(find_in_url(url[0], names), url.start())
 
 
 def _redact_cookie_header(value: str, names: SecretNames) -> str:
@@ -202,7 +212,7 @@ def _redact_body(body: bytes, headers: Mapping[str, Any], names: SecretNames, de
         return body
     encoding, errors = _encoding(body)
     text = body.decode(encoding, errors)
-    redacted = replaced(text, _in_body(text, media, names))
+    redacted = replace_findings(text, _find_in_body(text, media, names))
     return body if redacted == text else redacted.encode(encoding, errors)
 
 
@@ -210,21 +220,21 @@ def _is_known(media: str) -> bool:
     return 'json' in media or 'xml' in media or is_form(media)
 
 
-def _in_body(text: str, media: str, names: SecretNames) -> Iterable[Finding]:
-    """Secrets in a body by its media type, and by what it certainly is where that is something else"""
+def _find_in_body(text: str, media: str, names: SecretNames) -> Iterable[Finding]:
+    """Find secrets in a body, by its media type, or by its content where that is clearly of a different type"""
     if 'xml' in media:
-        return in_xml(text, names)
+        return find_in_xml(text, names)
     if 'json' in media and not FORM.fullmatch(text):
-        return in_json(text, names)
+        return find_in_json(text, names)
     if is_form(media) and not _is_json(text):
-        return in_pairs(text, names)
+        return find_in_pairs(text, names)
     if not names.may_be_in(text):
         return ()
     if _is_json(text):
-        return in_json(text, names)
+        return find_in_json(text, names)
     if FORM.fullmatch(text):
-        return in_pairs(text, names)
-    return in_url(text, names) if URL_START.match(text) and not SPACE.search(text) else ()
+        return find_in_pairs(text, names)
+    return find_in_url(text, names) if URL_START.match(text) and not SPACE.search(text) else ()
 
 
 def _is_json(text: str) -> bool:
@@ -246,7 +256,7 @@ def _is_valid_json(text: str) -> bool:
 
 
 def _encoding(body: bytes) -> tuple[str, str]:
-    """An encoding in which a body can be decoded, and encoded again to the same bytes, with its byte order mark"""
+    """An encoding, and its error handler, in which decoding and encoding a body yields the same bytes"""
     encoding = detect_encoding(body).removesuffix('-sig')
     if encoding in ('utf-16', 'utf-32'):
         is_big_endian = body.startswith((BOM_UTF16_BE, BOM_UTF32_BE))
@@ -261,7 +271,7 @@ def _encoding(body: bytes) -> tuple[str, str]:
 
 
 def _split_multipart(body: bytes, type_and_parameters: str) -> tuple[bytes, list[bytes]] | None:
-    """Split a multipart document, also if its boundary is not or wrongly given, as clients do that set the type only"""
+    """Split a multipart document, even if its `Content-Type` has no boundary or a wrong one"""
     document = split_multipart(body, type_and_parameters)
     if document is None and (match := FIRST_BOUNDARY.search(body)):
         document = split_multipart(body, f'; boundary="{match[1].decode("utf-8", "replace")}"')
@@ -269,7 +279,7 @@ def _split_multipart(body: bytes, type_and_parameters: str) -> tuple[bytes, list
 
 
 def _redact_part(part: bytes, names: SecretNames, depth: int) -> bytes:
-    """Redact a part of a multipart document by its name, its header fields, and what it holds by its own type"""
+    """Redact a part of a multipart document: by its name, in its header fields, and in its content"""
     head, blank_line, content = split_part(redact_part(part, names.__contains__))
     text = head.decode('utf-8', 'surrogateescape')
     headers: dict[str, str] = {}
@@ -280,18 +290,20 @@ def _redact_part(part: bytes, names: SecretNames, depth: int) -> bytes:
         redacted = _redact_field(name, line[3], names)
         if redacted != line[3]:
             findings.append((line.start(3), line.end(3), redacted))
-    head = replaced(text, findings).encode('utf-8', 'surrogateescape')
+    head = replace_findings(text, findings).encode('utf-8', 'surrogateescape')
     body = content.removesuffix(b'\n').removesuffix(b'\r')
     return head + blank_line + _redact_body(body, headers, names, depth) + content[len(body) :]
 
 
 def _redact_message(message: bytes, names: SecretNames, depth: int) -> bytes:
-    """Redact an HTTP message, or one that has no start line"""
+    """Redact an HTTP message, or a message without a start line"""
     line, line_feed, rest = message.partition(b'\n')
     text = line.decode('utf-8', 'surrogateescape')
     target = REQUEST_TARGET.match(text)
     if target is None and not text.startswith('HTTP/'):
         return _redact_part(message, names, depth)
     if target is not None:
-        line = replaced(text, moved(in_url(target[1], names), target.start(1))).encode('utf-8', 'surrogateescape')
+        line = replace_findings(text, shift_findings(find_in_url(target[1], names), target.start(1))).encode(
+            'utf-8', 'surrogateescape'
+        )
     return line + _redact_part(line_feed + rest, names, depth)

@@ -1,14 +1,15 @@
-"""Finding secrets by their names in text: in URLs, forms, JSON and XML
+"""Finding secrets in URLs, forms, JSON and XML by their names
 
 Every function yields the values of secrets as `(start, end, replacement)`, in order and without overlaps, so that the
-rest of a text can stay as it is written. Values that are encoded again (a URL as a parameter, JSON in a form, JSON in a
-JSON string) are looked into, `MAX_DEPTH` levels deep.
+rest of the text stays unchanged. Nested values (a URL as a parameter, JSON in a form, JSON in a JSON string) are
+searched up to `MAX_DEPTH` levels deep.
 
-What separates parameters differs between servers, and a value may hold a separator itself. In doubt more is replaced:
+Servers differ in which characters separate parameters, and a value may contain a separator. If in doubt, more text is
+replaced:
 
 - `&` always ends a value
-- `;` and `?` begin a parameter as well. A value that comes after one of these ends at the next `;` that begins a
-  parameter; a value that comes after `&` goes on to the next `&`.
+- `;` and `?` start a parameter as well. A value after one of these ends at the next `;` that starts a parameter; a
+  value after `&` continues to the next `&`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ LATER_PARAMETER = lazy_pattern(r'[;?]([^=;?]*)=')
 NEXT_PARAMETER = lazy_pattern(r';\s*[A-Za-z_][\w.%\[\]-]*=')
 URL_START = lazy_pattern(r'\s*(?:[A-Za-z][A-Za-z0-9+.-]*:)?\\?/|\s*\?')
 BRACKETS = lazy_pattern(r'[\[\]]')
-# A string without an end goes on to that of the text; to begin anew at each quote in it would take forever
+# An unterminated string extends to the end of the text; starting again at each of its quotes would take forever
 JSON_STRING = lazy_pattern(r'("(?:[^"\\]|\\.)*(?:"|\\?\Z))(\s*:\s*)?', re.DOTALL)
 JSON_TOKEN = lazy_pattern(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 JSON_CHARACTER = lazy_pattern(r'\\u([0-9A-Fa-f]{4})|\\(.)|.', re.DOTALL)
@@ -53,7 +54,7 @@ class SecretNames:
 
     def __init__(self, names: Iterable[str]):
         self.names = frozenset(names)
-        # How a name may be hidden in JSON
+        # What JSON may contain in place of a name
         is_plain = all(name.isprintable() and not set('"/\\') & set(name) for name in self.names)
         self._escape = '\\u' if is_plain else '\\'
 
@@ -61,12 +62,12 @@ class SecretNames:
         return bool(self.names)
 
     def __contains__(self, name: object) -> bool:
-        """Whether a parameter is a secret, or a part of one: `user[api_key][]` is for `api_key`"""
+        """Whether a parameter is a secret, or contains one in brackets: `user[api_key][]` contains `api_key`"""
         text = str(name).strip().lstrip('/!').lower()
         return text in self.names or ('[' in text and not self.names.isdisjoint(filter(None, BRACKETS.split(text))))
 
     def may_be_in(self, text: str) -> bool:
-        """Whether there is something to look for, which may be a password in a URL; False is certain"""
+        """Whether a text may contain a secret, such as a password in a URL; False means that it certainly does not"""
         for _ in range(MAX_DEPTH):
             lower = text.lower()
             if self._escape in lower or any(name in lower for name in self.names):
@@ -88,8 +89,8 @@ def _secret_names(names: tuple[str, ...]) -> SecretNames:
     return SecretNames(str(name).lower() for name in names if name)
 
 
-def replaced(text: str, findings: Iterable[Finding]) -> str:
-    """A text with all that was found in it replaced"""
+def replace_findings(text: str, findings: Iterable[Finding]) -> str:
+    """A text with all findings replaced"""
     pieces: list[str] = []
     position = 0
     for start, end, replacement in findings:
@@ -98,8 +99,8 @@ def replaced(text: str, findings: Iterable[Finding]) -> str:
     return ''.join([*pieces, text[position:]]) if pieces else text
 
 
-def in_url(url: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
-    """The password of a URL or URL reference, and its secret parameters, in its path, query and fragment"""
+def find_in_url(url: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
+    """Find the password of a URL or URL reference, and secret parameters in its path, query and fragment"""
     parts = split_url(url)
     position = 0 if parts.scheme is None else len(parts.scheme) + 1
     if parts.location is not None:
@@ -119,12 +120,12 @@ def in_url(url: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
                 yield value.start(), value.end(), REDACTED
     for text in (parts.query, parts.fragment):
         if text is not None:
-            yield from moved(in_pairs(text, names, depth), end + 1)
+            yield from shift_findings(find_in_pairs(text, names, depth), end + 1)
             end += len(text) + 1
 
 
-def in_pairs(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
-    """The secret parameters of a query, fragment or form"""
+def find_in_pairs(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
+    """Find the secret parameters of a query, fragment or form"""
     for piece in PIECE.finditer(text):
         name, _, value = piece[0].partition('=')
         start = piece.start() + len(name) + 1
@@ -132,7 +133,7 @@ def in_pairs(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]
             yield start, piece.end(), REDACTED
             continue
         later = _later_parameters(text, piece.start(), piece.end(), names)
-        yield from _merged([*later, *moved(in_encoded(value, names, depth), start)])
+        yield from _merge_findings([*later, *shift_findings(find_in_encoded(value, names, depth), start)])
 
 
 def _later_parameters(text: str, start: int, end: int, names: SecretNames) -> Iterator[Finding]:
@@ -146,12 +147,12 @@ def _later_parameters(text: str, start: int, end: int, names: SecretNames) -> It
             start = value_end
 
 
-def in_encoded(value: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
-    """Secrets in the value of a parameter, which is percent-encoded"""
+def find_in_encoded(value: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
+    """Find secrets in the percent-encoded value of a parameter"""
     if '%' not in value:
-        # Parameters in it have been found already
+        # Parameters in the value have been found already
         if value[:1] in ('{', '[') or '@' in value:
-            yield from in_value(value, names, depth + 1)
+            yield from find_in_value(value, names, depth + 1)
         return
     if not names.may_be_in(value):
         return
@@ -159,42 +160,42 @@ def in_encoded(value: str, names: SecretNames, depth: int = 0) -> Iterator[Findi
     for match in QUERY_CHARACTER.finditer(value):
         characters.append(chr(int(match[1], 16)) if match[1] else ' ' if match[2] else match[0])
         offsets.append(match.start())
-    # Each byte has become a character of its own
+    # Each byte was decoded to one character
     in_bytes = {name.encode('utf-8', 'replace').decode('latin-1').lower() for name in names.names}
-    findings = in_value(''.join(characters), SecretNames(names.names | in_bytes), depth + 1)
-    yield from _mapped(findings, [*offsets, len(value)], lambda new: quote(new, safe=''))
+    findings = find_in_value(''.join(characters), SecretNames(names.names | in_bytes), depth + 1)
+    yield from _map_findings(findings, [*offsets, len(value)], lambda new: quote(new, safe=''))
 
 
-def in_value(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
-    """Secrets in one decoded value, which may be a URL, a form, or a JSON document"""
+def find_in_value(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
+    """Find secrets in a decoded value, which may be a URL, a form, or a JSON document"""
     if depth > MAX_DEPTH or not names.may_be_in(text):
         return
     if text.lstrip()[:1] in ('{', '['):
-        yield from in_json(text, names, depth)
+        yield from find_in_json(text, names, depth)
     elif '?' in text or '#' in text or URL_START.match(text):
-        yield from in_url(text, names, depth)
+        yield from find_in_url(text, names, depth)
     elif '=' in text:
-        yield from in_pairs(text, names, depth)
+        yield from find_in_pairs(text, names, depth)
     elif '%' in text:
-        yield from in_encoded(text, names, depth)
+        yield from find_in_encoded(text, names, depth)
 
 
-def in_json(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
-    """The secret members at any depth of JSON documents, one or several, valid or not"""
+def find_in_json(text: str, names: SecretNames, depth: int = 0) -> Iterator[Finding]:
+    """Find the secret members, at any depth, of one or several JSON documents, valid or not"""
     if not names.may_be_in(text):
         return
     position = 0
     while match := JSON_STRING.search(text, position):
         position = match.end()
         if match[2] is None:
-            yield from moved(_encoded_in_json(match[1], names, depth), match.start())
+            yield from shift_findings(_find_in_json_string(match[1], names, depth), match.start())
         elif _decode_json_string(match[1]) in names:
             end = _end_of_json_value(text, position)
             yield position, end, f'"{REDACTED}"'
             position = end
 
 
-def _encoded_in_json(token: str, names: SecretNames, depth: int) -> Iterator[Finding]:
+def _find_in_json_string(token: str, names: SecretNames, depth: int) -> Iterator[Finding]:
     content = token[1:].removesuffix('"')
     is_document = content.lstrip()[:1] in ('{', '[')
     if not (is_document or URL_START.match(content)) or not names.may_be_in(content):
@@ -206,8 +207,8 @@ def _encoded_in_json(token: str, names: SecretNames, depth: int) -> Iterator[Fin
         offsets.append(match.start() + 1)
     text = ''.join(characters)
     if is_document or not any(character.isspace() for character in text):
-        findings = in_value(text, names, depth + 1)
-        yield from _mapped(findings, [*offsets, len(content) + 1], lambda new: json.dumps(new)[1:-1])
+        findings = find_in_value(text, names, depth + 1)
+        yield from _map_findings(findings, [*offsets, len(content) + 1], lambda new: json.dumps(new)[1:-1])
 
 
 def _decode_json_string(text: str) -> str:
@@ -228,8 +229,8 @@ def _end_of_json_value(text: str, start: int) -> int:
     return len(text)
 
 
-def in_xml(text: str, names: SecretNames) -> Iterator[Finding]:
-    """The content of XML elements and the values of attributes with a secret name, whatever their namespace"""
+def find_in_xml(text: str, names: SecretNames) -> Iterator[Finding]:
+    """Find the content of XML elements and the values of attributes with a secret name, in any namespace"""
     if not names.may_be_in(text):
         return
     position = 0
@@ -258,7 +259,7 @@ def _end_of_element(text: str, start: int, name: str) -> int:
     return len(text)
 
 
-def _merged(findings: Iterable[Finding]) -> list[Finding]:
+def _merge_findings(findings: Iterable[Finding]) -> list[Finding]:
     merged: list[Finding] = []
     for start, end, new in sorted(findings):
         if merged and start < merged[-1][1]:
@@ -269,11 +270,11 @@ def _merged(findings: Iterable[Finding]) -> list[Finding]:
     return merged
 
 
-def moved(findings: Iterable[Finding], distance: int) -> Iterator[Finding]:
-    """Findings in a part of a text as places in the whole"""
+def shift_findings(findings: Iterable[Finding], distance: int) -> Iterator[Finding]:
+    """Convert positions in a part of a text to positions in the whole text"""
     return ((start + distance, end + distance, new) for start, end, new in findings)
 
 
-def _mapped(findings: Iterable[Finding], offsets: list[int], encode: Callable[[str], str]) -> Iterator[Finding]:
-    """Findings in a decoded text as places in the encoded one"""
+def _map_findings(findings: Iterable[Finding], offsets: list[int], encode: Callable[[str], str]) -> Iterator[Finding]:
+    """Convert positions in a decoded text to positions in the encoded text"""
     return ((offsets[start], offsets[end], encode(new)) for start, end, new in findings)

@@ -1,8 +1,7 @@
-"""URLs, errors and keys as they are shown in log lines and exception texts: without secrets
+"""Hiding secrets in URLs, errors and keys that appear in log lines and error messages
 
-What is shown can be read by more people than what is stored, and a driver writes what it likes into its errors. So
-names that usually stand for credentials count here beside `ignored_parameters`, and in doubt more is hidden than when a
-response is stored.
+More people read logs than the cache, and drivers put arbitrary text into their errors. So common names of credentials
+are hidden in addition to `ignored_parameters`, and if in doubt, more is hidden than in a stored response.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 from .._utils import lazy_pattern
 from .bodies import REDACTED
-from .secrets import SecretNames, in_encoded, in_pairs, in_url, replaced, secret_names
+from .secrets import SecretNames, find_in_encoded, find_in_pairs, find_in_url, replace_findings, secret_names
 
 CREDENTIALS = (
     'access_token', 'api_key', 'api-key', 'apikey', 'auth', 'authorization', 'aws_secret_access_key',
@@ -25,7 +24,7 @@ CREDENTIALS = (
     'x-auth-token', 'x-goog-signature',
 )  # fmt: skip
 
-# Up to the last `@` where the password may hold anything, as in connection strings that were not escaped
+# For other schemes than HTTP, up to the last `@`: passwords in connection strings are often not escaped
 USERINFO = lazy_pattern(
     r'(?<![\w+.-])https?://[^\s"\'<>/?#]*@'
     r'|(?<![\w+.:-])(?!https?:)(?:[A-Za-z][\w+.-]*:)?//[^\s"\'<>]*@'
@@ -37,16 +36,16 @@ KEY_START = lazy_pattern(r'[^?#;&={]*')
 
 
 def shown_url(url: Any, ignored_parameters: Iterable[str] | None = None) -> str:
-    """A URL without credentials: passwords, user names that stand alone (often tokens), and secret parameters"""
+    """A URL without passwords, user names without a password (which are often tokens), and secret parameters"""
     names = _names(tuple(ignored_parameters or ()))
     text = USERINFO.sub(_without_password, str(url))
-    return replaced(text, in_url(text, names))
+    return replace_findings(text, find_in_url(text, names))
 
 
 def shown_text(text: Any, ignored_parameters: Iterable[str] | None = None) -> str:
-    """Any text without the credentials in its URLs, and without the values of secrets that it names
+    """Any text without the credentials in its URLs, and without the values of named secrets
 
-    Names are found in URLs and their parts (`/path?api_key=x`), in header lines (`Authorization: x`), and in the
+    Names are found in URLs and parts of URLs (`/path?api_key=x`), in header lines (`Authorization: x`), and in the
     `repr()` of keywords, dicts and tuples.
     """
     ignored = tuple(ignored_parameters or ())
@@ -59,7 +58,7 @@ def shown_text(text: Any, ignored_parameters: Iterable[str] | None = None) -> st
 
 
 def shown_error(error: BaseException, ignored_parameters: Iterable[str] | None = None) -> str:
-    """An exception in one line without secrets: its type and its text"""
+    """The type and message of an exception in one line, without secrets"""
     try:
         text = ' '.join(str(error).split())
     except Exception:
@@ -69,12 +68,12 @@ def shown_error(error: BaseException, ignored_parameters: Iterable[str] | None =
 
 
 def shown_traceback(error: BaseException, ignored_parameters: Iterable[str] | None = None) -> str:
-    """The traceback of an exception, and of those behind it, without secrets; `exc_info` would show them"""
+    """The traceback of an exception and its causes, without secrets (logging it by `exc_info` would show them)"""
     return shown_text(''.join(format_exception(type(error), error, error.__traceback__)).rstrip(), ignored_parameters)
 
 
 def shown_key(key: Any) -> str:
-    """A key as it is if it is a hash; one of the caller's own, which may be a URL, only up to its parameters"""
+    """A key unchanged if it is a hash; a custom key, which may be a URL, only up to its parameters"""
     text = str(key)
     if KEY_OF_OURS.fullmatch(text):
         return text
@@ -90,7 +89,7 @@ def _names(ignored: tuple[str, ...]) -> SecretNames:
 
 @lru_cache(maxsize=64)
 def _named_values(ignored: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches a name and what follows it up to the value, and the value"""
+    """A pattern that matches a name, the text between it and its value, and the value"""
     names = '|'.join(sorted(map(re.escape, _names(ignored).names), key=len, reverse=True))
     name = rf'(?<![\w-])(?:{names})(?![\w-])'
     scheme = r'(?:(?:basic|bearer|digest|token|apikey|negotiate)\s+)?'
@@ -108,9 +107,9 @@ def _shown_word(word: str, names: SecretNames) -> str:
     is_reference = '/' in word or '?' in word or '#' in word
     if '%' in word:
         word = ENCODED_USERINFO.sub(rf'\1{REDACTED}\2', word)
-    shown = replaced(word, in_url(word, names) if is_reference else in_pairs(word, names))
-    # Also names of files that are made from keys
-    return replaced(shown, in_encoded(shown, names)) if '%' in shown else shown
+    shown = replace_findings(word, find_in_url(word, names) if is_reference else find_in_pairs(word, names))
+    # File names that are made from keys are percent-encoded too
+    return replace_findings(shown, find_in_encoded(shown, names)) if '%' in shown else shown
 
 
 def _without_password(match: re.Match[str]) -> str:

@@ -1,9 +1,9 @@
-"""Taking URLs apart, and giving equivalent ones the same spelling
+"""Splitting and normalising URLs
 
-`canonicalize_url()` gives what `url_normalize()` of url-normalize 3.0.0 gives. Cache keys depend on every character of
-the result, so this is kept apart from whichever release of that package may be installed. It splits URLs as that does,
-by `urllib.parse`, which drops some characters and refuses some URLs; then the URL (or its host) is left as it is.
-`split_url()` takes any text apart without losing a character.
+`canonicalize_url()` returns the same as `url_normalize()` of url-normalize 3.0.0. Cache keys depend on every character
+of the result, so it must not change with the release of that package that is installed. Like that package, it splits
+URLs with `urllib.parse`, which drops some characters and rejects some URLs; then the URL (or its host) is unchanged.
+`split_url()` splits any text without losing a character.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ PATH_SAFE = "!#$&'()*+,/:;=@[]"
 QUERY_SAFE = "!$'()*+,/:;?@[]"
 FRAGMENT_SAFE = '='
 
-# RFC 3986, appendix B, with user information apart from host and port, and with schemes that are empty
+# RFC 3986, appendix B, with a group for user information, and allowing empty schemes
 _PARTS = lazy_pattern(r'(?:([^:/?#]*):)?(?://(?:([^/?#]*)@)?([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?', re.DOTALL)
 
 
 class UrlParts(NamedTuple):
-    """The parts of a URL as they are written, without the delimiters; None is absent
+    """The parts of a URL, unchanged and without delimiters; None if a part is absent
 
     Args:
-        scheme: Without the colon
+        scheme: Scheme without the colon
         userinfo: User and password, before the last `@` of the authority
         location: Host and port
-        path: Everything up to the query; it can be empty, but not absent
-        query: Without the question mark
-        fragment: Without the hash sign
+        path: Everything up to the query; never None
+        query: Query without the question mark
+        fragment: Fragment without the hash sign
     """
 
     scheme: str | None
@@ -61,7 +61,7 @@ class UrlParts(NamedTuple):
     fragment: str | None
 
     def join(self) -> str:
-        """The URL again"""
+        """Put the URL back together"""
         return ''.join(
             (
                 '' if self.scheme is None else f'{self.scheme}:',
@@ -76,13 +76,13 @@ class UrlParts(NamedTuple):
 
 
 def split_url(url: str) -> UrlParts:
-    """Split any text as a URL; nothing is lost, checked or unified"""
+    """Split any text like a URL; nothing is lost, checked or normalised"""
     match = _PARTS.fullmatch(url)
     return UrlParts(*match.groups()) if match else UrlParts(None, None, None, url, None, None)
 
 
 def replace_query(url: str, replace: Callable[[str], str]) -> str:
-    """A URL with its query replaced by what a function makes of it; the URL itself if it is none that can be split"""
+    """Apply a function to the query of a URL; a URL that cannot be split is returned unchanged"""
     try:
         parts = urlparse(url)
         return urlunparse(parts._replace(query=replace(parts.query)))
@@ -94,8 +94,8 @@ def remove_dot_segments(path: str, merge_slashes: bool = False) -> str:
     """Resolve `.` and `..` in an absolute path (RFC 3986, section 5.2.4)
 
     Args:
-        path: An absolute path. The first segment of any other is kept like the empty one before the first slash.
-        merge_slashes: Drop empty segments, which are segments like others by RFC 3986; only a final slash stays
+        path: An absolute path; the first segment of a relative path is always kept
+        merge_slashes: Drop empty segments too, except for a final slash; RFC 3986 would keep them
     """
     segments = path.split('/')
     kept: list[str] = []
@@ -111,11 +111,11 @@ def remove_dot_segments(path: str, merge_slashes: bool = False) -> str:
 
 
 def canonicalize_url(url: str) -> str:
-    """Get the canonical spelling of a URL; of any str, without raising.
+    """Normalise a URL; accepts any str, and never raises
 
     RFC 3986, section 6.2: scheme and host in lower case, no default port, percent-escapes only where needed, dot
-    segments resolved. Beyond that: a missing scheme becomes `https`, repeated slashes are merged, and a fragment that
-    starts with `!` moves to the query.
+    segments resolved. In addition, a missing scheme becomes `https`, repeated slashes are merged, and a fragment that
+    starts with `!` becomes part of the query.
     """
     if not url:
         return ''
@@ -168,7 +168,7 @@ def _canonical_host(host: str) -> str:
 def _idna_encode(host: str) -> str:
     labels = host.split('.')
     try:
-        # Loaded when the first such host is met: its tables are large and most hosts are ASCII
+        # Imported only when needed: its tables are large, and most hosts are ASCII
         import idna
 
         return '.'.join(idna.encode(label, uts46=True).decode('ascii') for label in labels)

@@ -1,10 +1,10 @@
-"""How the keys of variants and parts of a response are made from the key of a request
+"""Keys of variants and of partial responses, which are derived from the key of a request
 
 <key>                              a response, or a variant whose header fields are part of the key
 <key>-<names>                      a variant of a request without these header fields
-<key>-<names>-<generation>         a variant by the standard
-<key>-<generation>                 a variant by other rules, beside those by the standard
-<one of these>-parts               the index of the parts that are stored of it
+<key>-<names>-<generation>         a variant that was stored with cache_control='strict'
+<key>-<generation>                 a variant that was stored in another mode while such variants exist
+<one of these>-parts               the index of the stored parts of a response
 <one of these>-part-<generation>-<first>-<last>     one of these parts
 """
 
@@ -19,11 +19,11 @@ _GENERATION = lazy_pattern(r'-[0-9a-f]{8}')
 
 
 def matched_names(names: Iterable[str], match_headers: Iterable[str] | bool | None) -> list[str] | bool:
-    """Names of the header fields that count in the key of a variant
+    """Names of the header fields that are part of the key of a variant
 
     Args:
-        names: Those that tell the variants apart
-        match_headers: Those that the settings name; True for all
+        names: Names from `Vary`
+        match_headers: Names from the settings; True for all
     """
     if match_headers is True:
         return True
@@ -34,32 +34,32 @@ def variant_key(key: str, names: Iterable[str] = (), generation: str = '') -> st
     """The key of a variant
 
     Args:
-        key: The key of the request with the values of the header fields that tell the variants apart
-        names: Names of these fields, if they are to stand in the key too
-        generation: Name that the variants of the resource share, if they do
+        key: The key of the request, including the values of the header fields that `Vary` names
+        names: Names of these fields, if they are to be part of the key too
+        generation: Name that all variants of the resource share, if any
     """
     return '-'.join((key, *sorted(names), *filter(None, (generation,))))
 
 
 def split_part_key(key: str) -> tuple[str, str]:
-    """The key of a response, and what makes it the key of its index or of one of its parts; '' for other keys"""
+    """Split the key of an index or a part into the key of the response and a suffix, which is '' for other keys"""
     match = _OF_PART.fullmatch(key)
     return (match[1], match[2]) if match else (key, '')
 
 
 def is_variant_suffix(suffix: str, names: Iterable[str]) -> bool:
-    """Whether a text can follow the key of a request in that of a variant by these header fields"""
+    """Whether a text is a suffix that `variant_key` may add to the key of a request for these header fields"""
     suffix = suffix.removeprefix(variant_key('', names))
     return not suffix or _GENERATION.fullmatch(suffix) is not None
 
 
-def suffix_by_the_standard(key: str, names: Iterable[str]) -> str:
-    """What makes a key that of a variant by the standard, by these header fields; '' for other keys"""
+def standard_variant_suffix(key: str, names: Iterable[str]) -> str:
+    """The suffix of a key of a variant that was stored with cache_control='strict'; '' for other keys"""
     in_key = variant_key('', names)
     suffix = in_key + key[-9:]
     return suffix if in_key and _GENERATION.fullmatch(key[-9:]) and key.endswith(suffix) else ''
 
 
-def is_of_generation(key: str, generations: Iterable[str]) -> bool:
-    """Whether a key is that of a variant of one of these generations, or of its parts"""
+def belongs_to_generation(key: str, generations: Iterable[str]) -> bool:
+    """Whether a key is that of a variant of one of these generations, or of one of its parts"""
     return split_part_key(key)[0].rpartition('-')[2] in generations

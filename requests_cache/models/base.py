@@ -1,4 +1,4 @@
-"""What all models share: a short `repr`, and fields that are built when they are first looked at"""
+"""Base classes of the models: a short `repr`, and fields that are built on first access"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import attrs
 
 
 class RichMixin:
-    """Shows the fields of an attrs class that differ from their defaults, by `repr()` and in the `rich` library"""
+    """Shows the fields of an attrs class that differ from their defaults, in `repr()` and in the `rich` library"""
 
     def _repr_fields(self) -> Iterator[tuple[str, Any]]:
         fields: Any = attrs.fields(type(self))  # type: ignore[arg-type]
@@ -32,7 +32,7 @@ def _is_default(value: Any, default: Any) -> bool:
         default = None if default.takes_self else default.factory()
     try:
         return bool(value == default)
-    except Exception:  # a comparison of foreign objects may do anything
+    except Exception:  # comparing objects of unknown classes may raise anything
         return False
 
 
@@ -41,10 +41,10 @@ def _show(value: Any) -> str:
 
 
 class LazyFields:
-    """Fields that are built from a stored record when they are first looked at
+    """Fields that are built from a stored record on first access
 
-    A hit usually needs a few fields only; building headers, cookies, history and the request for each one would cost
-    more than reading the entry. A name that is not in the instance's `__dict__` is built by its builder, then kept.
+    A hit usually needs only a few fields. Building headers, cookies, history and the request every time would cost
+    more than reading the entry. A field that is not in the instance's `__dict__` is built by its builder, then kept.
     """
 
     _builders: ClassVar[Mapping[str, Callable[[Any, dict[str, Any]], Any]]] = {}
@@ -58,7 +58,7 @@ class LazyFields:
         return value
 
     def _materialize(self) -> None:
-        """Build all fields that have not been looked at, and let go of the record"""
+        """Build all fields that have not been accessed yet, and drop the record"""
         for name in type(self)._builders:
             getattr(self, name)
         self.__dict__.pop('_record', None)

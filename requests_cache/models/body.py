@@ -1,4 +1,4 @@
-"""Bodies that are kept beside their entries, in pieces, and read a piece at a time"""
+"""Large bodies, which are stored in pieces, separately from their entries, and read one piece at a time"""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from attrs import evolve, field, frozen
 
 from ..exceptions import InvalidEntryError
 
-SEAL_BYTES = 4
+CHECKSUM_BYTES = 4
 
 
 class BodyLostError(OSError):
-    """Some of a stored body is gone or damaged; to readers, as if the connection had broken"""
+    """Part of a stored body is missing or damaged; readers handle it like a broken connection"""
 
 
 class Source(NamedTuple):
-    """Where the pieces of a body are
+    """Where the pieces of a body are stored
 
     Args:
-        storage: The storage that keeps them
+        storage: The storage that holds them
         key: Key of the entry
-        read: Gives the piece with an index, with its seal, or None if there is none
+        read: Returns the piece at an index, including its checksum, or None if it does not exist
     """
 
     storage: object
@@ -34,17 +34,17 @@ class Source(NamedTuple):
 
 @frozen
 class Body:
-    """A body in pieces: all are of the same size, but the last one, which is as long as needed
+    """A body that is stored in pieces of equal size (the last one may be shorter), or a range of its bytes
 
     Args:
-        id: Tells it from all other bodies, also from those of other versions of the same entry
-        length: Its length in bytes, as stored
+        id: A unique ID; a newer body of the same entry has a different one
+        length: Length of the stored body in bytes
         piece_bytes: Size of the pieces
-        is_coded: It is as it came over the wire, with its content coding
-        start: First byte that is meant
-        stop: End of the bytes that are meant
-        source: Where it is; None if that is not known
-        on_end: Called when it has been read, or will not be read any more; it may be called several times
+        is_coded: The body still has its content coding, as it was received
+        start: First byte of the range
+        stop: End of the range, exclusive
+        source: Where the body is stored; None if unknown
+        on_end: Called when the body has been read or is no longer needed, possibly several times
     """
 
     id: str
@@ -58,30 +58,30 @@ class Body:
 
     @classmethod
     def whole(cls, body_id: str, length: int, piece_bytes: int, is_coded: bool = False) -> Body:
-        """All of a body"""
+        """The complete body"""
         return cls(body_id, length, piece_bytes, is_coded, 0, length)
 
     @classmethod
     def from_record(cls, record: Any) -> Body:
-        """Undo `to_record`
+        """Create from the result of `to_record()`
 
         Raises:
-            InvalidEntryError: It is no description of a body
+            InvalidEntryError: The record does not describe a body
         """
         if not isinstance(record, Mapping) or not isinstance(record.get('id'), str):
-            raise InvalidEntryError('the stored body is not described')
+            raise InvalidEntryError('the entry does not say where its body is stored')
         length, piece_bytes = int(record.get('length') or 0), int(record.get('piece_bytes') or 0)
         if length < 0 or piece_bytes <= 0:
-            raise InvalidEntryError(f'the stored body has {length} bytes in pieces of {piece_bytes}')
+            raise InvalidEntryError(f'invalid stored body: length {length} and piece size {piece_bytes}')
         return cls.whole(record['id'], length, piece_bytes, bool(record.get('coded')))
 
     def to_record(self) -> dict[str, Any]:
-        """What a record holds to find it again"""
+        """The description that is stored in the record of the entry"""
         return {'id': self.id, 'length': self.length, 'piece_bytes': self.piece_bytes, 'coded': self.is_coded}
 
     @property
     def size(self) -> int:
-        """Number of bytes that are meant"""
+        """Number of bytes in the range"""
         return self.stop - self.start
 
     @property
@@ -89,18 +89,18 @@ class Body:
         return max(1, -(-self.length // self.piece_bytes))
 
     def part(self, first: int, last: int) -> Body:
-        """The bytes from one position to another, both included"""
+        """The bytes from `first` to `last`, inclusive, counted from the start of this range"""
         return evolve(self, start=self.start + first, stop=min(self.start + last + 1, self.stop))
 
-    def located(self, source: Source) -> Body:
-        """The same body, to be read from a place"""
+    def with_source(self, source: Source) -> Body:
+        """The same body, which is read from `source`"""
         return evolve(self, source=source)
 
     def __iter__(self) -> Iterator[memoryview]:
-        """The bytes that are meant, a piece at a time; no others are read
+        """Yield the bytes of the range, one piece at a time; only the pieces that contain them are read
 
         Raises:
-            BodyLostError: A piece is gone or damaged
+            BodyLostError: A piece is missing or damaged
         """
         for index in range(self.start // self.piece_bytes, -(-self.stop // self.piece_bytes)):
             offset = index * self.piece_bytes
@@ -108,24 +108,26 @@ class Body:
             yield piece[max(self.start - offset, 0) : self.stop - offset]
 
     def _piece(self, index: int) -> memoryview:
-        sealed = self.source.read(index) if self.source is not None else None
+        stored = self.source.read(index) if self.source is not None else None
         expected = min(self.piece_bytes, self.length - index * self.piece_bytes)
-        if sealed is None or len(sealed) != expected + SEAL_BYTES:
-            raise BodyLostError(f'piece {index} of the stored body is gone; the entry was replaced, deleted or damaged')
-        piece = memoryview(sealed)[SEAL_BYTES:]
-        if sealed[:SEAL_BYTES] != seal(self.id, index, piece):
+        if stored is None or len(stored) != expected + CHECKSUM_BYTES:
+            raise BodyLostError(
+                f'piece {index} of the stored body is missing; the entry was replaced, deleted or damaged'
+            )
+        piece = memoryview(stored)[CHECKSUM_BYTES:]
+        if stored[:CHECKSUM_BYTES] != piece_checksum(self.id, index, piece):
             raise BodyLostError(f'piece {index} of the stored body is damaged: its checksum does not match')
         return piece
 
     def read(self) -> bytes:
-        """All bytes that are meant, with no more than one piece beside them in memory
+        """Read all bytes of the range; memory holds the result and at most one piece
 
         Raises:
-            BodyLostError: A piece is gone or damaged
+            BodyLostError: A piece is missing or damaged
         """
         buffer = BytesIO()
         if self.size:
-            # Makes room at once; growing would copy what is there
+            # Allocate the whole buffer first, so that it is not copied as it grows
             buffer.seek(self.size - 1)
             buffer.write(b'\0')
             buffer.seek(0)
@@ -134,23 +136,23 @@ class Body:
         self.end()
         return buffer.getvalue()
 
-    def followed_by(self, action: Callable[[], object]) -> Body:
-        """The same body, with something that is to be done after it was read"""
-        return evolve(self, on_end=action)
+    def with_callback(self, on_end: Callable[[], object]) -> Body:
+        """The same body, with a function to call after it was read"""
+        return evolve(self, on_end=on_end)
 
     def end(self) -> None:
-        """Say that it has been read, or will not be read any more"""
+        """Report that the body has been read or is no longer needed"""
         if self.on_end is not None:
             self.on_end()
 
 
-def seal(body_id: str, index: int, piece: bytes | memoryview) -> bytes:
-    """What stands in front of a stored piece: a checksum that is right in this place of this body only"""
-    return crc32(piece, crc32(f'{body_id}:{index}'.encode())).to_bytes(SEAL_BYTES, 'big')
+def piece_checksum(body_id: str, index: int, piece: bytes | memoryview) -> bytes:
+    """The checksum that is stored before a piece; it is valid for this index of this body only"""
+    return crc32(piece, crc32(f'{body_id}:{index}'.encode())).to_bytes(CHECKSUM_BYTES, 'big')
 
 
 class BodyReader:
-    """A body as a file that is read from its beginning; what was read is let go of, and its end closes it"""
+    """A file-like reader of a body; it does not keep what was read, and closes at the end"""
 
     def __init__(self, body: Body):
         self._body = body
@@ -160,10 +162,10 @@ class BodyReader:
         self.closed = not body.size
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, fewer only at the end; all of them if it is None or negative
+        """Read `size` bytes, or fewer at the end; None or a negative number reads everything that is left
 
         Raises:
-            BodyLostError: A piece is gone or damaged
+            BodyLostError: A piece is missing or damaged
         """
         left = self._body.size - self._position
         if self.closed or not left:
@@ -184,14 +186,14 @@ class BodyReader:
         return bytes(taken[0]) if len(taken) == 1 else b''.join(taken)
 
     def _next(self, size: int) -> memoryview:
-        """The next bytes, from one piece"""
+        """Up to `size` bytes of the current piece"""
         if not self._rest:
             self._rest = next(self._pieces)
         part, self._rest = self._rest[:size], self._rest[size:]
         return part
 
     def read1(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes, from one piece; none at the end, which does not close it"""
+        """Read up to `size` bytes from the current piece; `b''` at the end, where the reader stays open"""
         if self.closed or self._position == self._body.size:
             return b''
         self._rest = self._rest or next(self._pieces)

@@ -1,4 +1,4 @@
-"""Cookies as they are stored"""
+"""Converting cookies to and from stored records"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._utils import is_decimal
 
 
 def cookies_by_name(cookies: dict[str, str] | None) -> RequestsCookieJar:
-    """A cookie jar from names and values"""
+    """A cookie jar with these names and values"""
     jar = RequestsCookieJar()
     for name, value in (cookies or {}).items():
         jar.set_cookie(create_cookie(name, value))  # type: ignore[no-untyped-call]
@@ -26,7 +26,7 @@ COOKIE_ATTRIBUTES = (
 
 
 def cookie_to_dict(cookie: Cookie) -> dict[str, Any]:
-    """All attributes of a cookie, as plain values"""
+    """All attributes of a cookie as plain values"""
     return {**{k: getattr(cookie, k) for k in COOKIE_ATTRIBUTES}, 'rest': dict(getattr(cookie, '_rest', None) or {})}
 
 
@@ -43,7 +43,7 @@ _ATTRIBUTE_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def is_cookie(attributes: Any) -> bool:
-    """Whether a cookie can be made from stored attributes"""
+    """Whether stored attributes are valid and complete, so that a cookie can be made from them"""
     return (
         isinstance(attributes, dict)
         and attributes.keys() == _ATTRIBUTE_TYPES.keys()
@@ -58,7 +58,7 @@ def _is_attribute(name: str, value: Any) -> bool:
 
 
 def cookies_from_record(record: dict[str, Any]) -> RequestsCookieJar:
-    """The cookies of a stored response: with all attributes where they were stored, else by name and value"""
+    """The cookies of a stored response: with all attributes if these were stored, otherwise with name and value only"""
     if not record.get('cookie_attributes'):
         return cookies_by_name(record.get('cookies'))
     jar = RequestsCookieJar()

@@ -20,10 +20,10 @@ logger = getLogger(__name__)
 
 
 class CachedHTTPResponse(RichMixin, HTTPResponse):
-    """A urllib3 response over a body whose content coding has been undone already
+    """A urllib3 response with a body that is already decoded
 
     Args:
-        body: The decoded body, in memory or kept beside its entry
+        body: The decoded body, in memory or stored separately
         kwargs: Arguments of `urllib3.response.HTTPResponse`, and `request_url`
     """
 
@@ -39,7 +39,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     @classmethod
     def from_response(cls, response: Response) -> CachedHTTPResponse:
-        """Copy the raw part of a response, with the body it has in `content`"""
+        """Copy the `raw` attribute of a response; the body is that of its `content`"""
         raw: Any = response.raw
         return cls(
             body=response.content,
@@ -52,12 +52,12 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     @classmethod
     def from_cached_response(cls, response: Any) -> CachedHTTPResponse:
-        """Make the raw part of a `CachedResponse` that was read from the cache"""
-        return cls(response.content, **_facts(response))
+        """Create the `raw` attribute of a `CachedResponse` that was read from the cache"""
+        return cls(response.content, **_http_fields(response))
 
     @property
     def data(self) -> bytes:
-        """The whole body, whatever has been read"""
+        """The whole body, even if some of it has been read already"""
         if isinstance(self._cached_body, Body):
             with _as_urllib3():
                 return self._cached_body.read()
@@ -85,10 +85,10 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
     def read(  # type: ignore[override]
         self, amt: int | None = None, decode_content: bool | None = None, **kwargs: Any
     ) -> bytes:
-        """Read up to `amt` bytes, or all of them if it is None or negative
+        """Read up to `amt` bytes; None or a negative number reads everything that is left
 
-        What is read beyond the last byte is `b''`, and closes the response; reading 0 bytes does nothing.
-        `decode_content` has no effect: the coding has been undone.
+        Reading past the end returns `b''` and closes the response. Reading 0 bytes does nothing.
+        `decode_content` has no effect, as the body is already decoded.
         """
         self._warn_of_decoding(decode_content)
         data = self._take(self._fp.read, amt)
@@ -97,7 +97,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         return data
 
     def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-        """Read up to `amt` bytes, fewer if that is easier; what is read beyond the last byte closes the response"""
+        """Read at most `amt` bytes, possibly fewer; reading past the end closes the response"""
         if not isinstance(self._cached_body, Body):
             return self.read(amt, decode_content)
         self._warn_of_decoding(decode_content)
@@ -105,7 +105,7 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
     def _warn_of_decoding(self, decode_content: bool | None) -> None:
         if decode_content is False and 'Content-Encoding' in self.headers:
-            logger.warning('The body of a cached response is stored decoded; it cannot be read as it was encoded')
+            logger.warning('decode_content=False has no effect: the body of a cached response is stored decoded')
 
     def _take(self, read: Callable[[int | None], bytes], amt: int | None) -> bytes:
         if self._fp.closed:
@@ -125,14 +125,14 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
         return len(data)
 
     def stream(self, amt: int | None = None, **kwargs: Any) -> Iterator[bytes]:  # type: ignore[override]
-        """Yield the body in pieces of up to `amt` bytes, and an empty one at its end; no more than that for 0 bytes"""
+        """Yield the body in chunks of up to `amt` bytes, then an empty one; with 0, only the empty one"""
         while not self._fp.closed:
             yield self.read(amt=amt, **kwargs)
             if amt == 0:
                 return
 
     def reset(self, body: bytes | None = None) -> None:
-        """Start again from the first byte, or with another body"""
+        """Go back to the first byte, or replace the body"""
         if body is not None:
             self._cached_body = body
         self._fp = _file_over(self._cached_body)
@@ -149,28 +149,28 @@ class CachedHTTPResponse(RichMixin, HTTPResponse):
 
 
 class _StoredHTTPResponse(HTTPResponse):
-    """A urllib3 response over a stored body that is as it came over the wire"""
+    """A urllib3 response with a stored body that still has its content coding, as received"""
 
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
-        """What `stream` yields; the chunks in which it was received are not kept"""
+        """The same as `stream()`; the chunks of the transfer were not stored"""
         return self.stream(amt, decode_content)
 
 
 def stored_http_response(response: Any, body: Body) -> HTTPResponse:
-    """The raw part of a `CachedResponse` whose body is kept beside its entry"""
+    """The `raw` attribute of a `CachedResponse` whose body is stored separately"""
     if not body.is_coded:
-        return CachedHTTPResponse(body, **_facts(response))
-    facts = {name: value for name, value in _facts(response).items() if value is not None}
+        return CachedHTTPResponse(body, **_http_fields(response))
+    fields = {name: value for name, value in _http_fields(response).items() if value is not None}
     return _StoredHTTPResponse(
         BodyReader(body),  # type: ignore[arg-type]
         preload_content=False,
         decode_content=False,
         enforce_content_length=False,
-        **facts,
+        **fields,
     )
 
 
-def _facts(response: Any) -> dict[str, Any]:
+def _http_fields(response: Any) -> dict[str, Any]:
     headers: Any = response._header_fields or response.headers
     return {
         'headers': HTTPHeaderDict(headers),
@@ -187,7 +187,7 @@ def _file_over(body: bytes | Body) -> Any:
 
 @contextmanager
 def _as_urllib3() -> Iterator[None]:
-    """Raise what urllib3 raises for a connection that breaks"""
+    """Turn a lost body into the exception that urllib3 raises for a broken connection"""
     try:
         yield
     except BodyLostError as e:

@@ -15,7 +15,7 @@ from .cookies import cookies_by_name
 
 
 def encode_body(value: Any) -> bytes:
-    """A request body as bytes: nothing becomes `b''`, and what is neither text nor bytes the text of its `str()`"""
+    """A request body as bytes; `b''` if there is none, `str()` of objects that are neither text nor bytes"""
     if not value:
         return b''
     return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else str(value).encode('utf-8')
@@ -23,7 +23,7 @@ def encode_body(value: Any) -> bytes:
 
 @define(repr=False, eq=True, auto_attribs=False, on_setattr=setters.NO_OP)
 class CachedRequest(LazyFields, RichMixin):
-    """A request in a form that can be stored. `body` is always bytes, whatever is assigned to it."""
+    """A request that can be stored; `body` is converted to bytes when it is assigned"""
 
     body: bytes = field(default=None, converter=encode_body, on_setattr=setters.convert)
     cookies: RequestsCookieJar = field(factory=RequestsCookieJar)
@@ -33,7 +33,7 @@ class CachedRequest(LazyFields, RichMixin):
 
     @classmethod
     def from_request(cls, original_request: PreparedRequest | CachedRequest) -> CachedRequest:
-        """Copy a request that was sent, or a stored one"""
+        """Copy a request that was sent, or another stored request"""
         headers: Any = original_request.headers
         cookies: Any = getattr(original_request, '_cookies', None)
         return cls(
@@ -55,7 +55,7 @@ class CachedRequest(LazyFields, RichMixin):
         return self.cookies
 
     def header(self, lower_name: str) -> Any:
-        """The value of a header field, None if it is absent; quicker than to ask `headers` of a new hit"""
+        """The value of a header field, or None; does not build `headers` of a new hit, and so is faster"""
         if 'headers' in self.__dict__ or '_record' not in self.__dict__:
             return self.headers.get(lower_name)
         value, length = None, len(lower_name)
@@ -66,16 +66,16 @@ class CachedRequest(LazyFields, RichMixin):
 
     @property
     def path_url(self) -> str:
-        """Path and query, as they stand in a request line"""
+        """Path and query, as in a request line"""
         parts = urlsplit(self.url or '')
         return (parts.path or '/') + (f'?{parts.query}' if parts.query else '')
 
     def copy(self) -> CachedRequest:
-        """A copy that shares no container with this request"""
+        """A copy with its own headers and cookies"""
         return self.from_request(self)
 
     def prepare(self) -> PreparedRequest:
-        """The request in a form that a session can send"""
+        """A prepared request, which a session can send"""
         prepared = PreparedRequest()
         prepared.method = self.method
         prepared.url = self.url
@@ -100,7 +100,7 @@ CachedRequest._builders = {
 
 
 def sent_url(request: Request | PreparedRequest | CachedRequest) -> str | None:
-    """The URL that a request is sent to, which may not be prepared yet"""
+    """The URL that a request, prepared or not, is sent to"""
     if not isinstance(request, Request):
         return request.url
     prepared = PreparedRequest()

@@ -1,4 +1,4 @@
-"""Responses: as they come from the origin, and as they come from the cache"""
+"""Responses from the origin, and responses from the cache"""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ DATETIME_FORMAT = '%Y-%m-%d %H:%M:%S %Z'
 DecodedContent = dict | list | str | bool | int | float | None  # type: ignore[type-arg]
 HeaderFields = tuple[tuple[str, str], ...]
 LOADED_CHUNK_BYTES = 256 * 1024
-# What neither copies nor pickles take along
-_OF_ONE_OBJECT = ('_raw', '_result', '_told')
+# Left out of copies and pickles
+_NOT_COPIED = ('_raw', '_result', '_told')
 _COPIED = ('cookies', 'elapsed', 'encoding', 'headers', 'reason', 'status_code', 'url')
 
 
@@ -37,19 +37,19 @@ def _now() -> datetime:
 
 @define(slots=False, repr=False, eq=False, auto_attribs=False, on_setattr=attrs.setters.NO_OP)
 class BaseResponse(Response):
-    """What responses have beyond those of `requests`, whether they come from the cache or not
+    """The attributes that this package adds to a `requests.Response`, whether it comes from the cache or not
 
-    `created_at` is the time (UTC) at which the response was received, `expires` the time (UTC) from which it is stale,
-    or None if it never is.
+    `created_at` is the time (UTC) at which the response was received. `expires` is the time (UTC) at which it becomes
+    stale, or None if it never does.
     """
 
     created_at: datetime = field(factory=_now)
     expires: datetime | None = field(default=None)
     cache_key = ''
     revalidated = False
-    # By the standard: what the cache did (RFC 9211)
+    # What the cache did (RFC 9211); set with cache_control='strict'
     cache_status: Any = None
-    # What was done with the request, and what of that those who watch have been told
+    # What was done with the request, and which result subscribers have been told
     _result: Any = None
     _told: Any = None
 
@@ -75,10 +75,10 @@ class OriginalResponse(BaseResponse):
 
     @classmethod
     def wrap_response(cls, response: Response, actions: Any) -> OriginalResponse:
-        """Give a response of `requests` the attributes of this class, in place
+        """Turn a response of `requests` into an `OriginalResponse`, in place
 
         Args:
-            response: The response; its own class is replaced
+            response: The response, whose class is changed
             actions: Anything with the attributes `cache_key` (None if the response was not stored) and `expires`
         """
         response.__class__ = cls
@@ -99,8 +99,8 @@ class OriginalResponse(BaseResponse):
 class CachedResponse(LazyFields, RichMixin, BaseResponse):
     """A response that can be stored, or that was read from the cache
 
-    Works as a `requests.Response` whose body has been read. The body is kept decoded (without content coding), or, if
-    it is a large one, in `_body`, in pieces that are read when they are needed; `_content` is False then.
+    Works like a `requests.Response` whose body has been read. The body is kept in memory, decoded. A large body is
+    read in pieces when it is needed: then `_body` says where it is stored, and `_content` is False.
     """
 
     _content: bytes | None = field(default=None)
@@ -118,19 +118,19 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     status_code: int = field(default=0)
     url: str | None = field(default=None)  # type: ignore[assignment]
 
-    # The adapter that a response came by; a stored one came by none. Code that looks at it expects the attribute.
+    # The adapter that received the response: none, but other code expects the attribute
     connection: Any = None
-    # Beside the fields of 1.x: HTTP version as urllib3 gives it, and the header fields one by one where some are
-    # repeated
+    # HTTP version, as in urllib3
     _http_version = 0
-    # It was first stored by 1.x, which normalises URLs, and perhaps rewritten since
+    # Whether the response was first stored by 1.x, which normalises URLs; it may have been rewritten since
     _is_of_1x = False
+    # All header fields one by one, if some are repeated
     _header_fields: HeaderFields | None = None
-    # By the standard: a name that the variants of one resource share
+    # A name that all variants of a resource share; used with cache_control='strict'
     _generation = ''
-    # A body that is kept beside the entry
+    # A body that is stored separately
     _body: Body | None = None
-    # Whether certificates were verified, which is part of keys; known until it is stored
+    # Whether certificates were verified, which is part of the key; known only until the response is stored
     _is_verified = True
 
     def __attrs_post_init__(self) -> None:
@@ -141,7 +141,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @classmethod
     def from_response(cls, response: Response, **kwargs: Any) -> CachedResponse:
-        """Copy a response, reading its body if that has not been done; `kwargs` replace fields of the copy"""
+        """Copy a response, and read its body if necessary; `kwargs` replace fields of the copy"""
         if isinstance(response, CachedResponse):
             return response._copy(**kwargs)
         body, raw = None if 'content' in kwargs else response.content, response.raw
@@ -152,7 +152,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
             fields['next'] = CachedRequest.from_request(response.next)
         if 'history' not in kwargs:
             fields['history'] = [cls.from_response(r, history=[]) for r in response.history]
-        # All at once, as making what takes the place of a field that is not given costs more than copying it
+        # Pass all fields at once: building a default costs more than copying the field
         self = cls(**{'content': body if body is not None else b'', **fields, **kwargs})
         self._header_fields = repeated_fields(getattr(raw, 'headers', None))
         self._http_version = getattr(raw, 'version', 0) or 0
@@ -162,7 +162,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         self._materialize()
         copy = type(self).__new__(type(self))
         copy.__dict__.update(self.__dict__)
-        for name in _OF_ONE_OBJECT:
+        for name in _NOT_COPIED:
             copy.__dict__.pop(name, None)
         copy.headers = self.headers.copy()
         copy.cookies = self.cookies.copy()
@@ -175,7 +175,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         return copy
 
     def _with_body(self, body: Body) -> CachedResponse:
-        """A copy with a body that is kept beside it"""
+        """A copy with a body that is stored separately"""
         copy = self._copy()
         copy.__dict__.update(_body=body, _content=False, _decoded_content=None)
         return copy
@@ -185,18 +185,18 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """The body, decoded
 
         Raises:
-            requests.exceptions.ChunkedEncodingError: It is kept beside the entry, and gone or damaged
+            requests.exceptions.ChunkedEncodingError: It is stored separately, and is missing or damaged
         """
         content: Any = self._content
         return self._load() if content is False else content
 
     @property
-    def _is_apart(self) -> bool:
-        """Whether the body is kept beside the entry, and has not been read into memory"""
+    def _is_body_unread(self) -> bool:
+        """Whether the body is stored separately and has not been read into memory"""
         return self._body is not None and self.__dict__.get('_content') is False
 
     def _load(self) -> bytes:
-        """Read a body that is kept beside the entry into memory"""
+        """Read a body that is stored separately into memory"""
         body = self._body
         assert body is not None
         try:
@@ -212,7 +212,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def raw(self) -> Any:
-        """The response as `urllib3` has it, over the stored body"""
+        """A `urllib3` response with the stored body"""
         raw = self.__dict__.get('_raw')
         if raw is None:
             raw = self.__dict__['_raw'] = self._new_raw()
@@ -224,11 +224,11 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def _content_or_body(self) -> Any:
-        """The body, or where it is if it has not been read into memory"""
-        return self._body if self._is_apart else self.content
+        """The body, or a description of where it is stored if it has not been read into memory"""
+        return self._body if self._is_body_unread else self.content
 
     def _new_raw(self) -> Any:
-        if self._body is not None and self._is_apart:
+        if self._body is not None and self._is_body_unread:
             return stored_http_response(self, self._body)
         return CachedHTTPResponse.from_cached_response(self)
 
@@ -238,7 +238,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def is_expired(self) -> bool:
-        """Whether the response is stale; also True if that cannot be told"""
+        """Whether the response is stale; True if the expiration is invalid"""
         try:
             return self.expires is not None and _now() >= self.expires
         except (AttributeError, TypeError):
@@ -256,25 +256,25 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def next(self) -> PreparedRequest | None:
-        """The request that follows a redirect that was not followed"""
+        """The next request, if this is a redirect that was not followed"""
         return self._next.prepare() if self._next is not None else None
 
     @property
     def size(self) -> int:
-        """Length of the body, in bytes; as it is stored, if it is kept beside the entry"""
+        """Length of the body in bytes; the stored length if the body is stored separately"""
         if self._body is not None:
             return self._body.size
         return len(self.content) if self.content else 0
 
     @property
     def elapsed_seconds(self) -> float:
-        """How long the origin took; without making a `timedelta` of it for a new hit"""
+        """How long the origin took; does not build the `timedelta` of a new hit, and so is faster"""
         if 'elapsed' in self.__dict__ or '_record' not in self.__dict__:
             return self.elapsed.total_seconds()
         return float(self._record.get('elapsed') or 0)
 
     def has_header(self, name: str) -> bool:
-        """Whether there is a header field of this name, in lower case; quicker than to ask `headers` of a new hit"""
+        """Whether there is a header field of this lower-case name; does not build `headers`, and so is faster"""
         if 'headers' in self.__dict__ or '_record' not in self.__dict__:
             return name in self.headers
         length = len(name)
@@ -285,11 +285,11 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
     @property
     def _content_consumed(self) -> bool:
-        return not self._is_apart
+        return not self._is_body_unread
 
     @_content_consumed.setter
     def _content_consumed(self, value: bool) -> None:
-        """Assigned by `requests`; the body is always there"""
+        """Ignore what `requests` assigns; the body is always available"""
 
     @property
     def apparent_encoding(self) -> str | None:  # type: ignore[override]
@@ -298,22 +298,22 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
     def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[Any]:
         if self._content is None:
             return iter(())
-        if self._is_apart and self.raw.closed:
-            self._raw = self._new_raw()  # it was read to its end, and can be read again
+        if self._is_body_unread and self.raw.closed:
+            self._raw = self._new_raw()  # a body that was read to its end can be read again
         return super().iter_content(chunk_size, decode_unicode)
 
     def is_older_than(self, older_than: Any) -> bool:
-        """Whether the response was received before a time, or longer ago than a number of seconds or timedelta"""
+        """Whether the response was received before a datetime, or longer ago than a timedelta or number of seconds"""
         from ..policy.expiration import add_tzinfo, get_expiration_datetime
 
         limit = get_expiration_datetime(older_than, negative_delta=True)
         return limit is not None and add_tzinfo(self.created_at) < limit
 
     def reset_expiration(self, expire_after: Any) -> bool:
-        """Set a new expiration, counted from now; returns whether the response is expired by it
+        """Set a new expiration, counted from now, and return whether the response has now expired
 
         Args:
-            expire_after: The expiration, or a function that is called with the response and returns it
+            expire_after: The expiration, or a function that takes the response and returns it
         """
         from ..policy.expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, expiration_of, get_expiration_datetime
 
@@ -324,13 +324,13 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         return self.is_expired
 
     def close(self) -> None:
-        """There is no connection to close"""
+        """Release a body that is stored separately; there is no connection to close"""
         if self._body is not None:
             self._body.end()
 
     def __getstate__(self) -> dict[str, Any]:
         self._materialize()
-        state = {k: v for k, v in self.__dict__.items() if k not in _OF_ONE_OBJECT}
+        state = {k: v for k, v in self.__dict__.items() if k not in _NOT_COPIED}
         if state.pop('_body', None) is not None:
             state['_content'] = self.content
         return state if self._is_of_1x else {**state, '_http_version': self._http_version}
@@ -353,7 +353,7 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
 
 
 def format_datetime(value: datetime | None) -> str:
-    """A time as local time, to the second, or as it is if it has none; `N/A` if there is none"""
+    """A time as local time, to the second; `str()` of it if it cannot be converted, `N/A` if it is None"""
     try:
         return value.astimezone().strftime(DATETIME_FORMAT) if value else 'N/A'
     except (OSError, OverflowError, ValueError):  # on the first or last day that a datetime can hold, for example
@@ -361,7 +361,7 @@ def format_datetime(value: datetime | None) -> str:
 
 
 def repeated_fields(headers: Any) -> HeaderFields | None:
-    """The fields of a urllib3 header dict one by one, in order; None if none is repeated"""
+    """All fields of a urllib3 header dict in order, one by one; None if no field is repeated"""
     if not hasattr(headers, 'iteritems') and not hasattr(headers, 'getlist'):
         return None
     fields = tuple(headers.iteritems()) if hasattr(headers, 'iteritems') else tuple(headers.items())

@@ -50,7 +50,7 @@ class BodyRules:
         storage = with_pieces(storage_factory(large_body_bytes=1_000, **options))
         storage['key'] = large(1)
         read = storage['key']
-        assert read._is_apart
+        assert read._is_body_unread
         assert read.raw.read(10) == large(1).content[:10]
         assert b''.join(storage['key'].iter_content(7)) == large(1).content
         assert storage['key'].content == large(1).content
@@ -61,7 +61,7 @@ class BodyRules:
     def test_lengths_about_the_limits(self, large_storage: Any, length: int) -> None:
         large_storage['key'] = large(1, length)
         read = large_storage['key']
-        assert read._is_apart == (length > large_storage._longest_content)
+        assert read._is_body_unread == (length > large_storage._longest_content)
         assert read.content == large(1, length).content
 
     def test_part_of_a_body_takes_its_pieces_only(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ class BodyRules:
         large_storage['key'] = large(1)
         memory['key'] = large_storage['key']
         large_storage.clear()
-        assert memory['key']._is_apart
+        assert memory['key']._is_body_unread
         large_storage['key'] = memory['key']
         memory.clear()
         assert large_storage['key'].content == large(1).content

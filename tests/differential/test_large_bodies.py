@@ -90,7 +90,7 @@ class LargeBodies:
             session.get(url, force_refresh=True)
             response = session.get(url)
             assert response.from_cache
-            assert session.cache.responses[response.cache_key]._is_apart
+            assert session.cache.responses[response.cache_key]._is_body_unread
             assert published('look', url, keywords) == [0, [], int(self.is_listed)]
             if change != 'get':
                 published(change, url, keywords)
@@ -99,7 +99,7 @@ class LargeBodies:
             assert published('get', url, keywords) == [[False, len(BODY)], [True, len(BODY)]]
             theirs = session.get(url)
             assert theirs.from_cache
-            assert not session.cache.responses[theirs.cache_key]._is_apart
+            assert not session.cache.responses[theirs.cache_key]._is_body_unread
             assert theirs.content == BODY
         assert not session.get(url).from_cache
         assert session.get(url).content == BODY
@@ -135,7 +135,7 @@ class TestRedis(LargeBodies):
         session.get(url)
         key = session.get(url).cache_key
         for change in ('look', 'delete', 'clear'):
-            assert session.cache.responses[key]._is_apart
+            assert session.cache.responses[key]._is_body_unread
             assert published(change, url, keywords) == ([0, [], 0] if change == 'look' else None)
         origin.add('/large', body=BODY[::-1])
         assert published('get', url, keywords) == [[False, len(BODY)], [True, len(BODY)]]
@@ -145,7 +145,7 @@ class TestRedis(LargeBodies):
         assert len(session.cache.responses) == 1
         assert session.cache.delete(key) == 1
         assert not session.get(url).from_cache
-        assert session.cache.responses[key]._is_apart
+        assert session.cache.responses[key]._is_body_unread
 
 
 class TestFilesystem(LargeBodies):

@@ -251,7 +251,7 @@ class TestLargeBodies:
             assert storage['key'].content == large(1).content
             assert client.keys() == [b'faulty-body:{faulty:key}']
         storage['key'] = large(2)
-        assert storage['key']._is_apart
+        assert storage['key']._is_body_unread
 
     def test_an_entry_that_is_evicted_takes_its_body_along(self, server: RedisServer, storage: RedisDict) -> None:
         storage['key'] = large(1)

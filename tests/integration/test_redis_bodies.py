@@ -253,7 +253,7 @@ class TestRestrictedUsers:
         storage = self.storage_of(guarded, user)
         storage['key'] = large(1)
         assert storage['key'].content == large(1).content
-        assert storage['key']._is_apart == (user == 'scripting')
+        assert storage['key']._is_body_unread == (user == 'scripting')
         assert list(storage) == ['key']
         assert 'key' in storage
         assert storage.existing(['key', 'none']) == {'key'}
@@ -279,7 +279,7 @@ class TestRestrictedUsers:
         writer.write(large(1).content)
         storage['key'] = large(1)._with_body(writer.commit())
         assert storage['key'].content == large(1).content
-        assert not storage['key']._is_apart
+        assert not storage['key']._is_body_unread
         with guarded.client() as client:
             [rest] = [name for name in names(client) if name != STRING]
             assert 0 < client.ttl(rest) <= UNFINISHED_SECONDS

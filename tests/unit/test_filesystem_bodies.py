@@ -343,7 +343,7 @@ class TestCrashes:
         code = in_child(crash)
         storage = make(**options)
         found = storage.get(KEY)
-        is_large = found is not None and found._is_apart
+        is_large = found is not None and found._is_body_unread
         expected = [before, after] if code else [after]
         assert (found and facts(found)) in [value and facts(value) for value in expected]
         storage['other'] = make_response(3)
@@ -518,7 +518,7 @@ def test_options_of_caches(cache_path: Path) -> None:
         with closing(FileCache(cache_path, large_body_bytes=100, **options)) as cache:
             assert cache.responses.large_body_bytes == 100
             cache.save_response(large(1), KEY)
-            assert cache.responses[KEY]._is_apart
+            assert cache.responses[KEY]._is_body_unread
             assert len(list(cache.paths())) == 1
             cache.clear()
     assert files(cache_path) == []

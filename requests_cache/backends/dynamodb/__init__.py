@@ -203,7 +203,7 @@ class DynamoDbDict(DynamoDbStorage):
             self._write_item(key, value, found)
         except TooLargeError:
             pieces = self._usable_pieces
-            if pieces is None or not isinstance(value, CachedResponse) or value._is_apart or not value.content:
+            if pieces is None or not isinstance(value, CachedResponse) or value._is_body_unread or not value.content:
                 raise
             writer = BodyWriter(pieces, self.piece_stages, self, str(key), 0)
             try:
