@@ -257,6 +257,8 @@ def _names(ignored_parameters: ParamList) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, bytes):
         return value.decode('utf-8', 'replace')
     return str(value) if value else ''

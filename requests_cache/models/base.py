@@ -57,6 +57,19 @@ class LazyFields:
         object.__setattr__(self, name, value)
         return value
 
+    def header(self, name: str) -> Any:
+        """The value of a header field, or None; does not build `headers` of a new hit, and so is faster
+
+        Args:
+            name: Its name; fastest in its usual spelling
+        """
+        if 'headers' in self.__dict__ or '_record' not in self.__dict__:
+            return self.headers.get(name)
+        fields = self._record.get('headers') or {}
+        if name in fields:
+            return fields[name]
+        return dict(zip(map(str.lower, fields), fields.values(), strict=True)).get(name.lower())
+
     def _materialize(self) -> None:
         """Build all fields that have not been accessed yet, and drop the record"""
         for name in type(self)._builders:

@@ -54,16 +54,6 @@ class CachedRequest(LazyFields, RichMixin):
     def _cookies(self) -> RequestsCookieJar:
         return self.cookies
 
-    def header(self, lower_name: str) -> Any:
-        """The value of a header field, or None; does not build `headers` of a new hit, and so is faster"""
-        if 'headers' in self.__dict__ or '_record' not in self.__dict__:
-            return self.headers.get(lower_name)
-        value, length = None, len(lower_name)
-        for name, its_value in (self._record.get('headers') or {}).items():
-            if len(name) == length and name.lower() == lower_name:
-                value = its_value
-        return value
-
     @property
     def path_url(self) -> str:
         """Path and query, as in a request line"""

@@ -264,7 +264,8 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         """Length of the body in bytes; the stored length if the body is stored separately"""
         if self._body is not None:
             return self._body.size
-        return len(self.content) if self.content else 0
+        content = self.content
+        return len(content) if content else 0
 
     @property
     def elapsed_seconds(self) -> float:
@@ -272,16 +273,6 @@ class CachedResponse(LazyFields, RichMixin, BaseResponse):
         if 'elapsed' in self.__dict__ or '_record' not in self.__dict__:
             return self.elapsed.total_seconds()
         return float(self._record.get('elapsed') or 0)
-
-    def has_header(self, name: str) -> bool:
-        """Whether there is a header field of this lower-case name; does not build `headers`, and so is faster"""
-        if 'headers' in self.__dict__ or '_record' not in self.__dict__:
-            return name in self.headers
-        length = len(name)
-        for field_name in self._record.get('headers') or ():
-            if len(field_name) == length and field_name.lower() == name:
-                return True
-        return False
 
     @property
     def _content_consumed(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..cache_keys import normalize_headers
@@ -35,13 +36,19 @@ class Variant(NamedTuple):
 MATCH = Variant(True)
 MISMATCH = Variant(False)
 # Bodies are given out decoded, so that their coding makes no difference to anybody
-_CODING = 'accept-encoding'
+_CODINGS = frozenset(('accept-encoding',))
 
 
 def varied_names(response: CachedResponse) -> frozenset[str]:
     """Names, in lower case, of the header fields that any response on the way to this one varied by"""
-    values = [r.headers.get('Vary') for r in (*response.history, response)]
-    return frozenset(name.strip().lower() for value in values for name in (value or '').split(',') if name.strip())
+    if not response.history:
+        return _names_in(response.header('Vary'))
+    return frozenset().union(*(_names_in(r.header('Vary')) for r in (*response.history, response)))
+
+
+@lru_cache(maxsize=128)
+def _names_in(value: str | None) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in (value or '').split(',') if name.strip())
 
 
 def match_variant(
@@ -61,10 +68,8 @@ def match_variant(
             otherwise it does not count, and lists are the same in any order and case
         same_key: Compares by the user's own key function, which then decides in place of these rules
     """
-    if not stored.history and not stored.has_header('vary'):
-        return MATCH
     all_names = varied_names(stored)
-    names = all_names if by_the_standard or same_key is not None else all_names - {_CODING}
+    names = all_names if by_the_standard or same_key is not None else all_names - _CODINGS
     if not names:
         return MATCH
     unstored = names.intersection(map(str.lower, ignored_parameters or ()))

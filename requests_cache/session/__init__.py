@@ -258,7 +258,7 @@ class CacheMixin(Portable, MIXIN_BASE):
         if settings.url_settings:
             settings = settings.for_url(request.url)
         mode = mode_of(settings)
-        disabled = any(session is self for session in _switched_off.values())
+        disabled = self in _switched_off.values()
         policy = mode.request_policy(request.method, request.url, request.headers, settings, options, disabled)
         store = Store(cache, settings, kwargs, shared_by(cache).faults, watch, mode.exact_query)
         return Exchange(self, request, options, mode, policy, kwargs, store, watch)
