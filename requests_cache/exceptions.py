@@ -2,35 +2,35 @@
 
     Exception
     └── CacheError
-        ├── BackendError                  a storage could not do what was asked; `__cause__` is the driver's exception
-        │   ├── BackendUnavailableError   it could not be reached, opened or locked within its time limit
-        │   └── EntryTooLargeError        it keeps no entries of this size, and there is nothing wrong with that
-        ├── InvalidEntryError             a stored value is not an entry of ours (also a ValueError)
-        │   └── SealError                 it is encrypted, and was tampered with, or moved
-        │       └── MissingKeyError       it is encrypted with a key that was not given
+        ├── BackendError                  the store failed; `__cause__` is the driver's exception
+        │   ├── BackendUnavailableError   the store could not be reached, opened or locked in time
+        │   └── EntryTooLargeError        the store keeps no entries of this size, by design
+        ├── InvalidEntryError             a stored value is not a valid entry (also a ValueError)
+        │   └── SealError                 an encrypted entry was tampered with or moved
+        │       └── MissingKeyError       an entry is encrypted with a key that was not given
         └── MissingDependencyError        an optional library is not installed (also a ModuleNotFoundError)
 
-Requests never see a `BackendError`: a fault while reading is a miss and a fault while writing is logged. Maintenance
-calls (`clear`, `delete`, `update`, iteration, …) raise it.
+Requests never raise a `BackendError`: a failure to read is a miss, and a failure to write is logged. Maintenance calls
+(`clear`, `delete`, `update`, iteration, …) raise it.
 """
 
 from __future__ import annotations
 
 
 class CacheError(Exception):
-    """Base of all exceptions of this package"""
+    """Base class of all exceptions of this package"""
 
 
 class BackendError(CacheError):
-    """A storage could not do what was asked; the driver's own exception is the `__cause__`"""
+    """The store failed. The exception of its driver is the `__cause__`."""
 
 
 class BackendUnavailableError(BackendError):
-    """A storage could not be reached, opened or locked within its time limit"""
+    """The store could not be reached, opened or locked within its time limit"""
 
 
 class EntryTooLargeError(BackendError):
-    """A storage keeps no entries of this size"""
+    """The store keeps no entries of this size"""
 
 
 class InvalidEntryError(CacheError, ValueError):
@@ -38,15 +38,15 @@ class InvalidEntryError(CacheError, ValueError):
 
 
 class SealError(InvalidEntryError):
-    """An entry is encrypted, and cannot be opened: it was tampered with, or encrypted for another place"""
+    """An encrypted entry cannot be decrypted: it was tampered with, or moved from another place in the store"""
 
 
 class MissingKeyError(SealError):
-    """An entry is encrypted with a key that is not among those in `encryption_key`"""
+    """An entry is encrypted with a key that `encryption_key` does not contain"""
 
 
 class MissingDependencyError(CacheError, ModuleNotFoundError):
-    """An optional library is needed and not installed; the message names the extra that brings it"""
+    """An optional library is not installed. The message names the extra that installs it."""
 
     def __init__(self, feature: str, library: str, extra: str | None = None):
         wanted = f"'requests-cache[{extra}]'" if extra else f"'{library}'"

@@ -1,8 +1,8 @@
 """Caching for all of `requests`, for code that makes its own sessions or calls `requests.get()`
 
-`install_cache()` puts a session class of its own in the place of `requests.Session`, for the whole process. `enabled()`
-and `disabled()` do so for the thread or task that enters them: while any of them is in force, `requests.Session` is a
-class that looks up, when it is called, what applies to its caller.
+`install_cache()` replaces `requests.Session` by a caching class, for the whole process. `enabled()` and `disabled()`
+apply to the thread or task that enters them: inside such a block, `requests.Session` is a class that finds out, when it
+is called, what applies to its caller.
 """
 
 from __future__ import annotations
@@ -93,11 +93,13 @@ def install_cache(
     session_factory: Any = CachedSession,
     **kwargs: Any,
 ) -> None:
-    """Cache all requests of this process that are made by `requests.get()` and the like, or by new sessions
+    """Cache all requests of this process that are made with `requests.get()` and the like, or with new sessions
 
     Args:
-        cache_name, backend, kwargs: As for `CachedSession`
-        session_factory: The class of the sessions: `CachedSession`, or one made with `CacheMixin`
+        cache_name: As for `CachedSession`
+        backend: As for `CachedSession`
+        session_factory: The class of new sessions: `CachedSession`, or a class made with `CacheMixin`
+        kwargs: As for `CachedSession`. `autoclose` is False by default here, because all sessions share the backend.
     """
     installation = _Installation(cache_name, backend, session_factory, **kwargs)
     with _lock:
@@ -106,7 +108,7 @@ def install_cache(
 
 
 def uninstall_cache() -> None:
-    """Undo `install_cache()`; no effect if no cache is installed"""
+    """Undo `install_cache()`. Nothing happens if no cache is installed."""
     with _lock:
         _installed.clear()
         _patch()
@@ -114,14 +116,18 @@ def uninstall_cache() -> None:
 
 @contextmanager
 def disabled() -> Iterator[None]:
-    """A block in which new sessions do not cache, in this thread or task"""
+    """A context manager. In the block, new sessions do not cache, in this thread or task only."""
     with _scopes.enter(None):
         yield
 
 
 @contextmanager
 def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
-    """A block in which new sessions cache, in this thread or task; arguments as for `install_cache()`"""
+    """A context manager. In the block, new sessions cache, in this thread or task only.
+
+    Args:
+        args, kwargs: As for `install_cache()`
+    """
     installation = _Installation(*args, **kwargs)
     with _lock:
         _scoped.append(installation)
@@ -136,7 +142,7 @@ def enabled(*args: Any, **kwargs: Any) -> Iterator[None]:
 
 
 def get_cache() -> BaseCache | None:
-    """The cache in force, or None"""
+    """The cache that new sessions use here, or None if they do not cache"""
     current = _current()
     if current is not None:
         return current.cache
@@ -148,18 +154,18 @@ def get_cache() -> BaseCache | None:
 
 
 def is_installed() -> bool:
-    """Whether new sessions cache"""
+    """Whether new sessions cache here"""
     return get_cache() is not None
 
 
 def clear() -> None:
-    """Clear the cache in force, if there is one"""
+    """Delete all entries of the cache that `get_cache()` returns, if there is one"""
     cache = get_cache()
     if cache is not None:
         cache.clear()
 
 
 def delete(*args: Any, **kwargs: Any) -> int:
-    """Delete entries of the cache in force, as `BaseCache.delete()` does; returns the number removed"""
+    """Delete entries of the cache that `get_cache()` returns; arguments and result as for `BaseCache.delete()`"""
     cache = get_cache()
     return cache.delete(*args, **kwargs) if cache is not None else 0

@@ -55,15 +55,20 @@ class _NoDatabaseFileError(NotImplementedError, AttributeError):
 
 
 class BaseCache(Bindable):
-    """Responses and redirects in two storages; in memory, unless a subclass sets others
+    """A cache in the memory of this process, and the base class of all other backends
 
-    A backend of one's own derives from this class, calls `super().__init__()`, and sets `responses` and `redirects` to
-    storages (`BaseStorage`).
+    To write a backend of your own, derive from this class, call `super().__init__()`, and set `responses` and
+    `redirects` to storages (see `BaseStorage`).
 
     Args:
-        cache_name: Label of the cache
-        kwargs: `large_body_bytes`, `compression`, `encryption_key`, `max_cache_bytes`, `max_entries`,
-            `delete_expired_after` (see `BaseStorage`); others are ignored
+        cache_name: A label
+        large_body_bytes: Keep bodies longer than this in pieces; 1 MiB by default
+        max_cache_bytes: Size of all responses together: a number of bytes, or text such as `'500 MB'`; no bound by
+            default
+        max_entries: How many responses are kept; no bound by default
+        delete_expired_after: Delete responses that have been expired for this long, a few with each write: seconds or a
+            `timedelta`; by default never
+        kwargs: `compression` and `encryption_key` (see `BaseStorage`); others are ignored
     """
 
     def __init__(self, cache_name: str = DEFAULT_CACHE_NAME, **kwargs: Any):
@@ -86,7 +91,7 @@ class BaseCache(Bindable):
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str] | None:
-        """Keywords that the constructor, or the driver's client, takes; None if that cannot be told"""
+        """Names of the keywords that the constructor or the driver's client takes; None if they are not known"""
         return STORAGE_KEYWORDS if cls is BaseCache else accepted_keywords(cls.__init__)
 
     @property
@@ -99,11 +104,11 @@ class BaseCache(Bindable):
         raise _NoDatabaseFileError(f'{type(self).__name__} has no database file')
 
     def create_key(self, request: AnyRequest, match_headers: Iterable[str] | bool | None = None, **kwargs: Any) -> str:
-        """The key of a request, by `key_fn` if that is set
+        """The key of a request, made by `key_fn` if that is set
 
         Args:
             request: A request, prepared or not
-            match_headers: Names of headers that take part; by default those of the settings
+            match_headers: Names of the header fields that become part of the key; by default those in the settings
             kwargs: Arguments that the request is sent with, such as `verify`
         """
         settings = self._settings
@@ -121,7 +126,12 @@ class BaseCache(Bindable):
         return key
 
     def get_response(self, key: str, default: Any = None) -> Any:
-        """The response stored under a key, directly or for a request that was redirected; `default` if there is none"""
+        """The response stored under a key, or at the end of the redirects from there
+
+        Args:
+            key: The key of a request
+            default: What to return if nothing is stored
+        """
         response = _get(self.responses, key)
         if response is None and (target := _get(self.redirects, key)) is not None and target != key:
             response = self._redirected(key, _get(self.responses, target))
@@ -148,12 +158,12 @@ class BaseCache(Bindable):
         return settings.key_fn is not None or any('key_fn' in rule for rule in settings.url_settings.values())
 
     def save_response(self, response: Response, cache_key: str | None = None, expires: datetime | None = None) -> bool:
-        """Store a response, without its secrets, and the way to it if it was redirected
+        """Store a response without its secrets, and the redirects that led to it
 
         Args:
             response: A response of any kind
             cache_key: Its key; by default that of its request
-            expires: Time (UTC) from which it is stale; None for never
+            expires: Time (UTC) at which it becomes stale; None for never
 
         Returns:
             Whether it is kept: one that is larger than all that the cache may hold is not
@@ -213,7 +223,7 @@ class BaseCache(Bindable):
     def contains(
         self, key: str | None = None, request: AnyRequest | None = None, url: str | None = None, verify: bool = True
     ) -> bool:
-        """Whether there is an entry for a key, a request, or a GET request for a URL; expired ones count"""
+        """Whether there is an entry for a key, a request, or a GET request for a URL. Expired entries count."""
         if url and request is None:
             request = Request('GET', url)
         if key is None and request is not None:
@@ -237,11 +247,11 @@ class BaseCache(Bindable):
 
         Args:
             keys: Keys of entries
-            expired: All that have expired
-            invalid: All that cannot be read
-            older_than: All that were received before a time, or longer ago than a number of seconds or timedelta
-            requests: What these requests, prepared or not, are answered with, and other variants of it
-            urls: The same for GET requests for these URLs; with `match_headers`, whatever the headers are
+            expired: All entries that have expired
+            invalid: All entries that cannot be read
+            older_than: All entries received before a time, or longer ago than a number of seconds or a `timedelta`
+            requests: The entries for these requests, prepared or not, and all variants of them
+            urls: The entries for GET requests for these URLs, and all variants of them
             verify: Whether the requests verify certificates, which is part of their keys
 
         Returns:
@@ -257,7 +267,7 @@ class BaseCache(Bindable):
         return removed
 
     def remove_leftovers(self) -> None:
-        """Remove redirects to what is not there any more, and what interrupted writers left behind"""
+        """Remove redirects to entries that no longer exist, and what interrupted writers left behind"""
         self._prune_redirects()
         self._remove_leftovers()
 
@@ -311,10 +321,10 @@ class BaseCache(Bindable):
         """Responses that meet any of the conditions
 
         Args:
-            valid: Those that have not expired
-            expired: Those that have expired
-            invalid: Those that cannot be read, as empty responses with status 504 and their key in `cache_key`
-            older_than: Those received before a time, or longer ago than a number of seconds or timedelta
+            valid: Responses that have not expired
+            expired: Responses that have expired
+            invalid: Entries that cannot be read, as empty responses with status 504 and their key in `cache_key`
+            older_than: Responses received before a time, or longer ago than a number of seconds or a `timedelta`
         """
         limit = get_expiration_datetime(older_than, negative_delta=True) if older_than else None
         for key, response in self._entries():
@@ -335,45 +345,44 @@ class BaseCache(Bindable):
         return map(_as_entry, scan_to_change(self.responses))
 
     def urls(self, **kwargs: Any) -> list[str]:
-        """URLs of all responses that `filter` finds, sorted, each once"""
+        """The URLs of all responses that `filter()` finds, sorted, each once; arguments as for `filter()`"""
         return sorted({response.url for response in self.filter(**kwargs) if response.url})
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
         """Count what is stored: by host, content type, status, age and expiration
 
-        It takes one pass over the cache, in memory that does not grow with it. Large bodies are not read, and entries
-        that are counted do not count as used.
+        This reads all entries once, in memory that does not grow with the cache. Large bodies are not read. Counting
+        an entry is not a use that would keep it from being evicted.
 
         Args:
-            progress: Called with the number of entries that have been counted, after each one
+            progress: Called after each entry with the number of entries that have been counted
         """
         from .summary import summarize
 
         return summarize(self, progress)
 
     def update(self, other: BaseCache, progress: Callable[[int], object] | None = None) -> None:
-        """Copy all readable entries and redirects of another cache, of any backend and serializer
+        """Copy all readable entries and redirects from another cache, which may have another backend and serializer
 
         Args:
             other: The other cache
-            progress: Called with the number of entries that have been copied, every now and then
+            progress: Called from time to time with the number of entries that have been copied
         """
         copy_entries(other, self, progress)
 
     def recreate_keys(self) -> None:
-        """Give each entry the key that its request has by the present settings and serializer"""
+        """Give each entry the key that its request has under the present settings and serializer"""
         recreate_keys(self)
         self._prune_redirects()
 
     def reencrypt(self, progress: Callable[[int], object] | None = None) -> int:
-        """Write all entries anew, by the present `compression` and `encryption_key`
+        """Rewrite all entries with the present `compression` and `encryption_key`
 
-        After a change of keys, old ones can be left out of `encryption_key` when this is done. Entries that cannot be
-        read are left as they are. If it is interrupted, each entry is as it was before or as it will be; to go on,
-        call it again.
+        Afterwards, old keys can be removed from `encryption_key`. Entries that cannot be read stay as they are. If this
+        is interrupted, each entry is either old or new, and the next call continues.
 
         Args:
-            progress: Called with the number of entries that have been written, after each one
+            progress: Called after each entry with the number of entries that have been written
 
         Returns:
             The number of entries that were written
@@ -398,11 +407,11 @@ class BaseCache(Bindable):
             return False
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
-        """Set a new expiration for all entries, counted from now; None for never
+        """Set a new expiration for all entries, counted from now
 
         Args:
-            expire_after: The expiration, or a function that is called with each response and returns its expiration;
-                DO_NOT_CACHE from a function deletes the entry
+            expire_after: The expiration; None for never. A function is called with each response and returns its
+                expiration; if it returns `DO_NOT_CACHE`, the entry is deleted.
         """
         check_expiration(expire_after)
         for key, response in self._changeable_entries():
@@ -426,7 +435,7 @@ class BaseCache(Bindable):
         self.redirects.clear()
 
     def close(self) -> None:
-        """Close connections; a later use opens them again"""
+        """Close connections. Using the cache later opens them again."""
         for storage in (self.responses, self.redirects):
             if hasattr(storage, 'close'):
                 storage.close()

@@ -41,15 +41,16 @@ class GridFSCache(MongoBackend):
 
     Args:
         db_name: Name of the database
-        connection: A `pymongo.MongoClient`; it is not closed by the cache
-        decode_content: Add a readable copy of JSON and text bodies to what is stored
-        serializer: Name or object; pickle by default
-        large_body_bytes: Length from which on bodies are kept in pieces, in a collection of their own; 1 MiB by default
-        max_cache_bytes: How much responses may take, in bytes or as text such as '500 MB'; no bound by default
+        connection: An existing `pymongo.MongoClient`. It is not closed.
+        decode_content: Add a readable copy of JSON and text bodies to the files
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; pickle by default
+        large_body_bytes: Keep bodies longer than this in pieces, in a collection of their own; 1 MiB by default
+        max_cache_bytes: How much room responses may take: a number of bytes, or text such as `'500 MB'`; no bound by
+            default
         max_entries: How many responses are kept; no bound by default
-        delete_expired_after: Delete responses that have been expired for so long, a few with each write: seconds or a
-            timedelta; by default never
-        kwargs: Options of `MongoClient`, as for `MongoCache`
+        delete_expired_after: Delete responses that have been expired for this long, a few with each write: seconds or a
+            `timedelta`; by default never
+        kwargs: As for `MongoCache`
 
     Raises:
         MissingDependencyError: pymongo is not installed

@@ -72,31 +72,31 @@ class _Values(ValuesView[VT]):
 
 
 class BaseStorage(MutableMapping[KT, VT], ABC):
-    """A mapping from keys to values that are serialized on their way in, and deserialized on their way out
+    """A mapping from keys to values, which are serialized when they are written and deserialized when they are read
 
-    A storage derives from this class and defines the five methods of a mutable mapping, and, where it can do better
-    than one key at a time, `bulk_delete`, `clear`, `existing` and `scan`. A missing key is a KeyError; any other
-    failure of the store is raised as `requests_cache.exceptions.BackendError`.
+    A storage derives from this class and defines the five methods of a mutable mapping. It also defines `bulk_delete`,
+    `clear`, `existing` and `scan` if it can do better than one key at a time. A missing key raises `KeyError`, and any
+    other failure of the store raises `requests_cache.exceptions.BackendError`.
 
-    Large bodies are kept in pieces if the storage sets `pieces` to a place for them, and writes its entries by
-    `_write_apart`; otherwise a body of any size is a part of its entry.
+    Large bodies are kept in pieces if the storage sets `pieces` to a place for them and writes its entries with
+    `_write_apart`. Otherwise, each body is part of its entry.
 
     Args:
-        serializer: A name, pipeline, stage, any object with `dumps` and `loads`, or None to keep values as they are
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; None keeps values as they are
         decode_content: Add a readable copy of JSON and text bodies to what is stored
-        large_body_bytes: Length from which on bodies are kept in pieces beside their entries; 1 MiB by default
-        compression: Compress what is stored: True for the best codec that there is, or its name
-        encryption_key: Encrypt what is stored with this key: 32 bytes, their base64, or several keys of which the first
-            one encrypts and all decrypt
-        max_cache_bytes: Size of all entries together: a number of bytes, or text such as '500 MB' or '2 GiB'. What was
-            least recently used makes room for what is new.
-        max_entries: The same for their number
-        delete_expired_after: Delete entries that have been expired for so long, a few with each write: seconds or a
-            timedelta; by default never
+        large_body_bytes: Keep bodies longer than this in pieces beside their entries; 1 MiB by default
+        compression: Compress entries: True for the best codec that is installed, or the name of a codec
+        encryption_key: Encrypt entries with this key: 32 bytes, or their base64 text. Of several keys, the first one
+            encrypts, and all of them decrypt.
+        max_cache_bytes: Size of all entries together: a number of bytes, or text such as `'500 MB'` or `'2 GiB'`. When
+            there is no room for a new entry, the least recently used ones are deleted.
+        max_entries: Number of all entries; the rest as for `max_cache_bytes`
+        delete_expired_after: Delete entries that have been expired for this long, a few with each write: seconds or a
+            `timedelta`; by default never
         kwargs: Ignored
 
     Raises:
-        TypeError, ValueError: One of the values cannot be understood, or the store cannot be bounded
+        TypeError, ValueError: One of the values has no meaning, or the store cannot keep a bound
     """
 
     # Whether keys may be added and removed while the storage is iterated over

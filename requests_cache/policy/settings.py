@@ -72,7 +72,7 @@ def _empty_if_none(value: Any) -> Any:
 
 
 def _rules_of_ones_own(value: Any) -> Any:
-    """The same settings by URL, in which no iterator is used up, and which change only with these settings"""
+    """A copy of `url_settings`, in which iterators have become tuples"""
     if value is None:
         return {}
     try:
@@ -147,50 +147,58 @@ def _check_seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None
 class CacheSettings(RichMixin):
     """What a session caches, for how long, and how it matches requests
 
-    All may be changed at any time, with effect from the next request.
+    Settings may be changed at any time. A change takes effect with the next request.
 
     Args:
-        allowable_codes: Status codes of responses that may be stored
-        allowable_methods: Methods, in upper case, of requests that may be answered from the cache and stored
-        always_revalidate: Validate stored responses on each use, if they have a validator
+        allowable_codes: Status codes of the responses that may be stored. The codes in `codes_expire_after` may be
+            stored as well.
+        allowable_methods: Methods, in upper case, of the requests that may be answered from the cache, and whose
+            responses may be stored
+        always_revalidate: Ask the origin about a stored response each time it is used, if the response has a validator
+            (`ETag` or `Last-Modified`)
         autoclose: Close the backend together with the session
-        cache_control: Obey the response's own headers about caching; 'strict': all of the standard, RFC 9111
-        codes_expire_after: Expiration by status (404) or class of statuses ('5xx'); what is named here is stored as if
-            it were one of `allowable_codes`
-        cache_status: Add a `Cache-Status` header field to responses (RFC 9211); 'key': with the key of the response
-        content_root_key: Member of a JSON request body that `ignored_parameters` are looked for in
+        cache_control: Obey what responses say about caching. `True` takes their freshness lifetime and obeys
+            `no-store`, `no-cache` and `must-revalidate`; `'strict'` applies all of RFC 9111.
+        codes_expire_after: Expiration by status code (`404`) or class of codes (`'5xx'`). Responses with these codes
+            may be stored even if `allowable_codes` does not list them.
+        cache_status: Add a `Cache-Status` header field (RFC 9211) to responses. `'key'` includes the cache key.
+        content_root_key: Name of the member of a JSON request body in which `ignored_parameters` are looked for,
+            instead of the top level
         disabled: Neither read nor write the cache
-        drain_bytes: If the caller closes a response without having read all of it, up to so many bytes are read so
-            that it can be stored
-        drain_seconds: How long that may take
-        expire_after: Time after which responses are stale: seconds, a timedelta, a datetime, an HTTP date, or
-            NEVER_EXPIRE; or a function that is called with the response, and returns one of these
-        filter_fn: Called with a response; False keeps it out of the cache
-        heuristic_fraction: By the standard, how long a response without explicit freshness is fresh, as a part of the
-            time for which it had not been modified
-        ignored_parameters: Names of request parameters, headers and JSON members that are left out of matching, and
-            whose values are not stored
-        key_fn: Called with a request and the arguments of its sending; returns its key
-        match_headers: Names of request headers that requests must share to match; True for all
-        max_body_bytes: Length of the largest body that is stored; None for any length
-        only_if_cached: Answer from the cache or with a 504 response, never from the network
-        read_only: Read the cache, but write nothing to it
-        restore_cookies: Put the cookies of responses from the cache into the session's jar, as is done with those of
-            responses from the origin
-        shared_cache: By the standard, cache for more than one user
-        single_flight: Send equal requests that are made at the same time once; the others wait for the response.
-            True: among threads; 'shared': among all processes and hosts that use the store
-        single_flight_timeout: How many seconds a request waits for another one at most; its own `timeout` counts if
-            that is less
-        stale_if_error: Use a stale response if a new one cannot be had; True, or how long it may have been stale
-        stale_while_revalidate: Use a stale response, and renew it in the background; True, or how long it may have
-            been stale
-        url_settings: Settings by URL pattern, each a dict; the first that matches counts. All settings may be in it but
-            `autoclose`, `url_settings` and `urls_expire_after`.
-        urls_expire_after: Expiration by URL pattern; the first that matches counts
+        drain_bytes: When the caller closes a streamed response early, read up to this many bytes more, so that the
+            response can be stored. `0` reads no more.
+        drain_seconds: How many seconds that may take
+        expire_after: Time after which a response is stale: a number of seconds, a `timedelta`, a `datetime`, an HTTP
+            date, `NEVER_EXPIRE` (`-1`), `EXPIRE_IMMEDIATELY` (`0`) or `DO_NOT_CACHE`; or a function that is called with
+            the response and returns one of these
+        filter_fn: Called with each response; if it returns false, the response is not stored, or is removed from the
+            cache
+        heuristic_fraction: With `cache_control='strict'`, a response that gives no lifetime is fresh for this fraction
+            of the time between `Last-Modified` and `Date`
+        ignored_parameters: Names of query parameters, form fields, members of JSON bodies and header fields that do
+            not take part in matching, and whose values are not stored
+        key_fn: Called with a request and the arguments that it is sent with; returns the cache key as text
+        match_headers: Names of the request header fields that must be equal for two requests to match; `True` means
+            all of them
+        max_body_bytes: Length in bytes of the largest body that is stored; `None` means no limit
+        only_if_cached: Answer from the cache, or with a 504 response; never use the network
+        read_only: Read the cache, but never write to it
+        restore_cookies: Put the cookies of a response from the cache into the session's cookie jar
+        shared_cache: With `cache_control='strict'`, follow the rules for caches that serve several users
+        single_flight: Send equal requests that are made at the same time only once; the others wait for the response.
+            `True` covers the threads of this process; `'shared'` covers all processes and hosts that use the store.
+        single_flight_timeout: How many seconds a request waits for another one. If the request's own `timeout` is
+            shorter, that is the limit.
+        stale_if_error: Use a stale response if the origin fails. `True` puts no limit on how stale it may be; a number
+            of seconds or a `timedelta` does.
+        stale_while_revalidate: Use a stale response at once, and renew it in the background. `True` puts no limit on
+            how stale it may be; a number of seconds or a `timedelta` does.
+        url_settings: Settings for some URLs: a dict from URL patterns to dicts of settings. The first pattern that
+            matches counts. All settings are allowed except `autoclose`, `url_settings` and `urls_expire_after`.
+        urls_expire_after: Expiration by URL pattern. The first pattern that matches counts.
 
     Raises:
-        ValueError, TypeError: An expiration, a status, or something in `url_settings` has no meaning
+        ValueError, TypeError: An expiration, a status code, or something in `url_settings` has no meaning
     """
 
     allowable_codes: Iterable[int] = field(default=DEFAULT_STATUS_CODES, converter=_reusable)
@@ -229,25 +237,25 @@ class CacheSettings(RichMixin):
     __hash__ = object.__hash__
 
     def rule_for(self, url: str | None) -> dict[str, Any] | None:
-        """What the first pattern of `url_settings` that a URL matches says; None if it matches none
+        """The settings of the first pattern in `url_settings` that a URL matches; None if it matches none
 
-        The fragment of the URL does not count, as it is not sent.
+        The fragment of the URL does not count, because it is not sent.
         """
         return first_match(url and url.partition('#')[0], self.url_settings)
 
     def pattern_for(self, url: str | None) -> ExpirationPattern | None:
-        """This pattern"""
+        """The first pattern in `url_settings` that a URL matches; None if it matches none"""
         patterns = {pattern: pattern for pattern in self.url_settings}
         return first_match(url and url.partition('#')[0], patterns)
 
     def for_url(self, url: str | None, about: Set[str] | None = None) -> CacheSettings:
-        """The settings for a URL: these, but for what the first pattern of `url_settings` that it matches says
+        """The settings for a URL: these, changed by the first pattern in `url_settings` that the URL matches
 
-        An expiration among that is the one in `urls_expire_after`.
+        An `expire_after` of the pattern becomes an entry of `urls_expire_after`.
 
         Args:
             url: The URL
-            about: Names of the settings that will be looked at, if not all of them
+            about: Names of the settings that the caller needs; by default all of them
         """
         rule = self.rule_for(url)
         if not rule or (about is not None and about.isdisjoint(rule)):
@@ -264,7 +272,7 @@ class CacheSettings(RichMixin):
 
     @classmethod
     def from_kwargs(cls, **kwargs: Any) -> CacheSettings:
-        """Settings from those keywords that are names of settings and not None; others are passed over"""
+        """Make settings from keywords. Keywords that are not settings, and those that are None, are ignored."""
         known = fields_dict(cls)
         kwargs = {RENAMED.get(k, k): v for k, v in kwargs.items() if v is not None}
         return cls(**{k: v for k, v in kwargs.items() if k in known})

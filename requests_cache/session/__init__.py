@@ -65,15 +65,16 @@ _SHARED_ATTRIBUTES = (
 
 
 class CacheMixin(Portable, MIXIN_BASE):
-    """Adds caching to a session class; goes before it: `class MySession(CacheMixin, OtherSession)`
+    """Adds caching to a session class. It goes before that class: `class MySession(CacheMixin, OtherSession)`
 
     Args:
-        cache_name: Name of the cache: path, database, table or prefix of keys, as the backend has it
-        backend: Name, class or instance of a backend; SQLite by default
-        serializer: Name or object, if not the backend's own
-        kwargs: Further settings (see `CacheSettings`), keywords of the backend, or of the session class
+        cache_name: Name of the cache. Depending on the backend, this is a path, a database, a table or a prefix of the
+            keys. It may also be the URL of a cache.
+        backend: Name, class, instance or URL of a backend; SQLite by default
+        serializer: Name of a serializer, or an object with `dumps` and `loads`; each backend has a default of its own
+        kwargs: Further settings, and keywords of the backend, of its driver's client, or of the session class
 
-    The other arguments are settings, described at `CacheSettings`.
+    The other arguments are settings; see `CacheSettings`.
     """
 
     # Of the sessions of an installation, one for all of them
@@ -129,7 +130,7 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     @property
     def cache(self) -> BaseCache:
-        """The backend, whose methods go by the settings of this session"""
+        """The backend. Its methods use the settings of this session."""
         try:
             return self._cache  # type: ignore[no-any-return]
         except AttributeError:
@@ -147,7 +148,7 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     @property
     def settings(self) -> CacheSettings:
-        """Settings of this session, which may be changed at any time"""
+        """The settings of this session. They may be changed at any time."""
         return self._settings
 
     @settings.setter
@@ -161,7 +162,7 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     @property
     def expire_after(self) -> ExpirationTime:
-        """Expiration of new responses"""
+        """How long new responses are fresh; the same as `settings.expire_after`"""
         return self._settings.expire_after
 
     @expire_after.setter
@@ -170,7 +171,12 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     @classmethod
     def wrap(cls: type[S], original_session: Session, **kwargs: Any) -> S:
-        """A caching session that shares adapters, headers, cookies, authentication and so on with another session"""
+        """Make a caching session that shares adapters, headers, cookies, authentication and so on with another session
+
+        Args:
+            original_session: The other session
+            kwargs: As for `CachedSession`
+        """
         session = cls(**kwargs)
         for name in _SHARED_ATTRIBUTES:
             setattr(session, name, getattr(original_session, name))
@@ -212,14 +218,20 @@ class CacheMixin(Portable, MIXIN_BASE):
         force_refresh: bool = False,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Make a request, and answer it from the cache if that may be done
+        """Make a request, or answer it from the cache
 
         Args:
             method, url, args, headers, kwargs: As for `requests.Session.request`
-            expire_after: Expiration of the response, if it is stored
-            only_if_cached: Answer from the cache or with a 504 response, never from the network
-            refresh: Validate a stored response with the origin before it is used, if it has a validator
-            force_refresh: Send the request whatever is stored
+            expire_after: How long the response to this request is fresh, if it is stored; any value that the setting
+                of the same name takes
+            only_if_cached: Answer from the cache, or with a 504 response; never use the network
+            refresh: Ask the origin about a stored response before it is used, if it has a validator (`ETag` or
+                `Last-Modified`)
+            force_refresh: Send the request to the origin, whatever is stored
+
+        Raises:
+            ValueError, TypeError: `expire_after` has no meaning; nothing has been sent
+            requests.RequestException: The origin could not be reached, as without a cache
         """
         options = make_options(expire_after, only_if_cached, refresh, force_refresh)
         if options is not NO_OPTIONS:
@@ -228,13 +240,13 @@ class CacheMixin(Portable, MIXIN_BASE):
         return super().request(method, url, *args, **kwargs)  # type: ignore[return-value]
 
     def prepare_request(self, request: Request) -> PreparedRequest:
-        """As in `requests`; the prepared request carries the options of the call"""
+        """As in `requests`. The prepared request carries the options of the call."""
         prepared = super().prepare_request(request)
         take_in(prepared)
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """As in `requests`, which looks through the whole environment for proxies; here only if it has changed"""
+        """As in `requests`, but the environment is searched for proxies only if it has changed"""
         return merge_settings(super().merge_environment_settings, url, proxies, stream, verify, cert)
 
     def send(
@@ -246,7 +258,7 @@ class CacheMixin(Portable, MIXIN_BASE):
         force_refresh: bool = False,
         **kwargs: Any,
     ) -> AnyResponse:
-        """Send a prepared request, and answer it from the cache if that may be done; options as for `request()`"""
+        """Send a prepared request, or answer it from the cache; options as for `request()`"""
         options = make_options(expire_after, only_if_cached, refresh, force_refresh)
         if options is not NO_OPTIONS:
             request = carrying(request, options=options)
@@ -264,28 +276,28 @@ class CacheMixin(Portable, MIXIN_BASE):
         return Exchange(self, request, options, mode, policy, kwargs, store, watch)
 
     def explain(self, request: str | PreparedRequest | Response, url: Any = None, **kwargs: Any) -> Explanation:
-        """What would happen to a request, and why; or what has happened to one, by its response
+        """Tell what would happen to a request, and why; or, given a response, what has happened
 
-        It is looked up and decided upon as by `request()`, but nothing is sent, and nothing changes in the cache.
+        The request is looked up and decided on as in `request()`, but nothing is sent, and the cache does not change.
 
         Args:
             request: A method, a prepared request, or a response that this session has just returned
             url: The URL, after a method
-            kwargs: As for `request()`, or `send()` for a prepared request; `search_limit`: on a miss, how many stored
-                responses to search for similar ones (10,000 by default)
+            kwargs: As for `request()`, or for `send()` with a prepared request. `search_limit` is the number of
+                stored responses that are searched for similar requests on a miss (10,000 by default).
 
         Returns:
             An `Explanation`; `print()` shows it as a short text
 
         Raises:
-            TypeError: It is a response of another kind of session
+            TypeError: The response did not come from a caching session
         """
         from .explain import explain
 
         return explain(self, request, url, **kwargs)
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
-        """As in `requests`; what a request carries goes for its redirects, too"""
+        """As in `requests`. The options of a request apply to its redirects as well."""
         following: Iterator[Any] = super().resolve_redirects(resp, redirected(req), *args, **kwargs)
         return following
 
@@ -316,10 +328,10 @@ class CacheMixin(Portable, MIXIN_BASE):
         return watch
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Have a function called with an `Event` for each thing that this session does, or has its cache do
+        """Have a function called with an `Event` whenever this session or its cache does something
 
-        It is called in the thread in which that happens, so it should be quick. If it raises an exception, that is
-        logged once, and harms nobody.
+        The function is called in the thread in which the event happens, so it should be quick. If it raises an
+        exception, the request goes on, and a warning is logged the first time.
 
         Args:
             subscriber: The function
@@ -331,21 +343,21 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     @property
     def stats(self) -> Statistics:
-        """What this session has done so far, in numbers; with `install_cache()`, all sessions"""
+        """What this session has done so far, in numbers. With `install_cache()`, all sessions count together."""
         return self._watching.counters.read()
 
     def reset_stats(self) -> None:
-        """Begin to count anew"""
+        """Set all numbers in `stats` to zero"""
         self._watching.counters.reset()
 
     @contextmanager
     def cache_disabled(self) -> Iterator[None]:
-        """A block in which this session neither reads nor writes its cache, in this thread or task only"""
+        """A context manager. In the block, this session does not use its cache, in this thread or task only."""
         with _switched_off.enter(self):
             yield
 
     def close(self) -> None:
-        """Close the session, and its backend if `settings.autoclose`"""
+        """Close the session, and its backend too if `settings.autoclose` is true"""
         super().close()
         if self._settings.autoclose and '_cache' in self.__dict__:
             close(self._cache)
@@ -357,4 +369,4 @@ class CacheMixin(Portable, MIXIN_BASE):
 
 
 class CachedSession(CacheMixin, OriginalSession):
-    """A `requests.Session` that caches; arguments as for `CacheMixin`"""
+    """A `requests.Session` that answers from a cache where it can; arguments as for `CacheMixin`"""

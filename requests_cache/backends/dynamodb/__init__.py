@@ -312,30 +312,33 @@ def _condition(found: dict[str, Any] | None) -> dict[str, Any]:
 
 
 class DynamoDbCache(BaseCache):
-    """A cache in a table of DynamoDB, for use by many machines
+    """A cache in a table of DynamoDB
 
     Args:
         table_name: Name of the table
-        create_table: Create the table if there is none (on demand, with the partition key `key`). Text in this place is
-            taken for the namespace.
-        ttl: Let DynamoDB remove entries after they have expired; that may take some days
-        delete_expired_after: So much later: seconds, rounded up, or a timedelta; by default at once
-        connection: An existing resource of boto3 (`boto3.resource('dynamodb')`); it is not closed
-        decode_content: Add a readable copy of JSON and text bodies
-        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; by default entries are maps
-        namespace: Prefix of the keys, so that several caches may share a table; the default is no prefix
-        large_body_bytes: Length from which on bodies are kept in pieces, in items of their own; 128 KiB by default. The
-            same goes for shorter ones with which an entry would take more than 400 KB.
-        large_items: Do so; otherwise entries of more than 400 KB are left out, with a warning
-        kwargs: Keywords of a boto3 session or resource, such as `region_name`, `endpoint_url`, `aws_access_key_id` or
-            `profile_name`. The region is `us-east-1` if neither they nor the AWS configuration name one; `config` is
-            merged with time limits of a few seconds.
+        create_table: Create the table if there is none (on demand, with the partition key `key`). Text given here is
+            taken as the namespace.
+        ttl: Have DynamoDB remove entries after they have expired, which may take it some days
+        delete_expired_after: Have DynamoDB remove responses that have been expired for this long: seconds, rounded up,
+            or a `timedelta`; by default as soon as they have expired. Needs `ttl=True`.
+        connection: An existing boto3 resource (`boto3.resource('dynamodb')`). It is not closed.
+        decode_content: Add a readable copy of JSON and text bodies to the items
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`. By default, an entry is a map
+            with a field for each part of the response.
+        namespace: Prefix of the keys, so that several caches may share a table. The default means no prefix.
+        large_items: Keep entries that do not fit into one item, which holds 400 KB, in several items. Otherwise they
+            are not stored, and a warning is logged.
+        large_body_bytes: Keep bodies longer than this in pieces, in items of their own; 128 KiB by default
+        kwargs: `compression` and `encryption_key` (see `BaseStorage`); keywords of a boto3 session or resource, such as
+            `region_name`, `endpoint_url`, `aws_access_key_id` or `profile_name`. If neither they nor the AWS
+            configuration name a region, it is `us-east-1`. `config` is merged with time limits of a few seconds.
 
     Raises:
-        ValueError: There are bounds (`max_cache_bytes`, `max_entries`), which this store cannot keep; or
-            `delete_expired_after` with `ttl=False`
-        BackendError: boto3 cannot use the keywords; or, from methods that maintain the cache, the service refuses
-        BackendUnavailableError: From such methods: the service cannot be reached
+        ValueError: `max_cache_bytes` or `max_entries` is given, which DynamoDB cannot keep, or `delete_expired_after`
+            together with `ttl=False`
+        BackendError: boto3 refuses the keywords. Methods that maintain the cache raise it if the service refuses
+            something.
+        BackendUnavailableError: Methods that maintain the cache raise it if the service cannot be reached
         MissingDependencyError: boto3 is not installed
     """
 

@@ -116,17 +116,28 @@ class RedirectDict(SQLiteDict):
 
 
 class FileCache(BaseCache):
-    """Responses as files in one directory, and redirects in an SQLite database beside them
+    """A cache in a directory, with one file for each response; redirects are in an SQLite database beside them
 
     Args:
-        cache_name: The directory
-        use_temp: Put a relative path under the directory for temporary files
+        cache_name: Path of the directory
+        use_temp: Put the directory into the one for temporary files, if the path is relative
         decode_content: Add a readable copy of JSON and text bodies to the files
-        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; JSON by default
-        kwargs: `use_cache_dir`, `extension`, `large_body_bytes`, `max_cache_bytes`, `max_entries`,
-            `delete_expired_after` and `lock` (see `FileDict`; an `RLock` also guards the redirects); with bounds
-            `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`); options of `SQLiteDict` for the
-            databases
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; JSON by default
+        use_cache_dir: Put the directory into the user's cache directory, if the path is relative
+        extension: Extension of the files, without a dot; by default that of the serializer
+        large_body_bytes: Keep bodies longer than this in pieces, in files of their own; 1 MiB by default
+        max_cache_bytes: Size of all files together: a number of bytes, or text such as `'500 MB'`; no bound by default
+        max_entries: How many responses are kept; no bound by default
+        max_file_bytes: Size of the largest response to keep; by default `max_cache_bytes`
+        block_bytes: Size of the blocks that files take up on the disk. With a bound, sizes are rounded up to a multiple
+            of it; 1 by default.
+        sync_index: With a bound, compare the index with all files when the cache is opened
+        delete_expired_after: Delete responses that have been expired for this long: seconds or a `timedelta`; by
+            default never
+        lock: A lock that is held during every operation, so that it can be shared with other code. An `RLock` also
+            guards the redirects.
+        kwargs: `compression` and `encryption_key` (see `BaseStorage`); `busy_timeout`, `fast_save`, `wal` and keywords
+            of `sqlite3.connect` for the databases
     """
 
     def __init__(

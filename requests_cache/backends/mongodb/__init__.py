@@ -57,24 +57,27 @@ _NEEDED = (_BODY_ID, _REVISION)
 
 
 class MongoCache(MongoBackend):
-    """A cache in a MongoDB database, in the collections `responses` and `redirects`
+    """A cache in a MongoDB database: documents in the collections `responses` and `redirects`
 
     Args:
         db_name: Name of the database
-        connection: A `pymongo.MongoClient`; it is not closed by the cache
-        decode_content: Keep a readable copy of JSON and text bodies beside the body
-        serializer: Name or object; by default responses are documents with a field for each of their parts
-        large_body_bytes: Length from which on bodies are kept in pieces, in a collection of their own; 1 MiB by default
-        max_cache_bytes: How much responses may take, in bytes or as text such as '500 MB'; no bound by default
+        connection: An existing `pymongo.MongoClient`. It is not closed.
+        decode_content: Add a readable copy of JSON and text bodies to the documents
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`. By default, a
+            response is a document with a field for each of its parts.
+        large_body_bytes: Keep bodies longer than this in pieces, in a collection of their own; 1 MiB by default
+        max_cache_bytes: How much room responses may take: a number of bytes, or text such as `'500 MB'`; no bound by
+            default
         max_entries: How many responses are kept; no bound by default
-        delete_expired_after: Have the server delete responses that have been expired for so long: seconds, rounded up,
-            or a timedelta; by default never
-        kwargs: Options of `MongoClient`: host (also a connection string), port, username, password, tls, replicaSet, …
-            Timeouts for reaching a server, connecting and answers are 5 seconds each unless given.
+        delete_expired_after: Have the server delete responses that have been expired for this long: seconds, rounded
+            up, or a `timedelta`; by default never
+        kwargs: `compression` and `encryption_key` (see `BaseStorage`); options of `MongoClient`, such as `host` (which
+            may be a connection string), `port`, `username`, `password`, `tls` and `replicaSet`. Unless they say
+            otherwise, finding a server, connecting to it, and an answer may take 5 seconds each.
 
     Raises:
         MissingDependencyError: pymongo is not installed
-        ValueError, TypeError, pymongo.errors.PyMongoError: The driver does not take a value of an option, or the name
+        ValueError, TypeError, pymongo.errors.PyMongoError: The driver refuses the name of the database, or an option
     """
 
     def __init__(

@@ -123,22 +123,25 @@ class RedisCache(BaseCache):
     """A cache in Redis, on one server or a cluster
 
     Args:
-        namespace: Prefix of all names. Other caches and programs may use the same database, whatever theirs begin with.
-        connection: An existing client: `redis.Redis`, `redis.RedisCluster`, one of a Sentinel; it is not closed
-        serializer: As for `BaseStorage`; by default pickle, of plain values only
+        namespace: Prefix of all names in the database. Other caches and programs may use the same database.
+        connection: An existing client: `redis.Redis`, `redis.RedisCluster`, or one that a Sentinel gives. It is not
+            closed.
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; pickle by default
         ttl: Have Redis remove entries after they have expired
-        ttl_offset: Seconds for which they are kept after that
-        large_body_bytes: Length from which on bodies are kept in pieces, in hashes of their own; 1 MiB by default
-        max_cache_bytes: How much memory of the server responses may take, in bytes or as text such as '500 MB'; no
-            bound by default. Bounds take a user who may run scripts, see `docs/bounds.md`.
+        ttl_offset: How many seconds Redis keeps entries after they have expired
+        large_body_bytes: Keep bodies longer than this in pieces, in hashes of their own; 1 MiB by default
+        max_cache_bytes: How much memory of the server the responses may take: a number of bytes, or text such as
+            `'500 MB'`; no bound by default. With bounds, the user of Redis must be allowed to run scripts.
         max_entries: How many responses are kept; no bound by default
-        delete_expired_after: The same as `ttl_offset`, in seconds or as a timedelta, with `ttl=True`
-        kwargs: `url` (`redis://`, `rediss://` or `unix://`), `cluster=True`, and all keywords of `redis.Redis` or
-            `redis.RedisCluster`. Unless told otherwise, the client waits for a server no longer than 5 seconds.
+        delete_expired_after: The same as `ttl_offset`, in seconds or as a `timedelta`; needs `ttl=True`
+        url: Where the server is: a URL that begins with `redis://`, `rediss://` or `unix://`
+        cluster: Connect to a Redis Cluster
+        kwargs: `compression`, `encryption_key` and `decode_content` (see `BaseStorage`); all keywords of `redis.Redis`
+            or `redis.RedisCluster`. Unless they say otherwise, the client waits at most 5 seconds for the server.
 
     Raises:
         MissingDependencyError: redis-py is not installed
-        ValueError: `delete_expired_after` does not go with `ttl` or `ttl_offset`
+        ValueError: `delete_expired_after` contradicts `ttl` or `ttl_offset`
     """
 
     responses: RedisDict

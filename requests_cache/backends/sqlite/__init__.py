@@ -118,27 +118,29 @@ class SQLiteDict(TableStorage):
 
 
 class SQLiteCache(BaseCache):
-    """Responses and redirects in an SQLite database
+    """A cache in an SQLite database: one file, no server
 
     Args:
-        db_path: Path of the database; `.sqlite` is added if it has no suffix
-        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; pickle by default
-        use_cache_dir: Put a relative path under the user's cache directory
-        use_temp: Put a relative path under the directory for temporary files
-        use_memory: Keep the database in memory, until it is closed
-        busy_timeout: How long to wait for other processes and threads: seconds as a float, milliseconds as an
-            integer; None for the driver's `timeout`, which is 5 seconds
-        fast_save: Do not wait until data has reached the disk; a power failure can then damage the database
-        wal: Use a write-ahead log, so that reading and writing do not wait for each other
-        large_body_bytes: Length from which on bodies are kept in pieces, in tables of their own; 1 MiB by default
-        max_cache_bytes: How large the file may become, in bytes or as text such as '500 MB'; no bound by default
+        db_path: Path of the file. `.sqlite` is added if the name has no suffix.
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; pickle by default
+        use_cache_dir: Put the file into the user's cache directory, if the path is relative
+        use_temp: Put the file into the directory for temporary files, if the path is relative
+        use_memory: Keep the database in memory until it is closed
+        busy_timeout: How long to wait for other processes and threads that have locked the file. A float is a number
+            of seconds, an integer a number of milliseconds; None leaves it to the driver's `timeout` (5 seconds).
+        fast_save: Do not wait until data has reached the disk. A power failure can then damage the database.
+        wal: Use a write-ahead log, so that readers and a writer do not wait for each other
+        large_body_bytes: Keep bodies longer than this in pieces, in tables of their own; 1 MiB by default
+        max_cache_bytes: How large the file may become: a number of bytes, or text such as `'500 MB'`; no bound by
+            default
         max_entries: How many responses are kept; no bound by default
-        delete_expired_after: Seconds (or a timedelta) after which expired responses are deleted; by default never
-        kwargs: Keywords of `sqlite3.connect`; `decode_content`
+        delete_expired_after: Delete responses that have been expired for this long: seconds or a `timedelta`; by
+            default never
+        kwargs: `compression`, `encryption_key` and `decode_content` (see `BaseStorage`); keywords of `sqlite3.connect`
 
     Raises:
-        FileExistsError: One of the directories that the path lies in is a file
-        PermissionError: `use_temp`, and the file belongs to somebody else
+        FileExistsError: One of the parent directories of the path is a file
+        PermissionError: With `use_temp`, if the file belongs to somebody else
     """
 
     responses: SQLiteDict
