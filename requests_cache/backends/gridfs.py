@@ -50,7 +50,7 @@ class GridFSCache(MongoBackend):
         max_entries: How many responses are kept; no bound by default
         delete_expired_after: Delete responses that have been expired for this long, a few with each write: seconds or a
             `timedelta`; by default never
-        kwargs: As for `MongoCache`
+        kwargs: `compression` and `encryption_key` (see `BaseStorage`); options of `MongoClient`, as for `MongoCache`
 
     Raises:
         MissingDependencyError: pymongo is not installed

@@ -15,10 +15,10 @@ from .._utils import format_file_size
 
 
 class EventKind(str, Enum):
-    """What happened; members compare equal to their text
+    """What happened. Members compare equal to their text.
 
-    Each exchange, which is a request and its answer, ends in one of the first eight. Where a redirect is followed, each
-    of the requests is an exchange.
+    An exchange is one request and its answer. Each exchange ends in exactly one of the first eight kinds. When a
+    redirect is followed, each of the requests is an exchange.
     """
 
     HIT = 'hit'
@@ -44,7 +44,7 @@ class EventKind(str, Enum):
 
     @property
     def is_result(self) -> bool:
-        """Whether exchanges end in it"""
+        """Whether this is one of the kinds that an exchange ends in"""
         return self in _RESULTS
 
 
@@ -53,21 +53,22 @@ _RESULTS = frozenset(list(EventKind)[:8])
 
 @frozen(slots=True, kw_only=True)
 class Event:
-    """One thing that happened; what does not apply is None
+    """One thing that happened. A field that does not apply is None.
 
     Args:
-        kind: What it was
+        kind: What happened
         method: Method of the request
         url: URL of the request, without secrets
-        key: Key of the stored response, or of the one that was (not) stored, evicted or deleted
-        reason: Why, in one word or two; for a store fault, the operation: 'read', 'write', 'delete' or 'lease'
-        status: Status of the response
-        bytes: Length of its body; None if that has not been read
-        age: How long ago the response was received from the origin, in seconds
-        expires: Until when the response is fresh (UTC)
-        freshness_left: Seconds until then, negative if it is stale
-        seconds: How long the exchange, or the renewal in the background, took; for a response that is streamed, up to
-            its header fields
+        key: Key of the entry that the event is about
+        reason: Why it happened, in a word or two. For a store fault, this is the operation: `read`, `write`, `delete`
+            or `lease`.
+        status: Status code of the response
+        bytes: Length of the body; None if the body has not been read
+        age: Seconds since the response was received from the origin
+        expires: When the response becomes stale (UTC)
+        freshness_left: Seconds until the response becomes stale; negative if it is stale already
+        seconds: How many seconds the exchange took, or the renewal in the background. For a streamed response, the time
+            until its header fields were there.
         error: An exception in one line, without secrets
     """
 

@@ -11,26 +11,26 @@ from .._utils import format_file_size, renew_after_fork
 
 
 class Statistics(NamedTuple):
-    """What a session has done since it was made, or since `reset_stats()`; `print()` shows it as text
+    """What a session has done since it was made, or since `reset_stats()`. `print()` shows it as text.
 
     Args:
-        hits: Requests answered from the cache with fresh responses, those that waited for an equal one included
-        stale_hits: Requests answered from the cache with stale responses
-        validations: Requests answered from the cache after the origin said that the response is still right
+        hits: Requests answered from the cache with a fresh response, including those in `collapsed`
+        stale_hits: Requests answered from the cache with a stale response
+        validations: Requests answered from the cache after the origin confirmed the stored response (304)
         misses: Requests answered by the origin
-        misses_by_reason: The same, by the reason for asking the origin
-        bypassed: Requests that the cache had no part in: switched off, or of a method that is not cached
-        unanswered: Requests that were to be answered without the network, and could not
+        misses_by_reason: The number of misses for each reason
+        bypassed: Requests that did not involve the cache: it was switched off, or the method is not cached
+        unanswered: Requests that were not allowed to use the network, and were answered with 504
         errors: Requests that ended in an exception
-        collapsed: Those of the hits that were answered with what an equal request has just brought
-        stores: Responses stored
-        not_stored_by_reason: Responses of the origin that were not stored, by the reason
-        evictions: Responses deleted to make room
+        collapsed: Hits that waited for an equal request, and were answered with its response
+        stores: Responses that were stored
+        not_stored_by_reason: The number of responses from the origin that were not stored, for each reason
+        evictions: Entries that were deleted to make room
         faults: Operations of the store that failed
-        refreshes: Requests in the background that the origin has answered
-        bytes_served: Length of the bodies that came from the cache, in bytes
-        seconds_saved: How long the origin took, when they were stored, for the responses that came from the cache
-            without asking it or waiting for it
+        refreshes: Renewals in the background that the origin answered
+        bytes_served: Length of all bodies that came from the cache, in bytes
+        seconds_saved: How many seconds the origin had taken, in total, for the responses that came from the cache
+            without asking it
     """
 
     hits: int = 0
@@ -52,12 +52,12 @@ class Statistics(NamedTuple):
 
     @property
     def requests(self) -> int:
-        """All requests that the cache had a part in"""
+        """All requests that involved the cache: hits, stale hits, validations, misses, and those unanswered"""
         return self.hits + self.stale_hits + self.validations + self.misses + self.unanswered
 
     @property
     def hit_rate(self) -> float:
-        """The part of these that were answered without the origin, from 0 to 1; 0 if there were none"""
+        """The fraction of `requests` that are hits or stale hits, from 0 to 1; 0 if there were no requests"""
         return (self.hits + self.stale_hits) / self.requests if self.requests else 0.0
 
     def __str__(self) -> str:
