@@ -207,6 +207,19 @@ def note_evicted(keys: Iterable[str]) -> None:
         _noted.evicted += keys
 
 
+@contextmanager
+def forgotten_on_error() -> Iterator[None]:
+    """A block in which nothing was evicted if it raises an exception, such as a transaction"""
+    noted = _noted.evicted
+    count = len(noted) if noted is not None else 0
+    try:
+        yield
+    except BaseException:
+        if noted is not None:
+            del noted[count:]
+        raise
+
+
 def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int, more: Usage | None = None) -> list[str]:
     """Have an index account for an entry that is about to be written, and evict what is in its way
 

@@ -295,6 +295,20 @@ def test_evicted(new_session, origin, backend):
     assert session.stats.evictions == 1
 
 
+def test_nothing_is_evicted_by_a_write_that_fails(new_session, origin):
+    session = new_session(backend='sqlite', max_entries=1)
+    told = Told(session)
+    origin.default = answer(200, b'hello')
+    first = session.get(origin.url('/1'))
+    with session.cache.responses.connection(commit=True) as connection:
+        connection.execute("CREATE TRIGGER fail AFTER INSERT ON responses BEGIN SELECT RAISE(ABORT, 'no'); END")
+    told.clear()
+    session.get(origin.url('/2'))
+    assert [str(event.kind) for event in told] == ['store fault', 'not stored', 'miss']
+    assert session.stats.evictions == 0
+    assert list(session.cache.responses) == [first.cache_key]
+
+
 def test_head_brings_what_is_stored_up_to_date(new_session, origin):
     session = new_session(backend='memory', cache_control='strict')
     told = Told(session)

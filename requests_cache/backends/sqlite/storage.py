@@ -87,7 +87,10 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
             if self._upkeep is not None:
                 self._upkeep.after_writing(connection, key, n_bytes, body is not None)
 
-        self._database.write(write)
+        if self._upkeep is None:
+            self._database.write(write)
+        else:
+            self._upkeep.write(write)
         if body is not None and self.pieces is not None:
             self.pieces.forget(body.id)
 

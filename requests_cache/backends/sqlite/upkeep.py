@@ -12,11 +12,11 @@ from which some entries were deleted is still there; `SLACK_BYTES` of these are 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING
 
-from ..eviction import EXPIRED_PER_WRITE, Bounds, Candidate, Eviction, Index, Usage, Uses, make_room
+from ..eviction import EXPIRED_PER_WRITE, Bounds, Candidate, Eviction, Index, Usage, Uses, forgotten_on_error, make_room
 from .table import Table, from_column, has_table, to_column, value_of
 
 if TYPE_CHECKING:
@@ -168,6 +168,11 @@ class TableUpkeep:
         """Note that an entry was used"""
         if self._bounds is not None:
             self._uses.note(key)
+
+    def write(self, action: Callable[[Connection], None]) -> None:
+        """Call a function that writes, in a transaction; if that fails, nothing was evicted"""
+        with forgotten_on_error():
+            self._database.write(action)
 
     def before_writing(self, connection: Connection, key: str, n_bytes: int) -> None:
         """Make room for an entry, and delete some that have long expired, in the transaction that writes it
