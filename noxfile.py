@@ -38,7 +38,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict, over the package and its typical uses"""
-    session.install('.[all,lint]')
+    session.install('.[all,lint,testing]')
     session.run('mypy')
 
 

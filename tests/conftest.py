@@ -14,7 +14,8 @@ import hypothesis
 import pytest
 import requests
 from hypothesis.configuration import set_hypothesis_home_dir
-from support.origin import Origin
+
+from requests_cache.testing.origin import Origin
 
 # Last, behind the installed package: where processes that tests start find the functions which they are to run
 sys.path.append(str(Path(__file__).parents[1]))

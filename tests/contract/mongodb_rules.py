@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -10,17 +10,14 @@ import mongomock
 import pytest
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
 
-from contract.sealing_rules import SEALED, Sealed
-from contract.storage_contract import StorageContract
-from contract.values import closing_all
+from requests_cache.testing import BackendContract
+from requests_cache.testing.rules.sealing import SEALED, Sealed
 
 # From 3.12 on, Python warns of any fork in a process with threads; the driver has some
 MAY_FORK = pytest.mark.filterwarnings('ignore:.*use of fork:DeprecationWarning')
 
 
-class MongoRules(StorageContract):
-    many = 1200
-    examples = 8
+class OnMongoDB:
     storage_class: Any
     cache_class: Any
 
@@ -36,9 +33,17 @@ class MongoRules(StorageContract):
             client.drop_database(name)
 
     @pytest.fixture
-    def cache_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: self.cache_class(name, **{**options, **kwargs})) as factory:
-            yield factory
+    def place(self, name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return name, options
+
+    def open_cache(self, place: tuple[str, dict[str, Any]], **kwargs: Any) -> Any:
+        name, options = place
+        return self.cache_class(name, **{**options, **kwargs})
+
+
+class MongoRules(OnMongoDB, BackendContract):
+    many = 1200
+    examples = 8
 
     @pytest.fixture
     def broken_storage(self) -> Iterator[Any]:
@@ -66,6 +71,10 @@ class WithAuthentication(Sealed):
 
 
 class InMongomock:
+    lacks: Mapping[str, str] = {
+        'forking': 'a child has a copy of what is in the memory of its parent',
+        'threads': 'mongomock is not made for them',
+    }
     serializers = (None,)
     many = 300
 
@@ -73,7 +82,3 @@ class InMongomock:
     def options(self) -> Iterator[dict[str, Any]]:
         with mongomock.MongoClient() as client:
             yield {'connection': client}
-
-    # It is not made for threads, and a child has a copy of it
-    test_threads_lose_nothing = test_readers_see_whole_entries = test_many_threads = None
-    test_a_forked_child = test_a_child_forked_while_iterating = None

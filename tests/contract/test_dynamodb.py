@@ -10,14 +10,13 @@ from uuid import uuid4
 import pytest
 from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
 
-from contract.sealing_rules import SEALED, Sealed
-from contract.standard_rules import StandardRules
-from contract.storage_contract import StorageContract
-from contract.values import closing_all
 from requests_cache.backends.dynamodb import DynamoDbCache, DynamoDbDict
 from requests_cache.backends.dynamodb import storage as dynamodb_storage
 from requests_cache.backends.dynamodb.items import REDIRECT
 from requests_cache.backends.dynamodb.redirects import DynamoDbRedirects
+from requests_cache.testing import BackendContract, StandardRules
+from requests_cache.testing.rules.sealing import SEALED, Sealed
+from requests_cache.testing.values import closing_all
 
 pytest_plugins = ['support.dynamodb_fixtures']
 
@@ -44,15 +43,35 @@ def table_name() -> str:
     return f'contract-{uuid4().hex}'
 
 
-class DynamoDbContract(StorageContract):
+class OnDynamoDb:
     """Storages and caches by the keywords that the fixture `options` gives"""
 
-    damaged = (*StorageContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
     namespace = 'default'
     sealing: dict[str, Any] = {}
-    can_be_bounded = False
-    # The server does that
-    deletes_expired = False
+
+    @pytest.fixture
+    def options(self, server: DynamoDbServer) -> dict[str, Any]:
+        return server.options
+
+    @pytest.fixture
+    def place(self, options: dict[str, Any], table_name: str) -> dict[str, Any]:
+        return {'table_name': table_name, 'namespace': self.namespace, **options}
+
+    def open_storage(self, place: dict[str, Any], kind: str = 'responses', **kwargs: Any) -> Any:
+        sealing = {} if 'serializer' in kwargs else self.sealing
+        storage = DynamoDbDict(**{**place, **sealing, **kwargs})
+        return storage if kind == 'responses' else DynamoDbRedirects(storage._access, self.namespace)
+
+    def open_cache(self, place: dict[str, Any], **kwargs: Any) -> DynamoDbCache:
+        return DynamoDbCache(**{**place, **self.sealing, **kwargs})
+
+
+class DynamoDbContract(OnDynamoDb, BackendContract):
+    lacks = {
+        'bounds': 'the service cannot tell what was used when',
+        'deletion of expired entries': 'the service does that by its TTL, some time later',
+    }
+    damaged = (*BackendContract.damaged, {}, {'status_code': 'many'}, {'created_at': 5}, ['list'], 5, True)
     many = 140
     examples = 6
 
@@ -60,24 +79,6 @@ class DynamoDbContract(StorageContract):
     def small_pages(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dynamodb_storage, 'KEYS_PER_PAGE', 40)
         monkeypatch.setattr(dynamodb_storage, 'CHUNK_SIZE', 40)
-
-    @pytest.fixture
-    def storage_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            sealing = {} if 'serializer' in kwargs else self.sealing
-            storage = DynamoDbDict(table_name, namespace=self.namespace, **{**options, **sealing, **kwargs})
-            return storage if kind == 'responses' else DynamoDbRedirects(storage._access, self.namespace)
-
-        with closing_all(make) as factory:
-            yield factory
-
-    @pytest.fixture
-    def cache_factory(self, options: dict[str, Any], table_name: str) -> Iterator[Any]:
-        def make(**kwargs: Any) -> Any:
-            return DynamoDbCache(table_name, namespace=self.namespace, **{**options, **self.sealing, **kwargs})
-
-        with closing_all(make) as factory:
-            yield factory
 
     @pytest.fixture
     def broken_storage(self, table_name: str) -> Iterator[Any]:
@@ -90,9 +91,7 @@ class DynamoDbContract(StorageContract):
 
 
 class TestDynamoDb(DynamoDbContract):
-    @pytest.fixture
-    def options(self, server: DynamoDbServer) -> dict[str, Any]:
-        return server.options
+    pass
 
 
 class TestDynamoDbInProcess(Sealed, DynamoDbContract):
@@ -102,20 +101,17 @@ class TestDynamoDbInProcess(Sealed, DynamoDbContract):
     """
 
     serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
-    damaged = StorageContract.damaged
+    damaged = BackendContract.damaged
     namespace = 'name~:space: ключ/1'
     sealing = SEALED
-    # What a child writes, goes to its own copy of moto's tables
+    lacks = DynamoDbContract.lacks
+    # What a child writes goes to its own copy of moto's tables
     test_a_forked_child = None
-    test_a_changed_character_is_noticed = DynamoDbContract.test_a_changed_character_is_noticed
 
     @pytest.fixture
     def options(self, resource_in_process: Any) -> dict[str, Any]:
         return {'connection': resource_in_process, 'serializer': 'pickle'}
 
 
-class TestStandardOnDynamoDb(StandardRules):
-    namespace = DynamoDbContract.namespace
-    sealing = DynamoDbContract.sealing
-    options = TestDynamoDb.options
-    cache_factory = DynamoDbContract.cache_factory
+class TestStandardOnDynamoDb(OnDynamoDb, StandardRules):
+    pass

@@ -2,45 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from contract.sealing_rules import SEALED, Sealed
-from contract.standard_rules import StandardRules
-from contract.storage_contract import StorageContract
-from contract.values import closing_all, facts, make_response
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict
 from requests_cache.backends.sqlite import SQLiteDict
 from requests_cache.models.response import CachedResponse
+from requests_cache.testing import BackendContract, StandardRules
+from requests_cache.testing.rules.sealing import SEALED, Sealed
+from requests_cache.testing.values import facts, make_response
 
 SERIALIZERS = ('json', 'yaml', 'pickle', 'bson', 'orjson', 'ujson')
 
 
-class TestFilesystem(StorageContract):
-    serializers = SERIALIZERS
+class OnFilesystem:
     storage_class: type[FileDict] = FileDict
     options: dict[str, Any] = {}
 
     @pytest.fixture
-    def storage_factory(self, cache_path: Path) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            if kind == 'redirects':
-                return SQLiteDict(cache_path / 'redirects.sqlite', 'redirects', serializer=None)
-            return self.storage_class(cache_path, **{**self.options, **kwargs})
+    def place(self, cache_path: Path) -> Path:
+        return cache_path
 
-        with closing_all(make) as factory:
-            yield factory
+    def open_storage(self, place: Path, kind: str = 'responses', **kwargs: Any) -> FileDict | SQLiteDict:
+        if kind == 'redirects':
+            return SQLiteDict(place / 'redirects.sqlite', 'redirects', serializer=None)
+        return self.storage_class(place, **{**self.options, **kwargs})
 
-    @pytest.fixture
-    def cache_factory(self, cache_path: Path) -> Iterator[Any]:
-        def make(**kwargs: Any) -> FileCache:
-            return FileCache(cache_path, **{**self.options, **kwargs})
+    def open_cache(self, place: Path, **kwargs: Any) -> FileCache:
+        return FileCache(place, **{**self.options, **kwargs})
 
-        with closing_all(make) as factory:
-            yield factory
+
+class TestFilesystem(OnFilesystem, BackendContract):
+    serializers = SERIALIZERS
 
     def settle(self, storage: Any) -> None:
         for number in range(20):
@@ -81,6 +77,5 @@ class TestSealedFiles(Sealed, TestFilesystem):
     options = SEALED
 
 
-class TestStandardOnFiles(StandardRules):
-    options = TestFilesystem.options
-    cache_factory = TestFilesystem.cache_factory
+class TestStandardOnFiles(OnFilesystem, StandardRules):
+    pass

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from contract.mongodb_rules import MAY_FORK, InMongomock, MongoRules, WithAuthentication
-from contract.standard_rules import StandardRules
-from contract.values import closing_all
+from contract.mongodb_rules import MAY_FORK, InMongomock, MongoRules, OnMongoDB, WithAuthentication
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import MongoDict
+from requests_cache.testing import StandardRules
 
 pytest_plugins = ['support.mongodb_fixtures']
 
@@ -21,15 +17,11 @@ class TestGridFS(MongoRules):
     storage_class, cache_class = GridFSDict, GridFSCache
     serializers = (None, 'json', 'bson')
 
-    @pytest.fixture
-    def storage_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            if kind == 'responses':
-                return GridFSDict(name, **{**options, **kwargs})
-            return MongoDict(name, kind, serializer=None, **{**options, **kwargs})
-
-        with closing_all(make) as factory:
-            yield factory
+    def open_storage(self, place: tuple[str, dict[str, Any]], kind: str = 'responses', **kwargs: Any) -> Any:
+        name, options = place
+        if kind == 'responses':
+            return GridFSDict(name, **{**options, **kwargs})
+        return MongoDict(name, kind, serializer=None, **{**options, **kwargs})
 
 
 @MAY_FORK
@@ -41,8 +33,5 @@ class TestGridFSInMongomock(InMongomock, TestGridFS):
     pass
 
 
-class TestStandardOnGridFS(StandardRules):
+class TestStandardOnGridFS(OnMongoDB, StandardRules):
     storage_class, cache_class = GridFSDict, GridFSCache
-    options = TestGridFS.options
-    name = TestGridFS.name
-    cache_factory = TestGridFS.cache_factory

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from contract.sealing_rules import SEALED, Sealed
-from contract.standard_rules import StandardRules
-from contract.storage_contract import StorageContract
-from contract.values import closing_all, facts, make_response
 from requests_cache.backends.base import BaseCache
 from requests_cache.backends.memory import DictStorage
+from requests_cache.testing import BackendContract, StandardRules
+from requests_cache.testing.rules.sealing import SEALED, Sealed
+from requests_cache.testing.values import facts, make_response
+
+NOT_SHARED = {
+    'persistence': 'a dict is gone when its process ends',
+    'sharing': 'each storage has a dict of its own',
+}
+KEPT_AS_OBJECTS = {'readable entries': 'nothing is turned into text or bytes'}
 
 
-class TestMemory(StorageContract):
-    shared = False
-    persistent = False
-    damaged = (b'', b'not an entry', {'key': 'value'}, 5)
+class InMemory:
     options: dict[str, Any] = {}
 
-    @pytest.fixture
-    def storage_factory(self) -> Iterator[Any]:
-        with closing_all(lambda kind='responses', **kwargs: DictStorage(**{**self.options, **kwargs})) as factory:
-            yield factory
+    def open_storage(self, place: Any, kind: str = 'responses', **kwargs: Any) -> DictStorage:
+        return DictStorage(**{**self.options, **kwargs})
 
-    @pytest.fixture
-    def cache_factory(self) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: BaseCache(**{**self.options, **kwargs})) as factory:
-            yield factory
+    def open_cache(self, place: Any, **kwargs: Any) -> BaseCache:
+        return BaseCache(**{**self.options, **kwargs})
 
-    # Nothing is turned into text or bytes
-    test_a_changed_character_is_noticed = None
+
+class TestMemory(InMemory, BackendContract):
+    lacks = {**NOT_SHARED, **KEPT_AS_OBJECTS}
+    damaged = (b'', b'not an entry', {'key': 'value'}, 5)
 
     def test_damaged_values_are_read_as_none(self, damage: Any, cache: Any) -> None:
         """Without a serializer a storage keeps anything; it is the cache that wants responses"""
@@ -45,31 +43,27 @@ class TestMemory(StorageContract):
 
 
 class TestMemoryWithSerializer(TestMemory):
+    lacks: Mapping[str, str] = NOT_SHARED
     serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
-    damaged = StorageContract.damaged
+    damaged = BackendContract.damaged
 
-    @pytest.fixture
-    def storage_factory(self) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            serializer = 'pickle' if kind == 'responses' else None
-            return DictStorage(**{'serializer': serializer, **self.options, **kwargs})
+    def open_storage(self, place: Any, kind: str = 'responses', **kwargs: Any) -> DictStorage:
+        serializer = 'pickle' if kind == 'responses' else None
+        return DictStorage(**{'serializer': serializer, **self.options, **kwargs})
 
-        with closing_all(make) as factory:
-            yield factory
-
-    test_a_changed_character_is_noticed = StorageContract.test_a_changed_character_is_noticed
-    test_damaged_values_are_read_as_none = StorageContract.test_damaged_values_are_read_as_none
+    test_damaged_values_are_read_as_none = BackendContract.test_damaged_values_are_read_as_none
 
 
 class TestSealedMemory(Sealed, TestMemory):
+    lacks = TestMemory.lacks
     options = SEALED
 
 
 class TestSealedMemoryWithSerializer(Sealed, TestMemoryWithSerializer):
+    lacks = {**NOT_SHARED, **Sealed.lacks}
     serializers = ('pickle',)
     options = SEALED
 
 
-class TestStandardInMemory(StandardRules):
-    options = TestMemory.options
-    cache_factory = TestMemory.cache_factory
+class TestStandardInMemory(InMemory, StandardRules):
+    pass

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
-import pytest
-
-from contract.mongodb_rules import MAY_FORK, InMongomock, MongoRules, WithAuthentication
-from contract.standard_rules import StandardRules
-from contract.values import closing_all
+from contract.mongodb_rules import MAY_FORK, InMongomock, MongoRules, OnMongoDB, WithAuthentication
 from requests_cache.backends.mongodb import MongoCache, MongoDict
+from requests_cache.testing import StandardRules
 
 pytest_plugins = ['support.mongodb_fixtures']
+
+DELETES_BY_ITSELF = {'deletion of expired entries': 'the server does that'}
 
 
 @MAY_FORK
 class TestMongoDB(MongoRules):
     storage_class, cache_class = MongoDict, MongoCache
-    # The server does that
-    deletes_expired = False
+    lacks: Mapping[str, str] = DELETES_BY_ITSELF
     serializers = (None, 'pickle', 'json', 'bson')
     damaged = (
         {'key': 'value'},
@@ -28,27 +26,20 @@ class TestMongoDB(MongoRules):
         {'status_code': 200, '_content': 'no bytes'},
     )
 
-    @pytest.fixture
-    def storage_factory(self, name: str, options: dict[str, Any]) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            serializer = {} if kind == 'responses' else {'serializer': None}
-            return MongoDict(name, kind, **{**options, **serializer, **kwargs})
-
-        with closing_all(make) as factory:
-            yield factory
+    def open_storage(self, place: tuple[str, dict[str, Any]], kind: str = 'responses', **kwargs: Any) -> MongoDict:
+        name, options = place
+        serializer = {} if kind == 'responses' else {'serializer': None}
+        return MongoDict(name, kind, **{**options, **serializer, **kwargs})
 
 
 @MAY_FORK
 class TestMongoDBWithAuthentication(WithAuthentication, TestMongoDB):
-    pass
+    lacks = {**WithAuthentication.lacks, **DELETES_BY_ITSELF}
 
 
 class TestMongomock(InMongomock, TestMongoDB):
-    pass
+    lacks = {**InMongomock.lacks, **DELETES_BY_ITSELF}
 
 
-class TestStandardOnMongoDB(StandardRules):
+class TestStandardOnMongoDB(OnMongoDB, StandardRules):
     storage_class, cache_class = MongoDict, MongoCache
-    options = TestMongoDB.options
-    name = TestMongoDB.name
-    cache_factory = TestMongoDB.cache_factory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,11 +11,10 @@ import pytest
 import redis
 from support.redis_server import HOST, RedisClusterServers, RedisServer, free_port
 
-from contract.sealing_rules import SEALED, Sealed
-from contract.standard_rules import StandardRules
-from contract.storage_contract import StorageContract
-from contract.values import closing_all
 from requests_cache.backends.redis import RedisCache, RedisDict, RedisHashDict
+from requests_cache.testing import BackendContract, StandardRules
+from requests_cache.testing.rules.sealing import SEALED, Sealed
+from requests_cache.testing.values import closing_all
 
 pytest_plugins = ['support.redis_fixtures']
 
@@ -24,32 +23,32 @@ USER = 'cache on >secret ~contract* +@all -@dangerous -@admin -@scripting -@bloc
 USER_WITH_BOUNDS = 'bounded on >secret ~contract:* ~contract-* +@all -@dangerous -@admin -@scripting +eval +evalsha'
 
 
-class RedisContract(StorageContract):
+DELETES_BY_ITSELF = {'deletion of expired entries': 'the server does that'}
+
+
+class OnRedis:
+    @pytest.fixture
+    def options(self, redis_server: RedisServer) -> dict[str, Any]:
+        """Keywords that lead to the store of the test, which is empty"""
+        return {'host': HOST, 'port': redis_server.port}
+
+    @pytest.fixture
+    def place(self, options: dict[str, Any]) -> dict[str, Any]:
+        return options
+
+    def open_storage(self, place: dict[str, Any], kind: str = 'responses', **kwargs: Any) -> RedisDict | RedisHashDict:
+        storage_class = RedisHashDict if kind == 'redirects' else RedisDict
+        sealing = ('compression', 'encryption_key') if kind == 'redirects' else ()
+        return storage_class(NAMESPACE, kind, **{k: v for k, v in {**place, **kwargs}.items() if k not in sealing})
+
+    def open_cache(self, place: dict[str, Any], **kwargs: Any) -> RedisCache:
+        return RedisCache(NAMESPACE, **{**place, **kwargs})
+
+
+class RedisContract(OnRedis, BackendContract):
+    lacks: Mapping[str, str] = DELETES_BY_ITSELF
     serializers: tuple[Any, ...] = ('pickle',)
     examples = 10
-    deletes_expired = False
-
-    @pytest.fixture
-    def options(self) -> dict[str, Any]:
-        """Keywords that lead to the store of the test, which is empty"""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            storage_class = RedisHashDict if kind == 'redirects' else RedisDict
-            sealing = ('compression', 'encryption_key') if kind == 'redirects' else ()
-            return storage_class(
-                NAMESPACE, kind, **{k: v for k, v in {**options, **kwargs}.items() if k not in sealing}
-            )
-
-        with closing_all(make) as factory:
-            yield factory
-
-    @pytest.fixture
-    def cache_factory(self, options: dict[str, Any]) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: RedisCache(NAMESPACE, **{**options, **kwargs})) as factory:
-            yield factory
 
     @pytest.fixture
     def broken_storage(self) -> Iterator[Any]:
@@ -64,29 +63,23 @@ class RedisContract(StorageContract):
 class TestRedis(RedisContract):
     serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
 
-    @pytest.fixture
-    def options(self, redis_server: RedisServer) -> dict[str, Any]:
-        return {'host': HOST, 'port': redis_server.port}
-
 
 class TestRedisHash(RedisContract):
-    """All that holds for responses holds for those kept in a hash, but that they have no bounds"""
+    """What holds for responses holds for those kept in a hash, which have no bounds, and no bodies in pieces"""
 
-    can_be_bounded = False
-    why_unbounded = 'RedisHashDict keeps no bounds'
+    lacks = {
+        **DELETES_BY_ITSELF,
+        'bounds': 'the server cannot tell when a field of a hash was used',
+        'large bodies': 'a hash of redirects needs none',
+    }
 
     @pytest.fixture
     def options(self, redis_server: RedisServer) -> dict[str, Any]:
         return {'url': redis_server.url}
 
-    @pytest.fixture
-    def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            serializer = {'serializer': 'pickle'} if kind == 'responses' else {}
-            return RedisHashDict(NAMESPACE, kind, **{**options, **serializer, **kwargs})
-
-        with closing_all(make) as factory:
-            yield factory
+    def open_storage(self, place: dict[str, Any], kind: str = 'responses', **kwargs: Any) -> RedisHashDict:
+        serializer = {'serializer': 'pickle'} if kind == 'responses' else {}
+        return RedisHashDict(NAMESPACE, kind, **{**place, **serializer, **kwargs})
 
     @pytest.fixture
     def broken_storage(self) -> Iterator[Any]:
@@ -112,15 +105,6 @@ class TestRedisWithAccessControl(RedisContract):
         return partial(storage_factory, username='bounded')
 
     @pytest.fixture
-    def storage_factory(self, options: dict[str, Any]) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> Any:
-            storage_class = RedisHashDict if kind == 'redirects' else RedisDict
-            return storage_class(NAMESPACE, kind, **{**options, **kwargs})
-
-        with closing_all(make) as factory:
-            yield factory
-
-    @pytest.fixture
     def broken_storage(self, options: dict[str, Any]) -> Iterator[Any]:
         with closing_all(RedisDict) as factory:
             yield factory(NAMESPACE, **{**options, 'password': 'wrong'})
@@ -128,6 +112,8 @@ class TestRedisWithAccessControl(RedisContract):
 
 class TestSealedRedis(Sealed, RedisContract):
     """By a client that decodes, which is the harder way"""
+
+    lacks = {**DELETES_BY_ITSELF, **Sealed.lacks}
 
     @pytest.fixture
     def options(self, redis_server: RedisServer) -> Iterator[dict[str, Any]]:
@@ -158,8 +144,7 @@ class TestRedisClusterClientThatDecodes(RedisContract):
 
 
 class TestFakeRedis(RedisContract):
-    persistent = True
-    forkable = False  # it lives in the memory of the process
+    lacks = {**DELETES_BY_ITSELF, 'forking': 'it lives in the memory of the process'}
 
     @pytest.fixture
     def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
@@ -190,6 +175,5 @@ class TestFakeRedisInPlaceOfTheDriver(TestFakeRedis):
         return {}
 
 
-class TestStandardOnRedis(StandardRules):
-    options = TestRedis.options
-    cache_factory = TestRedis.cache_factory
+class TestStandardOnRedis(OnRedis, StandardRules):
+    pass

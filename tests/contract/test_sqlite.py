@@ -8,33 +8,31 @@ from typing import Any
 
 import pytest
 
-from contract.sealing_rules import SEALED, Sealed
-from contract.standard_rules import StandardRules
-from contract.storage_contract import StorageContract
-from contract.values import closing_all
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
+from requests_cache.testing import BackendContract, StandardRules
+from requests_cache.testing.rules.sealing import SEALED, Sealed
 
 SERIALIZERS = ('pickle', 'json', 'yaml', 'bson', 'orjson', 'ujson')
 
 
-class TestSQLite(StorageContract):
-    many = 2050
-    serializers = SERIALIZERS
+class OnSQLite:
     options: dict[str, Any] = {}
 
     @pytest.fixture
-    def storage_factory(self, tmp_path: Path) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> SQLiteDict:
-            serializer = {'serializer': None} if kind == 'redirects' else {}
-            return SQLiteDict(tmp_path / 'cache', kind, **{**serializer, **self.options, **kwargs})
+    def place(self, tmp_path: Path) -> str:
+        return str(tmp_path / 'cache')
 
-        with closing_all(make) as factory:
-            yield factory
+    def open_storage(self, place: str, kind: str = 'responses', **kwargs: Any) -> SQLiteDict:
+        serializer = {'serializer': None} if kind == 'redirects' else {}
+        return SQLiteDict(place, kind, **{**serializer, **self.options, **kwargs})
 
-    @pytest.fixture
-    def cache_factory(self, tmp_path: Path) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: SQLiteCache(tmp_path / 'cache', **{**self.options, **kwargs})) as factory:
-            yield factory
+    def open_cache(self, place: str, **kwargs: Any) -> SQLiteCache:
+        return SQLiteCache(place, **{**self.options, **kwargs})
+
+
+class TestSQLite(OnSQLite, BackendContract):
+    many = 2050
+    serializers = SERIALIZERS
 
     @pytest.fixture
     def broken_storage(self, tmp_path: Path) -> Iterator[SQLiteDict]:
@@ -54,8 +52,10 @@ class TestSealedSQLite(Sealed, TestSQLite):
 
 
 class TestSQLiteInMemory(TestSQLite):
-    shared = False
-    persistent = False
+    lacks = {
+        'persistence': 'a database in memory is gone when it is closed',
+        'sharing': 'each storage has a database of its own',
+    }
     serializers = (None,)
     options = {'use_memory': True}
 
@@ -63,30 +63,17 @@ class TestSQLiteInMemory(TestSQLite):
 class TestSQLiteSharedMemory(TestSQLite):
     """A database in memory with a name, which several caches open"""
 
+    lacks = {
+        'forking': 'the child has a copy, and none of the locks of the shared cache',
+        'persistence': 'a database in memory is gone when nobody has it open',
+    }
     serializers = (None,)
-    forkable = False  # the child has a copy, and none of the locks of the shared cache
-    persistent = False
     names = iter(range(10**9))
 
     @pytest.fixture
-    def uri(self) -> str:
+    def place(self) -> str:
         return f'file:contract-{next(self.names)}?mode=memory&cache=shared'
 
-    @pytest.fixture
-    def storage_factory(self, uri: str) -> Iterator[Any]:
-        def make(kind: str = 'responses', **kwargs: Any) -> SQLiteDict:
-            serializer = {'serializer': None} if kind == 'redirects' else {}
-            return SQLiteDict(uri, kind, **{**serializer, **kwargs})
 
-        with closing_all(make) as factory:
-            yield factory
-
-    @pytest.fixture
-    def cache_factory(self, uri: str) -> Iterator[Any]:
-        with closing_all(lambda **kwargs: SQLiteCache(uri, **kwargs)) as factory:
-            yield factory
-
-
-class TestStandardOnSQLite(StandardRules):
-    options = TestSQLite.options
-    cache_factory = TestSQLite.cache_factory
+class TestStandardOnSQLite(OnSQLite, StandardRules):
+    pass

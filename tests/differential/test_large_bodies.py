@@ -13,10 +13,10 @@ from uuid import uuid4
 import pytest
 from support.dynamodb_server import CREDENTIALS, DynamoDbServer
 from support.mongodb_server import MongoServer
-from support.origin import Origin
 from support.redis_server import RedisServer
 
 from requests_cache import CachedSession, safe_pickle_serializer
+from requests_cache.testing.origin import Origin
 
 pytestmark = pytest.mark.differential
 pytest_plugins = ['support.dynamodb_fixtures', 'support.mongodb_fixtures', 'support.redis_fixtures']

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.origin import Origin, answer, redirect, revalidating
+
+from requests_cache.testing.origin import Origin, answer, redirect, revalidating
 
 GATEWAY = Path(__file__).parents[2] / 'examples' / 'gateway.py'
 FRESH = ('Cache-Control', 'max-age=100')

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
+PACKAGE = TESTS.parent / 'requests_cache'
 DOCS = TESTS.parent / 'docs'
 FILES = {
     'U': 'unit/test_strict.py',
     'I': 'integration/test_strict.py',
-    'C': 'contract/standard_rules.py',
+    'C': 'testing/rules/standard.py',
     'R': 'unit/test_ranges.py',
     'P': 'integration/test_partial.py',
 }
@@ -42,8 +43,10 @@ def names_in(file: Path) -> set[str]:
 
 
 def find(file: str) -> Path:
-    """A file by its path below `tests/`, or by its name, first of all in `tests/faults/`"""
-    paths = [path for path in (TESTS / file, TESTS / 'faults' / file) if path.exists()] or list(TESTS.rglob(file))
+    """A file by its path below `tests/` or the package, or by its name, first of all in `tests/faults/`"""
+    paths = [path for path in (TESTS / file, TESTS / 'faults' / file, PACKAGE / file) if path.exists()] or list(
+        TESTS.rglob(file)
+    )
     assert len(paths) == 1, f'{len(paths)} files are named {file}'
     return paths[0]
 

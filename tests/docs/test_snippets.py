@@ -24,7 +24,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 import requests
-from support.origin import Answer, Origin, RecordedRequest, answer, revalidating
+
+from requests_cache.testing.origin import Answer, Origin, RecordedRequest, answer, revalidating
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]

@@ -10,11 +10,11 @@ from tempfile import mkdtemp
 from typing import Any
 
 import pytest
-from support.origin import Origin
 
 from faults.local_caches import LOCAL, PERSISTENT, SessionFactory, serve
 from faults.stress import STRESS
 from requests_cache import BaseCache, CachedSession
+from requests_cache.testing.origin import Origin
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

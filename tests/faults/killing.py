@@ -17,10 +17,9 @@ from random import Random
 from select import select
 from typing import Any
 
-from contract.values import make_response
-
 from requests_cache import BaseCache, CachedResponse
 from requests_cache.models.request import CachedRequest
+from requests_cache.testing.values import make_response
 
 KEYS = 12
 SITE = 'http://example.com'

@@ -11,9 +11,9 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from support.origin import Origin, redirect
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, redirect
 
 # Keywords of the sessions that the tests are about
 LOCAL: dict[str, dict[str, Any]] = {

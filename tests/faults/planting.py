@@ -13,9 +13,9 @@ from typing import Any
 
 from boto3.dynamodb.types import Binary
 from requests import Request
-from support.origin import Origin, answer, redirect, revalidating
 
 from requests_cache import DEFAULT_IGNORED_PARAMS, CachedSession
+from requests_cache.testing.origin import Origin, answer, redirect, revalidating
 
 IGNORED = [*DEFAULT_IGNORED_PARAMS, 'session_id', 'X-Custom-Secret']
 METHODS = ['GET', 'HEAD', 'POST', 'PUT']

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import requests
 from support.large_bodies import assert_nothing_is_stored, pieces_of
-from support.origin import NOTICES_SHORT_BODIES, Answer, Origin
 from support.streaming import DECODED, LINES, NEUTRAL, OPERATIONS, READERS, outcome
 
 from faults.local_caches import SessionFactory
 from requests_cache import CachedSession, SQLiteCache
+from requests_cache.testing.origin import NOTICES_SHORT_BODIES, Answer, Origin
 
 pytestmark = pytest.mark.skipif(not NOTICES_SHORT_BODIES, reason='urllib3 1.26 takes a short body for a whole one')
 

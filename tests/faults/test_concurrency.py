@@ -17,9 +17,7 @@ from threading import Barrier, Event, Lock, Thread, get_ident
 from typing import Any
 
 import pytest
-from contract.sharing_rules import run_in_child, run_in_threads
 from requests.adapters import HTTPAdapter
-from support.origin import Origin, RecordedRequest, answer, redirect, revalidating
 
 import requests_cache
 from faults.local_caches import BODY, SQLITE, SessionFactory, assert_caches, assert_goes_on, warnings_about
@@ -28,6 +26,8 @@ from faults.worker import KINDS, OWN_PAGES, SHARED_PAGES, own_paths
 from requests_cache import CachedSession
 from requests_cache.engine.shared import shared_by
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import Origin, RecordedRequest, answer, redirect, revalidating
+from requests_cache.testing.rules.sharing import run_in_child, run_in_threads
 
 PATIENCE_SECONDS = 30
 

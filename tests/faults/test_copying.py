@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import requests
-from support.origin import Origin
 
 import requests_cache
 from faults.local_caches import BODY, SessionFactory, assert_caches
@@ -36,6 +35,7 @@ from requests_cache import (
     uninstall_cache,
 )
 from requests_cache.serializers import SERIALIZERS
+from requests_cache.testing.origin import Origin
 
 WAYS: dict[str, Callable[[Any], Any]] = {
     'pickle': lambda value: pickle.loads(pickle.dumps(value)),

@@ -12,8 +12,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from contract.values import facts, make_response
-from support.origin import Origin, answer, redirect, revalidating
 
 from faults.local_caches import BODY, SessionFactory
 from faults.stress import FLIPS
@@ -21,6 +19,8 @@ from requests_cache import CachedResponse, CachedSession, DictStorage, Serialize
 from requests_cache.serializers import SERIALIZERS
 from requests_cache.serializers.checksum import FIELD, record_checksum
 from requests_cache.serializers.unpickling import SEAL_LENGTH
+from requests_cache.testing.origin import Origin, answer, redirect, revalidating
+from requests_cache.testing.values import facts, make_response
 
 TEXT = 'Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich. ' * 8
 

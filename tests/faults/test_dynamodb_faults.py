@@ -10,15 +10,15 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from contract.cache_rules import save_chain
-from contract.values import make_response
 from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
-from support.origin import Answer, Origin
 from support.outage import BODY, assert_caches, assert_goes_on
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession, DynamoDbCache
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.origin import Answer, Origin
+from requests_cache.testing.rules.redirects import save_chain
+from requests_cache.testing.values import make_response
 
 # Only what never answers is waited for so long
 SHORT_WAIT = Config(connect_timeout=2, read_timeout=2, retries={'total_max_attempts': 1})

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from requests import Request
-from support.origin import Origin, answer
 
 from faults.local_caches import BODY, LOCAL, SessionFactory, warnings_about
 from requests_cache import CachedResponse, CachedSession
+from requests_cache.testing.origin import Origin, answer
 
 UTC = timezone.utc
 EAST, WEST = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from support.backend_plugins import BACKEND_PLUGINS
-from support.origin import Origin, answer
 from support.redis_server import wait_until
 
 import requests_cache
@@ -21,6 +20,7 @@ from faults.local_caches import BACKENDS, BODY, LOCAL, PERSISTENT
 from faults.scripted import Scripted
 from faults.stress import STRESS
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, answer
 
 pytest_plugins = BACKEND_PLUGINS
 

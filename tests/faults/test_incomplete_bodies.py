@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import requests
-from support.origin import NOTICES_SHORT_BODIES, Answer, Origin, answer, revalidating
 
 from faults.local_caches import SessionFactory
 from requests_cache import CachedSession
+from requests_cache.testing.origin import NOTICES_SHORT_BODIES, Answer, Origin, answer, revalidating
 
 TEXT = b''.join(b'%d bottles of beer on the wall\n' % i for i in range(200))
 PACKED = gzip.compress(TEXT, mtime=0)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import CLOSE_KEYS, STRANGE_KEYS
 from support.backend_plugins import BACKEND_PLUGINS
-from support.origin import Origin, answer
 
 from faults.local_caches import BACKENDS
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, answer
+from requests_cache.testing.values import CLOSE_KEYS, STRANGE_KEYS
 
 pytest_plugins = BACKEND_PLUGINS
 

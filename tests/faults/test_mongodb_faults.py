@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pymongo
 import pytest
-from contract.values import facts, make_response
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
 from support.outage import BODY, assert_caches, assert_goes_on
 from support.tcp_proxy import TcpProxy
@@ -20,6 +19,7 @@ from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import MongoCache, MongoDict
 from requests_cache.backends.mongodb import connection as mongodb_connection
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.values import facts, make_response
 
 # Everything here ends within a few waits of this length, or in the test's timeout
 SHORT_WAITS = {'serverSelectionTimeoutMS': 700, 'connectTimeoutMS': 700, 'socketTimeoutMS': 700}

@@ -14,9 +14,6 @@ from unittest import mock
 import pytest
 import redis
 import time_machine
-from contract.body_rules import large
-from contract.bound_rules import NOW, body
-from contract.values import make_response
 from support.redis_server import HOST, RedisClusterServers, RedisServer
 
 from faults.killing import killed_in_the_middle
@@ -25,6 +22,8 @@ from requests_cache.backends.redis import RedisCache, RedisDict
 from requests_cache.backends.redis.bounds.index import Untold
 from requests_cache.backends.redis.bounds.scripts import WRITER_SECONDS
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.rules.bounds import NOW, body
+from requests_cache.testing.values import large, make_response
 
 pytest_plugins = ['support.redis_fixtures']
 

@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 import redis
-from contract.body_rules import large
-from contract.values import make_response
-from support.origin import Origin
 from support.outage import BODY, assert_caches, assert_goes_on
 from support.redis_server import HOST, RedisClusterServers, RedisServer, free_port
 from support.tcp_proxy import TcpProxy
@@ -19,6 +16,8 @@ from support.tcp_proxy import TcpProxy
 from requests_cache import CachedSession
 from requests_cache.backends.redis import RedisCache, RedisDict
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.origin import Origin
+from requests_cache.testing.values import large, make_response
 
 # Everything here ends within a few waits of this length, or in the test's timeout
 SHORT_WAIT = {'socket_timeout': 0.3, 'socket_connect_timeout': 0.3}

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.origin import Origin, answer
 
 from faults.local_caches import SessionFactory, warnings_about
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, answer
 
 KEY, OTHER_KEY = (b64encode(bytes(range(start, start + 32))).decode() for start in (0, 100))
 SEALS: dict[str, dict[str, Any]] = {

@@ -14,12 +14,12 @@ import boto3
 import pytest
 from support.dynamodb_server import DynamoDbServer
 from support.mongodb_server import MongoServer
-from support.origin import Origin, answer
 from support.redis_server import RedisServer
 
 from faults.planting import IGNORED, METHODS, Planter, flat, found_in
 from requests_cache import CachedSession, SerializerPipeline, Stage
 from requests_cache.serializers import SERIALIZERS
+from requests_cache.testing.origin import Origin, answer
 
 pytest_plugins = ['support.dynamodb_fixtures', 'support.mongodb_fixtures', 'support.redis_fixtures']
 

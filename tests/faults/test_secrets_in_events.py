@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import requests
 from support.events import Told
-from support.origin import Origin, answer
 
 from faults.planting import IGNORED, METHODS, Planter, found_in
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import Origin, answer
 
 SECRET = 'Zx7qLm93Secret'
 

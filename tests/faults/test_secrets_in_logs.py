@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.origin import Origin, answer
 
 from faults.planting import IGNORED
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.origin import Origin, answer
 
 SECRET = 'Zx7qLm93Secret'
 PATHS = [

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from support.disk import small_disk
-from support.origin import Origin
 
 from faults.local_caches import (
     BODY,
@@ -32,6 +31,7 @@ from faults.local_caches import (
 )
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import Origin
 
 JUNK = b'This is not a database, but somebody may want to keep it. ' * 500
 WAIT_SECONDS = 0.3

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from support.disk import small_disk
-from support.origin import Origin
 
 from faults.local_caches import (
     BODY,
@@ -25,6 +24,7 @@ from faults.local_caches import (
     give_to_ordinary_user,
 )
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import Origin
 
 LOCAL_STORES = ('sqlite', 'filesystem')
 posix_only = pytest.mark.skipif(os.name != 'posix', reason='permissions are of another kind')

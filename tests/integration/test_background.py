@@ -6,11 +6,11 @@ import threading
 
 import pytest
 import requests
-from support.origin import answer, revalidating
 
 import requests_cache
 from requests_cache import CachedSession
 from requests_cache.engine.refreshing import MAX_THREADS, Refreshing
+from requests_cache.testing.origin import answer, revalidating
 
 
 def test_hooks_run_once_for_the_answer_and_once_for_what_comes(session, origin, refreshed):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import facts
-from support.origin import Origin, redirect
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, redirect
+from requests_cache.testing.values import facts
 
 HAR = Path(__file__).parents[1] / 'data' / 'har'
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.origin import Origin, redirect
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, redirect
 
 HEADERS = [('Set-Cookie', 'a=1'), ('Set-Cookie', 'b=2'), ('X-Name', 'value')]
 

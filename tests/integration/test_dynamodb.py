@@ -19,14 +19,14 @@ import pytest
 import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError, NoCredentialsError
-from contract.cache_rules import save_chain
-from contract.values import FUTURE, PAST, facts, make_response
 from support.dynamodb_server import CREDENTIALS, DynamoDbServer
-from support.origin import Origin
 
 from requests_cache import BaseCache, CachedSession, DynamoDbCache, DynamoDbDict, init_backend
 from requests_cache.backends import dynamodb as module
 from requests_cache.exceptions import BackendError, MissingDependencyError
+from requests_cache.testing.origin import Origin
+from requests_cache.testing.rules.redirects import save_chain
+from requests_cache.testing.values import FUTURE, PAST, facts, make_response
 
 pytest_plugins = ['support.dynamodb_fixtures']
 

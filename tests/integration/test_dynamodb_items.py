@@ -19,8 +19,6 @@ from unittest import mock
 import pytest
 from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
-from contract.cache_rules import save_chain
-from contract.values import FUTURE, PAST, facts, make_response
 from requests.exceptions import ChunkedEncodingError
 from requests.structures import CaseInsensitiveDict
 
@@ -30,6 +28,8 @@ from requests_cache.backends.dynamodb import redirects as dynamodb_redirects
 from requests_cache.backends.dynamodb import table as dynamodb_table
 from requests_cache.backends.dynamodb.bodies import TTL_GRACE_SECONDS
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.rules.redirects import save_chain
+from requests_cache.testing.values import FUTURE, PAST, facts, make_response
 
 pytest_plugins = ['support.dynamodb_fixtures']
 

@@ -10,14 +10,14 @@ from unittest import mock
 
 import pytest
 from botocore.exceptions import ClientError
-from contract.values import make_response
 from support.dynamodb_server import CLOSED_PORT
-from support.origin import Origin
 
 from requests_cache import CachedSession, DynamoDbCache
 from requests_cache.backends.dynamodb.leases import TTL_SECONDS
 from requests_cache.engine.leasing import Lease, take
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.origin import Origin
+from requests_cache.testing.values import make_response
 
 pytest_plugins = ['support.dynamodb_fixtures']
 

@@ -11,10 +11,10 @@ import pytest
 import requests
 from support.events import Told
 from support.flights import Followers, Held
-from support.origin import answer, redirect
 
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import answer, redirect
 
 FRESH = [('Cache-Control', 'max-age=1000'), ('ETag', '"1"')]
 BODY = b'some text\n' * 5000

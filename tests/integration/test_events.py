@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import requests
 from support.events import Told
-from support.origin import answer, redirect, revalidating
 
 from requests_cache import DO_NOT_CACHE, CachedSession
 from requests_cache.backends.storage import BaseStorage
 from requests_cache.engine.refreshing import Refreshing
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 MODES = [False, 'strict']
 FRESH = [('Cache-Control', 'max-age=1000'), ('ETag', '"1"')]

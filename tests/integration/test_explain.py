@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import requests
 import time_machine
-from contract.values import closing_all
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests import PreparedRequest, Request, Session
 from requests_mock import ANY, Adapter
 
 from requests_cache import DO_NOT_CACHE, CachedSession
+from requests_cache.testing.values import closing_all
 
 URL = 'http://example.com/items'
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)

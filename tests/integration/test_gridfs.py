@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from bson.objectid import ObjectId
-from contract.values import FUTURE, make_response
 from gridfs import GridFS
 
 from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import gridfs_files
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.values import FUTURE, make_response
 
 pytest_plugins = ['support.mongodb_fixtures']
 

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import FUTURE, closing_all, facts, make_response
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.origin import Origin, answer, redirect
 
 from requests_cache import CachedSession, SQLiteCache
 from requests_cache.backends.base import BaseCache
 from requests_cache.cli.har import Imported, export_har, import_har, read_document
 from requests_cache.exceptions import InvalidEntryError
+from requests_cache.testing.origin import Origin, answer, redirect
+from requests_cache.testing.values import FUTURE, closing_all, facts, make_response
 
 HAR = Path(__file__).parents[1] / 'data' / 'har'
 # What HAR 1.2 asks for: names of members, and what they must be; a `?` marks those that may be left out

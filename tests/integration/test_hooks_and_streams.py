@@ -8,7 +8,8 @@ from contextlib import nullcontext
 import pytest
 import requests
 from requests.auth import HTTPDigestAuth
-from support.origin import NOTICES_SHORT_BODIES, Answer, answer, redirect, revalidating
+
+from requests_cache.testing.origin import NOTICES_SHORT_BODIES, Answer, answer, redirect, revalidating
 
 TEXT = b'first line\nsecond line\n' * 500
 

@@ -18,12 +18,12 @@ from support.large_bodies import (
     leftovers,
     pieces_of,
 )
-from support.origin import Answer, Origin, answer, redirect, revalidating
 from support.streaming import outcome
 from urllib3.exceptions import ProtocolError
 
 from requests_cache import CachedSession
 from requests_cache.engine.refreshing import Refreshing
+from requests_cache.testing.origin import Answer, Origin, answer, redirect, revalidating
 
 PATIENCE_SECONDS = 30
 

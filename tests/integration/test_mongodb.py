@@ -13,10 +13,8 @@ from uuid import uuid4
 
 import pymongo
 import pytest
-from contract.values import FUTURE, facts, make_response
 from pymongo.errors import ConfigurationError
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer
-from support.origin import Origin
 from support.tls import self_signed_certificate
 
 from requests_cache import CachedSession, init_backend
@@ -24,6 +22,8 @@ from requests_cache.backends.gridfs import GridFSCache, GridFSDict
 from requests_cache.backends.mongodb import MongoCache, MongoDict
 from requests_cache.backends.mongodb import connection as mongodb_connection
 from requests_cache.exceptions import BackendError, MissingDependencyError
+from requests_cache.testing.origin import Origin
+from requests_cache.testing.values import FUTURE, facts, make_response
 
 PATIENCE_SECONDS = 30
 pytest_plugins = ['support.mongodb_fixtures']

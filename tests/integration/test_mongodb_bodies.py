@@ -8,7 +8,6 @@ from typing import Any
 
 import pymongo
 import pytest
-from contract.values import FUTURE, PAST, make_response
 from support.mongodb_server import MongoServer
 
 from requests_cache.backends import bodies
@@ -16,6 +15,7 @@ from requests_cache.backends.gridfs import GridFSCache
 from requests_cache.backends.mongodb import MongoCache
 from requests_cache.backends.mongodb.bodies import TTL_GRACE_SECONDS
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.values import FUTURE, PAST, make_response
 
 pytest_plugins = ['support.mongodb_fixtures']
 

@@ -13,14 +13,11 @@ from typing import Any
 
 import bson
 import pytest
-from contract.bound_rules import body
-from contract.values import FUTURE, PAST, make_response
 from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, OperationFailure
 from pymongo.monitoring import CommandListener
 from support.mongodb_server import MongoServer
-from support.origin import Origin, redirect
 
 from requests_cache import CachedSession
 from requests_cache.backends import bodies
@@ -29,6 +26,9 @@ from requests_cache.backends.mongodb import MongoCache, entries, room, totals
 from requests_cache.backends.mongodb import storage as mongodb_storage
 from requests_cache.backends.mongodb.bodies import TTL_GRACE_SECONDS
 from requests_cache.exceptions import BackendUnavailableError
+from requests_cache.testing.origin import Origin, redirect
+from requests_cache.testing.rules.bounds import body
+from requests_cache.testing.values import FUTURE, PAST, make_response
 
 pytest_plugins = ['support.mongodb_fixtures']
 

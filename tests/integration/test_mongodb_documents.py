@@ -12,7 +12,6 @@ import pymongo
 import pytest
 from bson.binary import Binary
 from bson.int64 import Int64
-from contract.values import FUTURE, PAST, make_response
 from requests.structures import CaseInsensitiveDict
 from support.mongodb_server import MongoServer
 
@@ -20,6 +19,7 @@ from requests_cache import dict_serializer
 from requests_cache.backends.gridfs import GridFSCache
 from requests_cache.backends.mongodb import MongoCache, MongoDict
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.values import FUTURE, PAST, make_response
 
 pytest_plugins = ['support.mongodb_fixtures']
 

@@ -13,7 +13,6 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 from pymongo.monitoring import CommandListener
 from support.mongodb_server import MongoServer, free_port
-from support.origin import Origin
 
 from requests_cache import CachedSession
 from requests_cache.backends.gridfs import GridFSCache
@@ -21,6 +20,7 @@ from requests_cache.backends.mongodb import MongoCache
 from requests_cache.backends.mongodb.leases import LEASE_SECONDS
 from requests_cache.engine.leasing import Lease, take
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.origin import Origin
 
 pytest_plugins = ['support.mongodb_fixtures']
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import bson
 import pytest
-from contract.values import make_response
 
 from requests_cache import BaseCache, CachedSession
+from requests_cache.testing.values import make_response
 
 pytest_plugins = ['support.mongodb_fixtures']
 

@@ -17,7 +17,6 @@ import structlog
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from support.origin import answer
 
 from requests_cache.engine.events import Event, EventKind
 from requests_cache.observe import (
@@ -27,6 +26,7 @@ from requests_cache.observe import (
     StructlogSubscriber,
 )
 from requests_cache.observe.values import KNOWN_METHODS
+from requests_cache.testing.origin import answer
 
 SECRET = 'hunter2'
 

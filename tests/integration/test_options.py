@@ -9,9 +9,9 @@ from unittest import mock
 import pytest
 import requests
 from requests.auth import AuthBase
-from support.origin import answer, redirect
 
 from requests_cache import BaseCache, CachedSession, CacheMixin, CacheSettings
+from requests_cache.testing.origin import answer, redirect
 
 
 class Pooled(requests.Session):

@@ -6,9 +6,9 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from support.origin import answer, redirect, revalidating
 
 from requests_cache import CachedSession, CacheMixin, CacheSettings
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 FRESH = [('Cache-Control', 'max-age=60')]
 

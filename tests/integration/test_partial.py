@@ -14,9 +14,9 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.origin import Answer, Origin, answer
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Answer, Origin, answer
 
 pytest_plugins = ['support.redis_fixtures']
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import requests
-from support.origin import answer, redirect, revalidating
+
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 
 @pytest.fixture

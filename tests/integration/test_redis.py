@@ -9,14 +9,14 @@ from unittest import mock
 import pytest
 import redis
 import redis.asyncio
-from contract.redirect_rules import save_chain
-from contract.values import facts, make_response
 from support.redis_server import RedisServer
 
 from requests_cache import BaseCache, CachedSession
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict, RedisHashDict
 from requests_cache.backends.redis.commands import unique
 from requests_cache.backends.redis.storage import SLACK_SECONDS
+from requests_cache.testing.rules.redirects import save_chain
+from requests_cache.testing.values import facts, make_response
 
 pytest_plugins = ['support.redis_fixtures']
 

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import redis
-from contract.body_rules import large
-from contract.values import facts, make_response
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.crc import key_slot
@@ -18,6 +16,7 @@ from support.redis_server import HOST, RedisClusterServers, RedisServer
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict
 from requests_cache.backends.redis.bodies import UNFINISHED_SECONDS, name_beside, slot_of
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.values import facts, large, make_response
 
 pytest_plugins = ['support.redis_fixtures']
 

@@ -13,14 +13,9 @@ from typing import Any
 import pytest
 import redis
 import time_machine
-from contract.body_rules import large
-from contract.bound_rules import BODY_BYTES, NOW, body
-from contract.redirect_rules import save_chain
-from contract.values import closing_all, facts, make_response
 from hypothesis import example, given
 from hypothesis import strategies as st
 from redis.crc import key_slot
-from support.origin import Origin
 from support.redis_server import HOST, RedisClusterServers, RedisServer
 
 from requests_cache import CachedSession
@@ -29,6 +24,10 @@ from requests_cache.backends.redis.bounds.scripts import LIFETIME_SECONDS, MOST_
 from requests_cache.backends.redis.bounds.sizes import jemalloc, libc
 from requests_cache.backends.redis.bounds.upkeep import WRITES_PER_ROUND
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import Origin
+from requests_cache.testing.rules.bounds import BODY_BYTES, NOW, body
+from requests_cache.testing.rules.redirects import save_chain
+from requests_cache.testing.values import closing_all, facts, large, make_response
 
 pytest_plugins = ['support.redis_fixtures']
 

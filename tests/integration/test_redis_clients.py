@@ -16,7 +16,6 @@ import fakeredis
 import pytest
 import redis
 import redis.asyncio
-from contract.values import facts, make_response
 from redis.sentinel import Sentinel
 from support.redis_server import HOST, RedisServer, free_port, wait_until
 from support.tcp_proxy import TcpProxy
@@ -26,6 +25,7 @@ from requests_cache import BaseCache, CachedSession, init_backend
 from requests_cache.backends import redis as module
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict, RedisHashDict
 from requests_cache.exceptions import BackendUnavailableError, MissingDependencyError
+from requests_cache.testing.values import facts, make_response
 
 pytest_plugins = ['support.redis_fixtures']
 

@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 import redis
 import redis.asyncio
-from contract.body_rules import large
-from contract.redirect_rules import save_chain
-from contract.values import facts, make_response
 from support.redis_server import HOST, RedisClusterServers, wait_until
 
 from requests_cache import CachedSession
 from requests_cache.backends.redis import RedisCache, RedisDict
+from requests_cache.testing.rules.redirects import save_chain
+from requests_cache.testing.values import facts, large, make_response
 
 pytest_plugins = ['support.redis_fixtures']
 

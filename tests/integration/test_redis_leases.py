@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import redis
-from support.origin import Origin
 from support.redis_server import HOST, RedisServer
 from support.tcp_proxy import TcpProxy
 
@@ -16,6 +15,7 @@ from requests_cache.backends.redis import RedisDict
 from requests_cache.backends.redis.leases import LEASE_MILLISECONDS
 from requests_cache.engine.leasing import Lease, take
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.origin import Origin
 
 pytest_plugins = ['support.redis_fixtures']
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import make_response
 
 from requests_cache.backends.base import BaseCache
 from requests_cache.cli.report import Report, make_report
 from requests_cache.policy.expiration import utcnow
+from requests_cache.testing.values import make_response
 
 HOSTILE = '</script><script>document.title="run"</script><!--<img src=x onerror="document.title=\'run\'">&amp;'
 

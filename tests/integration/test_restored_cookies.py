@@ -10,9 +10,9 @@ import pytest
 import requests
 import time_machine
 from requests.cookies import RequestsCookieJar
-from support.origin import answer, redirect, revalidating
 
 import requests_cache
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 BOTH_MODES = pytest.mark.parametrize('mode', [False, 'strict'])

@@ -9,10 +9,10 @@ import pytest
 import time_machine
 from requests import Response
 from requests.adapters import BaseAdapter
-from support.origin import answer
 from urllib3 import HTTPResponse
 
 from requests_cache import NEVER_EXPIRE, create_key
+from requests_cache.testing.origin import answer
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 PAST = [0.001, -0.5, timedelta(seconds=-2), timedelta(seconds=-1), START - timedelta(seconds=10)]

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import requests
 from requests import Request
-from support.origin import Origin, answer, redirect, revalidating
 from support.streaming import LINES, READERS, outcomes
 
 from requests_cache import (
@@ -26,6 +25,7 @@ from requests_cache import (
     uninstall_cache,
 )
 from requests_cache.exceptions import MissingDependencyError
+from requests_cache.testing.origin import Origin, answer, redirect, revalidating
 
 NewSession = Callable[..., CachedSession]
 KEY = new_encryption_key()

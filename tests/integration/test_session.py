@@ -9,7 +9,6 @@ from threading import Thread
 
 import pytest
 import requests
-from support.origin import answer, revalidating
 
 from requests_cache import (
     DO_NOT_CACHE,
@@ -21,6 +20,7 @@ from requests_cache import (
     OriginalResponse,
     SQLiteCache,
 )
+from requests_cache.testing.origin import answer, revalidating
 
 
 def in_other_thread(function):

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import requests
 from support.flights import PATIENCE_SECONDS, Followers, Held
-from support.origin import Origin, answer
 
 import requests_cache
 from requests_cache import CachedSession
 from requests_cache.engine import flights
+from requests_cache.testing.origin import Origin, answer
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ import pytest
 import requests
 from support.backend_plugins import BACKEND_PLUGINS
 from support.flight_workers import Crew, Worker, crew
-from support.origin import Origin, answer
 from support.redis_server import wait_until
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin, answer
 
 pytest_plugins = BACKEND_PLUGINS
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import time_machine
-from contract.bound_rules import NOW, body
-from contract.values import closing_all, make_response
-from support.origin import Origin, redirect
 
 from requests_cache import CachedSession, SQLiteCache
 from requests_cache.backends.sqlite import SQLiteDict, leases
 from requests_cache.backends.sqlite.upkeep import SLACK_BYTES
+from requests_cache.testing.origin import Origin, redirect
+from requests_cache.testing.rules.bounds import NOW, body
+from requests_cache.testing.values import closing_all, make_response
 
 BOUND_BYTES = 400_000
 

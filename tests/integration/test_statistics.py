@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from support.origin import answer, revalidating
 
 from requests_cache import SERIALIZERS, CachedSession
 from requests_cache.engine.statistics import Statistics
+from requests_cache.testing.origin import answer, revalidating
 
 NOTHING = """\
 requests:    0

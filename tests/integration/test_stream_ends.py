@@ -12,10 +12,10 @@ import pytest
 import requests
 import urllib3
 from support.large_bodies import assert_nothing_is_stored, leftovers
-from support.origin import Answer, Origin
 
 from requests_cache import CachedSession
 from requests_cache.backends.sqlite import bodies as sqlite_bodies
+from requests_cache.testing.origin import Answer, Origin
 
 LINE = b'some text\n'
 LONG = LINE * 50_000

@@ -18,11 +18,11 @@ from support.large_bodies import (
     every_stream,
     leftovers,
 )
-from support.origin import Answer, Origin, answer, revalidating
 from support.streaming import outcome
 
 import requests_cache
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Answer, Origin, answer, revalidating
 
 PATIENCE_SECONDS = 30
 

@@ -13,10 +13,10 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.origin import Answer, Origin
 from support.streaming import CODED, DECODED, LINES, NEUTRAL, OPERATIONS, READERS, codings, outcome, tar_of
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Answer, Origin
 
 CODERS = {'identity': bytes, **codings()}
 PIECE_BYTES = 128

@@ -7,9 +7,9 @@ from email.utils import format_datetime
 
 import pytest
 import requests
-from support.origin import answer, redirect, revalidating
 
 from requests_cache import CachedSession, CacheMixin
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 
 def date(seconds=0):

@@ -16,12 +16,12 @@ import attrs
 import pytest
 import requests
 from support.events import Told
-from support.origin import answer
 
 import requests_cache
 from requests_cache import CachedSession
 from requests_cache.engine.events import Event, EventKind
 from requests_cache.engine.statistics import Counters
+from requests_cache.testing.origin import answer
 
 PATIENCE_SECONDS = 20
 

@@ -12,10 +12,10 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 from requests import Request
-from support.origin import answer, redirect, revalidating
 
 import requests_cache
 from requests_cache import DO_NOT_CACHE, CachedSession, CacheSettings
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 

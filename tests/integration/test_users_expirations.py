@@ -6,9 +6,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import time_machine
-from support.origin import answer, redirect, revalidating
 
 from requests_cache import DO_NOT_CACHE, NEVER_EXPIRE, CachedResponse
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 START = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 MODES = pytest.mark.parametrize('mode', [False, True, 'strict'])

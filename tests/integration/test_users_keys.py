@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from support.origin import answer
 
 from requests_cache import BaseCache, create_key
+from requests_cache.testing.origin import answer
 
 MODES = [False, True, 'strict']
 

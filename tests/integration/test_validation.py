@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from support.origin import answer, redirect, revalidating
+
+from requests_cache.testing.origin import answer, redirect, revalidating
 
 TAGGED = [('ETag', '"1"')]
 

@@ -22,9 +22,8 @@ import requests
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.origin import Origin
-
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin
 
 BOUNDS = {'max_cache_bytes': '1 MB', 'max_entries': 100, 'delete_expired_after': 3600}
 SETTINGS: dict[str, dict[str, Any]] = {

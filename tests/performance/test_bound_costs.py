@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import make_response
 
 from requests_cache.backends import eviction
 from requests_cache.backends.filesystem import FileDict
 from requests_cache.backends.sqlite import SQLiteDict
+from requests_cache.testing.values import make_response
 
 BOUNDS = {'max_entries': 100, 'max_cache_bytes': '1 MB'}
 # What a storage does for bounds is in these modules

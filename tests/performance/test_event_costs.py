@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from performance.hit_profile import calls
 from support.events import Told
-from support.origin import Origin, answer, revalidating
 
 from requests_cache import CachedSession
 from requests_cache.engine import watching
+from requests_cache.testing.origin import Origin, answer, revalidating
 
 # Functions of these modules that a hit calls
 MAX_CALLS = 8
@@ -81,7 +81,7 @@ def test_events_are_not_even_loaded() -> None:
     code = f"""
 import logging, sys
 sys.path.insert(0, {str(tests)!r})
-from support.origin import Origin
+from requests_cache.testing.origin import Origin
 from requests_cache import CachedSession
 for level in (logging.WARNING, logging.INFO):
     logging.basicConfig(level=level, force=True)

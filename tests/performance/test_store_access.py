@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.origin import Origin
 
 from requests_cache import CachedSession
+from requests_cache.testing.origin import Origin
 
 pytest_plugins = ['support.redis_fixtures']
 

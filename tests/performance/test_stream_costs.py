@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.origin import Answer, Origin
 
 from requests_cache import CachedSession
 from requests_cache.backends.sqlite import bodies as sqlite_bodies
 from requests_cache.backends.sqlite.database import Database
+from requests_cache.testing.origin import Answer, Origin
 
 MIB = 1 << 20
 BODY_BYTES = 64 * MIB

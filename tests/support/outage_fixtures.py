@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.origin import Origin
+from requests_cache.testing.origin import Origin
 from support.outage import BODY
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from contract.values import make_response
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import BaseCache, CachedResponse, init_backend
 from requests_cache.models.request import CachedRequest
+from requests_cache.testing.values import make_response
 
 LARGE = b'0123456789abcdef' * 100_000
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import bson
 import pytest
-from contract.values import FAR, facts, make_response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.cookies import RequestsCookieJar
@@ -30,6 +29,7 @@ from requests_cache import (
 from requests_cache.exceptions import InvalidEntryError
 from requests_cache.models.body import Body
 from requests_cache.serializers.checksum import FIELD, record_checksum
+from requests_cache.testing.values import FAR, facts, make_response
 
 TEXTS = {name: SERIALIZERS[name] for name in ('json', 'ujson', 'orjson', 'yaml', 'bson')}
 

@@ -13,12 +13,12 @@ import boto3
 import pymongo
 import pytest
 import redis
-from contract.sharing_rules import run_in_child
 
 from requests_cache import DynamoDbCache, GridFSCache, MongoCache, RedisCache
 from requests_cache.backends.clients import Fault, ServerConnection, as_backend_error
 from requests_cache.exceptions import BackendError, BackendUnavailableError, CacheError
 from requests_cache.keys.shown import shown_error
+from requests_cache.testing.rules.sharing import run_in_child
 
 SECRET = 's3cret-w0rd'
 # Nothing listens there, and it is refused at once

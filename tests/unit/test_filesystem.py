@@ -16,7 +16,6 @@ from threading import RLock, Thread
 from typing import Any
 
 import pytest
-from contract.values import PAST, STRANGE_KEYS, facts, make_response
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +27,7 @@ from requests_cache.backends.sqlite import SQLiteDict
 from requests_cache.exceptions import BackendError
 from requests_cache.serializers.pipeline import SerializerPipeline, Stage
 from requests_cache.serializers.preconf import json_serializer
+from requests_cache.testing.values import PAST, STRANGE_KEYS, facts, make_response
 
 KEY = '0123456789abcdef'
 needs_fifo = pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no FIFOs here')

@@ -12,14 +12,14 @@ from threading import Event, RLock, Thread
 from typing import Any
 
 import pytest
-from contract.body_rules import large, with_pieces
-from contract.values import STRANGE_KEYS, facts, make_response
 from requests.exceptions import ChunkedEncodingError
 
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict, locking
 from requests_cache.backends.filesystem import storage as file_storage
 from requests_cache.exceptions import BackendError, BackendUnavailableError, EntryTooLargeError
 from requests_cache.models.response import CachedResponse
+from requests_cache.testing.rules.base import with_pieces
+from requests_cache.testing.values import STRANGE_KEYS, facts, large, make_response
 
 if sys.platform != 'win32':
     import fcntl

@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 import time_machine
-from contract.body_rules import large
-from contract.bound_rules import NOW
-from contract.sharing_rules import run_in_child
-from contract.values import closing_all, make_response
 
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict, advance, rounds
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.rules.bounds import NOW
+from requests_cache.testing.rules.sharing import run_in_child
+from requests_cache.testing.values import closing_all, large, make_response
 
 MAX_BYTES = 20_000
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no forks here')

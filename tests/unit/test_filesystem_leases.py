@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import make_response
-from support.origin import Origin
 
 from requests_cache import CachedSession, FileCache
 from requests_cache.backends.filesystem import leases as module
 from requests_cache.backends.filesystem.names import LEASES_DIRECTORY
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.origin import Origin
+from requests_cache.testing.values import make_response
 
 KINDS: dict[str, dict[str, Any]] = {'files': {}, 'bounded': {'max_cache_bytes': 1_000_000}}
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.sharing_rules import run_in_child
-from contract.values import STRANGE_KEYS, facts, make_response
 
 from requests_cache.backends import eviction
 from requests_cache.backends.filesystem import FileCache, LRUDict, LRUFileDict
 from requests_cache.backends.filesystem import storage as file_storage
 from requests_cache.exceptions import BackendError
+from requests_cache.testing.rules.sharing import run_in_child
+from requests_cache.testing.values import STRANGE_KEYS, facts, make_response
 
 SAMPLE = Path(__file__).parents[1] / 'data' / 'samples' / '1.3.3' / 'filesystem-lru' / 'files'
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no forks here')

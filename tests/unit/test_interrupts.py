@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from contract.values import make_response
 
 from requests_cache import BaseCache, FileCache, SQLiteCache, new_encryption_key
 from requests_cache.backends.filesystem import advance, directory, locking, lru_index, reconciling, rounds, upkeep
@@ -25,6 +24,7 @@ from requests_cache.backends.sqlite import connection as sqlite_connection
 from requests_cache.backends.sqlite import database as sqlite_database
 from requests_cache.backends.sqlite import storage as sqlite_storage
 from requests_cache.exceptions import BackendUnavailableError
+from requests_cache.testing.values import make_response
 
 MODULES = {
     module.__file__

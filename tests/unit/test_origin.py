@@ -6,7 +6,8 @@ import threading
 
 import pytest
 import requests
-from support.origin import NOTICES_SHORT_BODIES, Origin, answer, redirect, revalidating
+
+from requests_cache.testing.origin import NOTICES_SHORT_BODIES, Origin, answer, redirect, revalidating
 
 
 def test_requests_are_recorded_as_sent(origin: Origin) -> None:

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.values import facts, make_response
 from itsdangerous import BadSignature, Signer
 from requests import Request
-from support.origin import Origin, answer
 
 from requests_cache import CachedSession, SerializerPipeline, SQLiteDict, Stage, safe_pickle_serializer
 from requests_cache.serializers import json_serializer, pickle_serializer
 from requests_cache.serializers.preconf import signer_stage
+from requests_cache.testing.origin import Origin, answer
+from requests_cache.testing.values import facts, make_response
 
 ALICE, BOB = {'Authorization': 'Alice'}, {'Authorization': 'Bob'}
 NewSession = Callable[..., CachedSession]

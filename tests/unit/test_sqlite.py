@@ -16,13 +16,13 @@ from typing import Any
 from unittest.mock import MagicMock, patch
 
 import pytest
-from contract.values import FAR, FUTURE, PAST, facts, make_response
 
 from requests_cache.backends.base import BaseCache
 from requests_cache.backends.sqlite import MEMORY_URI, SQLiteCache, SQLiteDict
 from requests_cache.exceptions import BackendError
 from requests_cache.models.request import CachedRequest
 from requests_cache.models.response import CachedResponse
+from requests_cache.testing.values import FAR, FUTURE, PAST, facts, make_response
 
 needs_posix = pytest.mark.skipif(os.name != 'posix', reason='permissions and owners of POSIX')
 COLUMNS = [('key', 'TEXT'), ('value', 'BLOB'), ('expires', 'INTEGER')]

@@ -14,16 +14,16 @@ from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 import pytest
-from contract.sharing_rules import run_in_child, run_in_threads
-from contract.values import facts, make_response
 
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
+from requests_cache.testing.rules.sharing import run_in_child, run_in_threads
+from requests_cache.testing.values import facts, make_response
 
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no forks here')
 MODES: list[dict[str, Any]] = [{}, {'wal': True}]
 WRITER = """
 import sys
-from contract.values import make_response
+from requests_cache.testing.values import make_response
 from requests_cache.backends.sqlite import SQLiteCache
 
 path, name, wal = sys.argv[1:]

@@ -11,10 +11,10 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from contract.values import facts, make_response
 
 from requests_cache.backends.sqlite import SQLiteCache, SQLiteDict
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing.values import facts, make_response
 
 # So long that a test which waits for it to pass fails
 FOREVER = 3600.0

@@ -11,9 +11,10 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from support.origin import Origin, answer, revalidating
 
-from requests_cache import CachedSession
+from ...session import CachedSession
+from ..origin import Origin, answer, revalidating
+from .base import Contract
 
 FRESH = ('Cache-Control', 'max-age=100')
 STALE = ('Cache-Control', 'max-age=0')
@@ -29,7 +30,7 @@ def went_to_origin(origin: Origin, send: Callable[[], Any]) -> bool:
     return origin.hits() > before
 
 
-class StandardRules:
+class StandardRules(Contract):
     @pytest.fixture
     def strict(self, cache_factory: Any) -> Iterator[CachedSession]:
         with CachedSession(backend=cache_factory(), cache_control='strict', autoclose=False) as session:
@@ -356,7 +357,8 @@ class StandardRules:
         origin.add('/late', body=b'x', headers=[('Cache-Control', 'max-age=1, stale-while-revalidate=1'), ('Age', '9')])
         for path in ('/page', '/late'):
             strict.get(origin.url(path))
-        resend, threads = strict._resend_async, []
+        resend: Any = strict._resend_async
+        threads: list[Any] = []
         strict._resend_async = lambda *args: threads.append(resend(*args))  # type: ignore[method-assign]
         assert strict.get(origin.url('/page')).content == b'old'
         assert not strict.get(origin.url('/late')).from_cache

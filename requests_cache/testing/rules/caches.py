@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from requests import Request
 
-from contract.redirect_rules import save_chain
-from contract.values import CREATED, FUTURE, PAST, facts, make_response
-from requests_cache.backends.base import BaseCache
-from requests_cache.models.request import CachedRequest
-from requests_cache.models.response import CachedResponse
-from requests_cache.policy.expiration import DO_NOT_CACHE
+from ...backends.base import BaseCache
+from ...models.request import CachedRequest
+from ...models.response import CachedResponse
+from ...policy.expiration import DO_NOT_CACHE
+from ..values import CREATED, FUTURE, PAST, facts, make_response
+from .base import Contract
+from .redirects import save_chain
 
 
-class CacheRules:
+class CacheRules(Contract):
     def test_saved_responses_are_found(self, cache: Any) -> None:
         cache.save_response(make_response(1), 'key', FUTURE)
         response = cache.get_response('key')
@@ -223,7 +224,7 @@ class CacheRules:
         cache.recreate_keys()
         assert sorted(cache.responses) == keys
 
-    def test_clear(self, cache: Any) -> None:
+    def test_clear_a_cache(self, cache: Any) -> None:
         save_chain(cache)
         cache.clear()
         assert len(cache.responses) == len(cache.redirects) == 0
@@ -236,7 +237,7 @@ class CacheRules:
         save_chain(cache)
         cache.close()
         cache.close()
-        if self.persistent:
+        if self.has('persistence'):
             assert cache.contains(url='http://example.com/middle')
             assert cache_factory().contains(url='http://example.com/middle')
         cache.save_response(make_response(1), 'key')

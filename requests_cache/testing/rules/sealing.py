@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
-from contract.body_rules import large, with_pieces
-from contract.values import FUTURE, facts, make_response
-from requests_cache.models.response import CachedResponse
+from ...models.response import CachedResponse
+from ..values import FUTURE, facts, large, make_response
+from .base import Contract
 
 KEY, OTHER_KEY = (b64encode(bytes(range(start, start + 32))).decode() for start in (0, 100))
 TEXT = b'text that can be compressed; ' * 2_000
-SEALS = {
+SEALS: dict[str, dict[str, Any]] = {
     'compressed': {'compression': True},
     'encrypted': {'encryption_key': KEY},
     'both': {'compression': 'zlib', 'encryption_key': KEY},
@@ -27,14 +27,13 @@ NOT_SEALED: dict[str, Any] = {'compression': False, 'encryption_key': None}
 
 
 class Sealed:
-    """Goes before the contract, where the keywords of the factories have `SEALED` among them"""
+    """For a run of all rules with `SEALED` among the keywords of storages and caches; goes before the rules"""
 
     serializers: tuple[Any, ...] = (None,)
-    # No character of it can be found; see `test_any_byte_is_changed`
-    test_a_changed_character_is_noticed = None
+    lacks: Mapping[str, str] = {'readable entries': 'entries are encrypted; see test_any_byte_is_changed'}
 
 
-class SealingRules:
+class SealingRules(Contract):
     @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
     def test_responses_stay_as_they_are(
         self, sealing: dict[str, Any], serializer: Any, storage_factory: Callable[..., Any]
@@ -56,7 +55,7 @@ class SealingRules:
 
     @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
     def test_large_bodies_are_sealed(self, sealing: dict[str, Any], storage_factory: Callable[..., Any]) -> None:
-        storage = with_pieces(storage_factory(large_body_bytes=1_000, **sealing))
+        storage = self.in_pieces(storage_factory(large_body_bytes=1_000, **sealing))
         storage['key'] = large(1)
         storage['other'] = large(2)
         assert storage['key'].content == large(1).content
@@ -67,8 +66,7 @@ class SealingRules:
 
     def test_caches_with_and_without(self, storage_factory: Callable[..., Any]) -> None:
         plain = storage_factory(**NOT_SEALED)
-        if not self.shared:  # type: ignore[attr-defined]
-            pytest.skip('each storage has entries of its own')
+        self.needs('sharing')
         plain['plain'] = make_response(1)
         for number, sealing in enumerate(SEALS.values(), 2):
             storage_factory(**{**NOT_SEALED, **sealing})[f'{number}'] = make_response(number, content=TEXT)
@@ -81,8 +79,7 @@ class SealingRules:
         self, storage_factory: Callable[..., Any], caplog: pytest.LogCaptureFixture
     ) -> None:
         """Told once; and the entry is left as it is"""
-        if not self.shared:  # type: ignore[attr-defined]
-            pytest.skip('each storage has entries of its own')
+        self.needs('sharing')
         writer = storage_factory(encryption_key=KEY)
         for key in 'ab':
             writer[key] = make_response(1)
@@ -129,7 +126,7 @@ class SealingRules:
     def test_pieces_cannot_change_places(
         self, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        storage = with_pieces(storage_factory(encryption_key=KEY, large_body_bytes=1_000))
+        storage = self.in_pieces(storage_factory(encryption_key=KEY, large_body_bytes=1_000))
         storage['key'] = large(1)
         read = type(storage.pieces).read
         for other in (lambda index: index ^ 1, lambda index: 0):
@@ -144,14 +141,13 @@ class SealingRules:
 
     def test_a_change_of_keys(self, cache_factory: Callable[..., Any]) -> None:
         old = cache_factory(encryption_key=KEY)
-        with_pieces(old.responses)
+        self.in_pieces(old.responses)
         contents = {'small': make_response(1), 'large': large(2)}
         for key, response in contents.items():
             old.save_response(response, key)
-        if not self.shared:  # type: ignore[attr-defined]
-            pytest.skip('each cache has entries of its own')
+        self.needs('sharing')
         both = cache_factory(encryption_key=[OTHER_KEY, KEY])
-        with_pieces(both.responses)
+        self.in_pieces(both.responses)
         steps: list[int] = []
         assert both.reencrypt(steps.append) == 2
         assert steps == [1, 2]
@@ -168,12 +164,12 @@ class SealingRules:
         """Every entry can be read, by the old key or the new one, and it can be gone on with"""
         contents = {'small': make_response(1), 'large': large(2), 'another': large(3), 'last': make_response(4)}
         cache = cache_factory(encryption_key=KEY, large_body_bytes=1_000)
-        with_pieces(cache.responses)
+        self.in_pieces(cache.responses)
         for key, response in contents.items():
             cache.save_response(response, key)
-        if self.shared:  # type: ignore[attr-defined]
+        if self.has('sharing'):
             cache = cache_factory(encryption_key=[OTHER_KEY, KEY], large_body_bytes=1_000)
-            with_pieces(cache.responses)
+            self.in_pieces(cache.responses)
         with monkeypatch.context() as patch:
             interrupt = interrupting(4 if where == 'in a body' else 2)
             if where == 'in a body':
@@ -185,7 +181,7 @@ class SealingRules:
         expected = {key: response.content for key, response in contents.items()}
         assert {key: response.content for key, response in cache.responses.items()} == expected
         assert cache.reencrypt() == len(contents)
-        if self.shared:  # type: ignore[attr-defined]
+        if self.has('sharing'):
             cache = cache_factory(encryption_key=OTHER_KEY, large_body_bytes=1_000)
         assert {key: response.content for key, response in cache.responses.items()} == expected
         # The body of an entry that may or may not have been written stays until the process is gone

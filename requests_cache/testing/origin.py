@@ -20,7 +20,7 @@ from itertools import zip_longest
 
 import urllib3
 
-from support.wire import PATIENCE_SECONDS, Answer, Hold, RecordedRequest, encode_parts, read_request
+from .wire import PATIENCE_SECONDS, Answer, Hold, RecordedRequest, encode_parts, read_request
 
 __all__ = ['NOTICES_SHORT_BODIES', 'Answer', 'Hold', 'Origin', 'RecordedRequest', 'answer', 'redirect', 'revalidating']
 
@@ -28,7 +28,7 @@ Headers = Iterable[tuple[str, str]]
 Handler = Callable[[RecordedRequest], Answer]
 Step = Answer | Handler
 # Before version 2, urllib3 takes a body that is shorter than its Content-Length for a whole one
-NOTICES_SHORT_BODIES = not urllib3.__version__.startswith('1.')
+NOTICES_SHORT_BODIES = not urllib3.__version__.startswith('1.')  # type: ignore[attr-defined]
 NOT_FOUND = Answer(404, b'nothing here')
 
 

@@ -14,12 +14,13 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contract.body_rules import large, with_pieces
-from contract.values import facts, make_response
-from requests_cache.exceptions import EntryTooLargeError
+from ...exceptions import EntryTooLargeError
+from ..values import facts, large, make_response
+from .base import Contract
 
 BODY_BYTES = 10_000
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+STEPS = st.tuples(st.sampled_from(['write', 'write', 'read', 'delete', 'clear']), st.sampled_from('abcdefgh'))
 
 
 def body(number: int = 0, length: int = BODY_BYTES, **kwargs: Any) -> Any:
@@ -27,17 +28,10 @@ def body(number: int = 0, length: int = BODY_BYTES, **kwargs: Any) -> Any:
     return make_response(number, content=Random(number).randbytes(length), **kwargs)
 
 
-class BoundRules:
-    # Whether the storage can be bounded, and whether it deletes by itself what has long expired
-    can_be_bounded = True
-    deletes_expired = True
-    # What a storage that cannot be bounded says of it
-    why_unbounded = 'ttl'
-
+class BoundRules(Contract):
     @pytest.fixture
     def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
-        if not self.can_be_bounded:
-            pytest.skip('the store cannot be bounded')
+        self.needs('bounds')
         return storage_factory
 
     def test_a_number_of_entries(self, bounded: Callable[..., Any]) -> None:
@@ -90,7 +84,7 @@ class BoundRules:
         assert set(storage) == {'b', 'c'}
 
     def test_too_large_while_it_is_written(self, bounded: Callable[..., Any]) -> None:
-        storage = with_pieces(bounded(max_cache_bytes=5 * BODY_BYTES, large_body_bytes=1_000))
+        storage = self.in_pieces(bounded(max_cache_bytes=5 * BODY_BYTES, large_body_bytes=1_000))
         for key in 'abc':
             storage[key] = make_response(1)
         writer = storage.body_writer('new')
@@ -129,7 +123,7 @@ class BoundRules:
         assert set(storage) == {'x', 'y', 'z'}
 
     def test_large_bodies_count(self, bounded: Callable[..., Any]) -> None:
-        storage = with_pieces(bounded(max_cache_bytes=100_000, large_body_bytes=1_000), 5_000)
+        storage = self.in_pieces(bounded(max_cache_bytes=100_000, large_body_bytes=1_000), 5_000)
         for number in range(12):
             storage[f'{number}'] = body(number, 20_000)
             assert storage[f'{number}'].content == body(number, 20_000).content
@@ -144,8 +138,7 @@ class BoundRules:
 
     def test_what_others_wrote_counts(self, bounded: Callable[..., Any]) -> None:
         """Also without bounds"""
-        if not self.shared:  # type: ignore[attr-defined]
-            pytest.skip('each storage has entries of its own')
+        self.needs('sharing')
         storage, other = bounded(max_entries=4), bounded()
         for key in 'abc':
             storage[key] = make_response(1)
@@ -158,11 +151,9 @@ class BoundRules:
         assert len(list(again)) <= 4
         assert 'new' in again
 
-    def settle(self, storage: Any) -> None:
-        """Wait for what a bounded storage does by and by about entries that were written without bounds"""
-
     def test_many_threads(self, bounded: Callable[..., Any]) -> None:
-        storages = [bounded(max_entries=8, max_cache_bytes='1 MB') for _ in range(2 if self.shared else 1)]  # type: ignore[attr-defined]
+        self.needs('threads')
+        storages = [bounded(max_entries=8, max_cache_bytes='1 MB') for _ in range(2 if self.has('sharing') else 1)]
         n_threads = 6
         barrier = Barrier(n_threads)
 
@@ -184,24 +175,13 @@ class BoundRules:
     def test_any_sequence(self, bounded: Callable[..., Any]) -> None:
         """What is kept is what a model keeps that knows nothing but the order of uses"""
         storage = bounded(max_entries=5)
-        keys = st.sampled_from('abcdefgh')
-        steps = st.lists(
-            st.one_of(
-                st.tuples(st.just('write'), keys),
-                st.tuples(st.just('write'), keys),
-                st.tuples(st.just('read'), keys),
-                st.tuples(st.just('delete'), keys),
-                st.tuples(st.just('clear'), keys),
-            ),
-            max_size=30,
-        )
 
         @settings(
-            max_examples=self.examples,  # type: ignore[attr-defined]
+            max_examples=self.examples,
             deadline=None,
             suppress_health_check=[HealthCheck.function_scoped_fixture],
         )
-        @given(steps)
+        @given(st.lists(STEPS, max_size=30))
         def check(steps: list[tuple[str, str]]) -> None:
             storage.clear()
             model: dict[str, int] = {}
@@ -241,14 +221,13 @@ class BoundRules:
     def test_errors(
         self, keywords: dict[str, Any], error: type[Exception], text: str, storage_factory: Callable[..., Any]
     ) -> None:
-        if not self.can_be_bounded and 'delete_expired_after' not in keywords:
-            error, text = ValueError, self.why_unbounded
+        if 'delete_expired_after' not in keywords and not self.has('bounds'):
+            error, text = ValueError, 'bound'
         with pytest.raises(error, match=text):
             storage_factory(**keywords)
 
     def test_what_has_long_expired_is_deleted(self, storage_factory: Callable[..., Any]) -> None:
-        if not self.deletes_expired:
-            pytest.skip('the server does so')
+        self.needs('deletion of expired entries')
         storage = storage_factory(delete_expired_after=timedelta(hours=1), large_body_bytes=1_000)
         with time_machine.travel(NOW, tick=False) as clock:
             for number in range(20):

@@ -8,46 +8,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import pytest
 from requests.exceptions import ChunkedEncodingError
 
-from contract.values import FUTURE, PAST, facts, make_response
-from requests_cache.backends import bodies
-from requests_cache.backends.storage import BaseStorage
-from requests_cache.exceptions import BackendError
-from requests_cache.models.body import BodyLostError
-from requests_cache.models.response import CachedResponse
-
-LARGE = 3_000
+from ...backends import bodies
+from ...exceptions import BackendError
+from ...models.body import BodyLostError
+from ..values import FUTURE, LARGE, PAST, facts, large, make_response
+from .base import Contract
 
 
-def large(number: int = 0, length: int = LARGE, **kwargs: Any) -> CachedResponse:
-    content = (f'{number}.' * length).encode()[:length]
-    return make_response(number, content=content, headers={'Content-Length': str(length)}, **kwargs)
-
-
-def with_pieces(storage: Any, piece_bytes: int = 500) -> Any:
-    """A storage with many small pieces in place of a few large ones"""
-    if storage._usable_pieces is None:
-        pytest.skip('bodies of any size are parts of their entries')
-    storage.pieces.piece_bytes = piece_bytes
-    return storage
-
-
-class BodyRules:
+class LargeBodyRules(Contract):
     @pytest.fixture
     def large_storage(self, storage_factory: Callable[..., Any]) -> Any:
-        return with_pieces(storage_factory(large_body_bytes=1_000))
+        return self.in_pieces(storage_factory(large_body_bytes=1_000))
 
     def test_a_large_body_is_read_in_pieces(
         self, serializer: Any, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         options = {} if serializer is None else {'serializer': serializer}
-        storage = with_pieces(storage_factory(large_body_bytes=1_000, **options))
+        storage = self.in_pieces(storage_factory(large_body_bytes=1_000, **options))
         storage['key'] = large(1)
         read = storage['key']
         assert read._is_body_unread
@@ -68,11 +50,12 @@ class BodyRules:
         large_storage['key'] = large(1)
         asked: list[int] = []
         read = type(large_storage.pieces).read
-        monkeypatch.setattr(
-            type(large_storage.pieces),
-            'read',
-            lambda self, key, body_id, index: asked.append(index) or read(self, key, body_id, index),
-        )
+
+        def counted(self: Any, key: str, body_id: str, index: int) -> Any:
+            asked.append(index)
+            return read(self, key, body_id, index)
+
+        monkeypatch.setattr(type(large_storage.pieces), 'read', counted)
         assert large_storage['key']._body.part(700, 1_200).read() == large(1).content[700:1_201]
         assert asked == [1, 2]
 
@@ -147,7 +130,7 @@ class BodyRules:
     def test_copied_to_and_from_other_storages(
         self, large_storage: Any, storage_factory: Callable[..., Any], cache_factory: Callable[..., Any]
     ) -> None:
-        from requests_cache.backends.memory import DictStorage
+        from ...backends.memory import DictStorage
 
         memory: Any = DictStorage(large_body_bytes=100)
         memory.pieces.piece_bytes = 70
@@ -213,8 +196,8 @@ class BodyRules:
         for name in ('alive', 'kept'):
             writers[name].write(large(3).content)
         other = large_storage
-        if self.persistent and self.shared:  # type: ignore[attr-defined]
-            other = with_pieces(storage_factory(large_body_bytes=1_000))
+        if self.has('persistence', 'sharing'):
+            other = self.in_pieces(storage_factory(large_body_bytes=1_000))
         other.remove_leftovers()
         assert 'dead' not in {key for key, _ in other.pieces.unused()}
         assert other['kept'].content == large(1).content
@@ -239,7 +222,7 @@ class BodyRules:
         read = type(large_storage.pieces).read
 
         def damaged(self: Any, key: str, body_id: str, index: int) -> bytes | None:
-            piece = read(self, key, body_id, index)
+            piece: bytes = read(self, key, body_id, index)
             assert piece is not None
             return piece if index != 2 else piece[:-1] + bytes([piece[-1] ^ 1])
 
@@ -264,7 +247,7 @@ class BodyRules:
 
     def test_methods_of_caches(self, cache_factory: Callable[..., Any]) -> None:
         cache = cache_factory(large_body_bytes=1_000)
-        with_pieces(cache.responses)
+        self.in_pieces(cache.responses)
         cache.save_response(large(1), 'old', PAST)
         cache.save_response(large(2), 'new', FUTURE)
         assert sorted(r.content for r in cache.filter()) == [large(1).content, large(2).content]
@@ -278,7 +261,7 @@ class BodyRules:
         assert not list(cache.responses.pieces.unused())
 
     def test_copying_all_but_what_was_lost(self, cache_factory: Callable[..., Any]) -> None:
-        from requests_cache.backends.base import BaseCache
+        from ...backends.base import BaseCache
 
         cache, source = cache_factory(large_body_bytes=1_000), BaseCache()
         source.responses.large_body_bytes = 100  # type: ignore[attr-defined]
@@ -291,30 +274,3 @@ class BodyRules:
             'key 0': large(0).content,
             'key 2': large(2).content,
         }
-
-    # Writing over what was read
-
-    def test_writing_if_nothing_has_changed(self, storage: BaseStorage[str, Any]) -> None:
-        assert storage.write_if('key', make_response(1), lambda stored: stored is None)
-        assert not storage.write_if('key', make_response(2), lambda stored: stored is None)
-        assert storage['key'].content == make_response(1).content
-        assert storage.write_if('key', make_response(2), lambda stored: stored.content == make_response(1).content)
-        assert storage['key'].content == make_response(2).content
-
-    def test_only_one_writes_over_the_same(self, storage: Any, storage_factory: Callable[..., Any]) -> None:
-        n_threads = 4
-        storages = [storage_factory() if self.shared else storage for _ in range(n_threads)]  # type: ignore[attr-defined]
-        storage['key'] = make_response(0)
-        before, barrier = storage['key'].created_at, Barrier(n_threads)
-
-        def write(number: int) -> bool:
-            barrier.wait()
-            written: bool = storages[number].write_if(
-                'key', make_response(number + 1), lambda stored: stored is not None and stored.created_at == before
-            )
-            return written
-
-        with ThreadPoolExecutor(n_threads) as pool:
-            written = list(pool.map(write, range(n_threads)))
-        assert sum(written) == 1
-        assert storage['key'].content == make_response(written.index(True) + 1).content

@@ -6,12 +6,13 @@ from typing import Any
 
 from requests import Request
 
-from contract.values import FUTURE, PAST, make_response
-from requests_cache import CachedSession
-from requests_cache.models.request import CachedRequest
+from ...models.request import CachedRequest
+from ...session import CachedSession
+from ..values import FUTURE, PAST, make_response
+from .base import Contract
 
 
-class RedirectRules:
+class RedirectRules(Contract):
     def test_redirects_lead_to_the_response(self, cache: Any) -> None:
         save_chain(cache)
         for path in ('/start', '/middle'):

@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from contract.values import STRANGE_KEYS, make_response
+from ..values import STRANGE_KEYS, make_response
+from .base import Contract
 
 
-class LeaseRules:
-    # The leases of two storages are the same, as their entries are
-    leases_are_shared = True
-
+class LeaseRules(Contract):
     def test_a_lease_is_replaced_if_it_is_what_it_is_thought_to_be(self, cache: Any) -> None:
         leases = cache.leases
         assert leases.read('key') is None
@@ -53,10 +51,10 @@ class LeaseRules:
         assert cache.leases.swap('key', cache.leases.read('key'), 'held:3:0')
 
     def test_one_of_many_takes_it(self, cache_factory: Callable[..., Any]) -> None:
+        self.needs('threads')
         n_threads = 6
         first = cache_factory()
-        shared = self.leases_are_shared and self.shared  # type: ignore[attr-defined]
-        caches = [cache_factory() if shared else first for _ in range(n_threads)]
+        caches = [cache_factory() if self.has('sharing', 'shared leases') else first for _ in range(n_threads)]
         barrier = Barrier(n_threads)
 
         def take(number: int) -> list[bool]:
@@ -76,8 +74,7 @@ class LeaseRules:
             assert sum(result[attempt] for result in results) >= 1
 
     def test_those_of_other_processes_are_seen(self, cache_factory: Callable[..., Any]) -> None:
-        if not (self.leases_are_shared and self.shared):  # type: ignore[attr-defined]
-            pytest.skip('each cache has leases of its own')
+        self.needs('sharing', 'shared leases')
         one, other = cache_factory(), cache_factory()
         assert one.leases.swap('key', None, 'held:1:0')
         assert other.leases.read('key') == 'held:1:0'

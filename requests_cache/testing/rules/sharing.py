@@ -5,26 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 from typing import Any
 
 import pytest
 
-from contract.values import facts, make_response
+from ..values import facts, make_response
+from .base import Contract
 
 THREADS = 8
 
 
-class SharingRules:
-    @pytest.fixture
-    def another(self, storage_factory: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
-        """Opens the store of the test once more"""
-        if not self.shared:
-            pytest.skip('each storage has entries of its own')
-        return storage_factory
-
+class SharingRules(Contract):
     def test_writes_are_seen_by_others(self, storage: Any, another: Callable[..., Any]) -> None:
         other = another()
         storage['key'] = make_response(1)
@@ -41,8 +35,7 @@ class SharingRules:
         assert len(storage) == len(other) == 0
 
     def test_entries_outlive_a_closed_storage(self, storage: Any, another: Callable[..., Any]) -> None:
-        if not self.persistent:
-            pytest.skip('entries are gone when the last storage is closed')
+        self.needs('persistence')
         storage['key'] = make_response(1)
         storage.close()
         assert facts(another()['key']) == facts(make_response(1))
@@ -51,13 +44,15 @@ class SharingRules:
         storage['key'] = make_response(1)
         storage.close()
         storage.close()
-        if self.persistent:
+        if self.has('persistence'):
             assert facts(storage['key']) == facts(make_response(1))
             assert list(storage) == ['key']
         storage['key'] = make_response(2)
         assert facts(storage['key']) == facts(make_response(2))
 
     def test_threads_lose_nothing(self, storage: Any, redirects: Any) -> None:
+        self.needs('threads')
+
         def work(thread: int) -> None:
             barrier.wait()
             for i in range(10):
@@ -79,6 +74,8 @@ class SharingRules:
         assert len(redirects) == THREADS * 10
 
     def test_threads_with_storages_of_their_own(self, another: Callable[..., Any]) -> None:
+        self.needs('threads')
+
         def work(thread: int) -> None:
             barrier.wait()
             for i in range(5):
@@ -91,6 +88,8 @@ class SharingRules:
         assert set(another()) == {f'{t} {i}' for t in range(THREADS) for i in range(5)}
 
     def test_only_one_thread_deletes_an_entry(self, storage: Any) -> None:
+        self.needs('threads')
+
         def work(thread: int) -> int:
             barrier.wait()
             return int(storage.bulk_delete(['key']))
@@ -101,6 +100,8 @@ class SharingRules:
             assert sum(run_in_threads(work)) == 1
 
     def test_readers_see_whole_entries(self, storage: Any, another: Callable[..., Any]) -> None:
+        self.needs('threads')
+
         def read(mapping: Any) -> None:
             ready.wait()
             while not done.is_set():
@@ -122,6 +123,7 @@ class SharingRules:
                 future.result()
 
     def test_iterating_in_one_thread_and_writing_in_another(self, redirects: Any) -> None:
+        self.needs('threads', 'writing while iterating')
         self.fill(redirects, {f'kept {i}': 'kept' for i in range(50)})
 
         def work(thread: int) -> None:
@@ -139,15 +141,16 @@ class SharingRules:
         assert len(redirects) == 50
 
     def test_a_forked_child(self, storage: Any, redirects: Any) -> None:
-        if not self.forkable or not hasattr(os, 'fork'):
-            pytest.skip('does not fork')
+        self.needs('forking')
+        if not hasattr(os, 'fork'):
+            pytest.skip('this system does not fork')
         storage['before'] = make_response(1)
         redirects['before'] = 'a'
 
         def child() -> None:
             assert facts(storage['before']) == facts(make_response(1))
             assert redirects['before'] == 'a'
-            if self.shared and self.persistent:
+            if self.has('sharing', 'persistence'):
                 storage['child'] = make_response(2)
                 redirects['child'] = 'b'
             storage.close()
@@ -155,13 +158,14 @@ class SharingRules:
 
         run_in_child(child)
         storage['after'] = make_response(3)
-        written = {'after', 'before', 'child'} if self.shared and self.persistent else {'after', 'before'}
+        written = {'after', 'before', 'child'} if self.has('sharing', 'persistence') else {'after', 'before'}
         assert set(storage) == written
         assert redirects['before'] == 'a'
 
     def test_a_child_forked_while_iterating(self, redirects: Any) -> None:
-        if not self.forkable or not hasattr(os, 'fork'):
-            pytest.skip('does not fork')
+        self.needs('forking')
+        if not hasattr(os, 'fork'):
+            pytest.skip('this system does not fork')
         entries = {f'key {i}': str(i) for i in range(20)}
         self.fill(redirects, entries)
         iterator = iter(redirects)

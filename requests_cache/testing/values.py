@@ -9,8 +9,8 @@ from typing import Any
 
 from requests.structures import CaseInsensitiveDict
 
-from requests_cache.models.request import CachedRequest
-from requests_cache.models.response import CachedResponse
+from ..models.request import CachedRequest
+from ..models.response import CachedResponse
 
 # Whole milliseconds, as BSON cuts off the rest
 CREATED = datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=timezone.utc)
@@ -97,6 +97,15 @@ def make_response(number: int = 0, **fields: Any) -> CachedResponse:
         'url': url,
     }
     return CachedResponse(**{**values, **fields})
+
+
+LARGE = 3_000
+
+
+def large(number: int = 0, length: int = LARGE, **kwargs: Any) -> CachedResponse:
+    """A response with a body of `length` bytes, which is another one for each number"""
+    content = (f'{number}.' * length).encode()[:length]
+    return make_response(number, content=content, headers={'Content-Length': str(length)}, **kwargs)
 
 
 def facts(response: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The rules of the contracts, each module about one subject"""
