@@ -7,12 +7,25 @@ missing are skipped.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
 
 PYTHONS = ['3.10', '3.11', '3.12', '3.13']
 PUBLISHED = ('requests-cache[all]==1.3.3', 'url-normalize==3.0.0', 'time-machine')
+OLD = ('requests==2.28.2', 'urllib3<2', 'attrs==22.2.0', 'cattrs==22.2.0', 'url-normalize<2')
+MOVING = {  # by the names that `tests/docs/test_moving.py` knows them by; `.` is this package, for snippets with both
+    'requests-cache-1.3.3': PUBLISHED,
+    'requests-cache-1.0.1': ('requests-cache==1.0.1', *OLD),
+    'requests-cache-0.9.8': ('requests-cache==0.9.8', *OLD),
+    'CacheControl': ('CacheControl[filecache]==0.14.4', '.'),
+    'hishel-2': ('hishel[requests,httpx]==2.0.0', '.'),
+    'hishel-1': ('hishel[requests,httpx]==1.4.0',),
+    'hishel-0.1': ('hishel==0.1.5',),
+    'VCR.py': ('vcrpy==9.4.2', 'requests'),
+    'betamax': ('betamax==0.9.0',),
+}
 OLDEST = ('requests==2.28.0', 'urllib3==1.26.5', 'attrs==22.2.0', 'platformdirs==2.5.0', 'idna==2.5')
 PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
 
@@ -83,11 +96,26 @@ def oldest(session: nox.Session) -> None:
 def differential(session: nox.Session) -> None:
     """The same requests through this package and through the published one, side by side"""
     session.install('.[test]')
-    published = Path(session.create_tmp(), 'published').resolve()
-    session.run('python', '-m', 'venv', str(published))
-    python = str(published / ('Scripts' if os.name == 'nt' else 'bin') / 'python')
-    session.run(python, '-m', 'pip', 'install', '-q', *PUBLISHED, external=True)
+    python = _environment(session, Path(session.create_tmp(), 'published'), PUBLISHED)
     session.run('pytest', '-m', 'differential', *session.posargs, env={'REQUESTS_CACHE_ORACLE': python})
+
+
+@nox.session
+def moving(session: nox.Session) -> None:
+    """What the pages about moving from other packages say, with the real packages"""
+    session.install('.[test]')
+    place = Path(session.create_tmp()).resolve()
+    for name, requirements in MOVING.items():
+        _environment(session, place / name, requirements)
+    session.run('pytest', '-m', 'moving', 'tests/docs', *session.posargs, env={'REQUESTS_CACHE_MOVING': str(place)})
+
+
+def _environment(session: nox.Session, place: Path, requirements: Sequence[str]) -> str:
+    """The interpreter of another virtual environment, which is made, or brought up to date"""
+    session.run('python', '-m', 'venv', str(place.resolve()))
+    python = str(place.resolve() / ('Scripts' if os.name == 'nt' else 'bin') / 'python')
+    session.run(python, '-m', 'pip', 'install', '-q', *requirements, external=True)
+    return python
 
 
 @nox.session

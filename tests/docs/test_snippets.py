@@ -12,59 +12,23 @@ from __future__ import annotations
 import contextlib
 import gc
 import io
-import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
+from support.snippets import PAGES, ROOT, Snippet, example_api, snippets
 
-from requests_cache.testing.origin import Answer, Origin, RecordedRequest, answer, revalidating
+from requests_cache.testing.origin import Origin
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
-SNIPPET = re.compile(
-    r'(?P<comment><!-- not run: [^>]+-->\n+)?^```(?P<language>python|console)\n(?P<code>.*?)^```$', re.M | re.S
-)
 COMMAND = re.compile(r'^\$ (?P<command>.+)\n(?P<output>(?:(?!\$ ).*\n)*)', re.M)
 TIME = re.compile(r'\d{4}-\d\d-\d\d \d\d:\d\d|\b\d+[smhdwy]\b')
-PROMISE = re.compile(r'^\s*print\(.*\)  # (?P<text>.+)$', re.M)
-
-
-class Snippet(NamedTuple):
-    code: str
-    line: int
-    runs: bool
-    language: str
-
-
-def snippets(page: Path, language: str = '') -> list[Snippet]:
-    """All snippets of a page, or those in one language"""
-    text = page.read_text('utf-8')
-    found = [(m, text.count('\n', 0, m.start('code'))) for m in SNIPPET.finditer(text)]
-    all_snippets = [Snippet(m['code'], line, not m['comment'], m['language']) for m, line in found]
-    return [snippet for snippet in all_snippets if language in ('', snippet.language)]
-
-
-def example_api(request: RecordedRequest) -> Answer:
-    """What the hosts in the documentation serve: a document about the request, with a validator"""
-    url = unquote(request.path.removeprefix('/'))
-    path = urlsplit(url).path
-    if path.startswith('/redirect'):
-        return answer(302, headers=[('Location', url.replace('/redirect', '/target'))])
-    if path.startswith('/broken'):
-        return answer(503, 'out of order')
-    if path.startswith('/missing'):
-        return answer(404, 'there is no such page')
-    body = json.dumps({'path': path, 'name': 'example', 'items': [1, 2, 3]})
-    headers = [('Content-Type', 'application/json'), ('Cache-Control', 'max-age=60'), ('ETag', '"1"')]
-    return revalidating(answer(200, body, headers))(request)
 
 
 @pytest.fixture
@@ -136,13 +100,12 @@ def test_snippets_do_what_they_say(page: Path, path: str) -> None:
                 check_commands(snippet, path)
                 continue
             code = compile('\n' * snippet.line + snippet.code, str(page), 'exec')
-            if not snippet.runs:
+            if snippet.not_run_because:
                 continue
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
                 exec(code, names)
-            promised = [m['text'] for m in PROMISE.finditer(snippet.code)]
-            assert printed.getvalue().splitlines() == promised, f'{page.name}:{snippet.line}'
+            assert printed.getvalue().splitlines() == snippet.promised(), f'{page.name}:{snippet.line}'
 
 
 def test_no_snippet_escapes_the_check() -> None:

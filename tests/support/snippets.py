@@ -1,0 +1,52 @@
+"""The snippets of the README and the guide: finding them, and the hosts that they talk to"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from requests_cache.testing.origin import Answer, RecordedRequest, answer, revalidating
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
+SNIPPET = re.compile(
+    r'(?:<!-- not run: (?P<reason>[^>]+?) -->\n+)?^```(?P<language>python|console)\n(?P<code>.*?)^```$', re.M | re.S
+)
+PROMISE = re.compile(r'^\s*print\(.*\)  # (?P<text>.+)$', re.M)
+
+
+class Snippet(NamedTuple):
+    code: str
+    line: int
+    not_run_because: str
+    language: str
+
+    def promised(self) -> list[str]:
+        """The lines that it says it prints"""
+        return [m['text'] for m in PROMISE.finditer(self.code)]
+
+
+def snippets(page: Path, language: str = '') -> list[Snippet]:
+    """All snippets of a page, or those in one language"""
+    text = page.read_text('utf-8')
+    found = [(m, text.count('\n', 0, m.start('code'))) for m in SNIPPET.finditer(text)]
+    all_snippets = [Snippet(m['code'], line, m['reason'] or '', m['language']) for m, line in found]
+    return [snippet for snippet in all_snippets if language in ('', snippet.language)]
+
+
+def example_api(request: RecordedRequest) -> Answer:
+    """What the hosts in the documentation serve: a document about the request, with a validator"""
+    url = unquote(request.path.removeprefix('/'))
+    path = urlsplit(url).path
+    if path.startswith('/redirect'):
+        return answer(302, headers=[('Location', url.replace('/redirect', '/target'))])
+    if path.startswith('/broken'):
+        return answer(503, 'out of order')
+    if path.startswith('/missing'):
+        return answer(404, 'there is no such page')
+    body = json.dumps({'path': path, 'name': 'example', 'items': [1, 2, 3]})
+    headers = [('Content-Type', 'application/json'), ('Cache-Control', 'max-age=60'), ('ETag', '"1"')]
+    return revalidating(answer(200, body, headers))(request)
