@@ -23,8 +23,8 @@ MOVING = {  # by the names that `tests/docs/test_moving.py` knows them by; `.` i
     'hishel-2': ('hishel[requests,httpx]==2.0.0', '.'),
     'hishel-1': ('hishel[requests,httpx]==1.4.0',),
     'hishel-0.1': ('hishel==0.1.5',),
-    'VCR.py': ('vcrpy==9.4.2', 'requests'),
-    'betamax': ('betamax==0.9.0',),
+    'VCR.py': ('vcrpy==9.4.2', '.'),
+    'betamax': ('betamax==0.9.0', '.'),
 }
 OLDEST = ('requests==2.28.0', 'urllib3==1.26.5', 'attrs==22.2.0', 'platformdirs==2.5.0', 'idna==2.5')
 PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
