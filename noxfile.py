@@ -50,9 +50,10 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy, strict, over the package and its typical uses"""
+    """mypy, strict, over the package and its typical uses, for each operating system"""
     session.install('.[all,lint,testing]')
-    session.run('mypy')
+    for platform in ('linux', 'darwin', 'win32'):
+        session.run('mypy', '--platform', platform)
 
 
 @nox.session(python=PYTHONS)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from logging import getLogger
 from pathlib import Path
 from tempfile import gettempdir
+
+from .busy_files import IS_WINDOWS
 
 StrOrPath = Path | str
 logger = getLogger(__name__)
@@ -128,6 +131,8 @@ def explanation(path: Path, error: BaseException) -> str:
         in_temp = Path(gettempdir()) in path.parents
     except OSError:
         return ''
+    if reason is None and IS_WINDOWS and isinstance(error, PermissionError):
+        return ': another program may have it open; close it there, or give another path'
     return f': {reason}; {"" if in_temp else "set use_temp=True, or "}give another path' if reason else ''
 
 
@@ -157,7 +162,7 @@ def _obstacle_in_place(path: Path) -> str | None:
 
 
 def _why_read_only(path: Path) -> str | None:
-    if hasattr(os, 'statvfs') and os.statvfs(path).f_flag & os.ST_RDONLY:
+    if sys.platform != 'win32' and os.statvfs(path).f_flag & os.ST_RDONLY:
         return f'{path} is on a read-only file system'
     kind = 'directory' if os.path.isdir(path) else 'file'
     return None if _may(path, os.W_OK) else f'the {kind} {path} is read-only for this user (ID {_user_id()})'

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from errno import EINVAL
 from importlib import import_module
 from typing import Any
 
@@ -49,8 +50,10 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as e:  # which `click` would take for a failure
-            raise _NoReaderError from e
+        except OSError as e:  # which `click` would take for a failure
+            if _is_without_reader(e):
+                raise _NoReaderError from e
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -97,11 +100,18 @@ def run(arguments: Sequence[str]) -> int:
     try:
         status = _run(arguments)
         sys.stdout.flush()
-    except (BrokenPipeError, _NoReaderError):
+    except (OSError, _NoReaderError) as e:
+        if isinstance(e, OSError) and not _is_without_reader(e):
+            raise
         # What is left in the buffer goes nowhere when the interpreter ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NO_READER
     return status
+
+
+def _is_without_reader(error: OSError) -> bool:
+    """Whether an error means that nobody reads the output any more: Windows calls that an invalid argument"""
+    return isinstance(error, BrokenPipeError) or (os.name == 'nt' and error.errno == EINVAL and error.filename is None)
 
 
 def _run(arguments: Sequence[str]) -> int:

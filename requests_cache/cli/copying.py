@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from .._utils import printable
@@ -57,7 +59,7 @@ def copy(
     keys = () if decrypt else encryption_keys(target_encryption_key_file, TARGET_VARIABLE) or source_keys
     opened_source = opened(source, Access(source_serializer, source_keys))
     with opened_source as found, opened_target(target, Access(serializer, keys, compression or False)) as made:
-        if found.shown == made.shown:
+        if found.shown == made.shown or _are_one_file(found.shown, made.shown):
             raise Trouble(f'{found.shown} cannot be copied to itself.')
         present = made.count()
         question = f'{made.shown} holds {entries(present)}. Replace those that {found.shown} has too?'
@@ -70,6 +72,11 @@ def copy(
         if left:
             note(f'{entries(left)} could not be read.')
         return 1 if left else 0
+
+
+def _are_one_file(one: str, other: str) -> bool:
+    """Whether two paths lead to one file or directory, spelled differently or through a link"""
+    return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
 def _copy(source: Opened, target: Opened) -> int:

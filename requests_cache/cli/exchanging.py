@@ -66,7 +66,7 @@ def _chosen(found: Opened, selection: Selection) -> Iterator[CachedResponse]:
 
 def _write(found: Opened, responses: Iterator[CachedResponse], path: Path) -> int:
     """Write a file, which takes the place of another one only when it is complete"""
-    with NamedTemporaryFile('w', encoding='utf-8', dir=path.parent, prefix='.har-', delete=False) as file:
+    with NamedTemporaryFile('w', encoding='utf-8', newline='\n', dir=path.parent, prefix='.har-', delete=False) as file:
         try:
             number = export_har(found.cache, responses, file)
             file.close()

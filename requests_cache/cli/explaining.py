@@ -102,6 +102,6 @@ def report(cache: str, output: str | None, rows: int, yes: bool, access: Access)
         if path is None:
             sys.stdout.write(page)
         else:
-            path.write_text(page, 'utf-8')
+            path.write_text(page, 'utf-8', newline='\n')
             lines(f'{printable(str(path))} is written; open it in a browser.')
     return 0

@@ -50,7 +50,8 @@ def line(*parts: Part) -> None:
         return
     # Both are one terminal, and a bar that is shown makes room
     console = _shown_bars[-1].console if _shown_bars else _console()
-    console.print(Text.assemble(*parts), no_wrap=True, overflow='ellipsis')
+    overflow = 'ellipsis' if console.encoding.startswith('utf') else 'crop'
+    console.print(Text.assemble(*parts), no_wrap=True, overflow=overflow)
 
 
 def lines(text: str, end: str = '\n') -> None:

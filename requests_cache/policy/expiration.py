@@ -162,7 +162,7 @@ def to_utc(value: datetime) -> datetime:
     """A time in UTC; one without a zone is local time"""
     try:
         return value.astimezone(timezone.utc)
-    except (OverflowError, ValueError):  # the first or last day that a datetime can hold
+    except (OSError, OverflowError, ValueError):  # on the first or last day of a datetime; on Windows before 1970
         return value.replace(tzinfo=timezone.utc)
 
 

@@ -17,12 +17,13 @@ from urllib.parse import parse_qsl, urlsplit
 from requests.cookies import RequestsCookieJar
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_encoding_from_headers
-from urllib3 import HTTPHeaderDict
+from urllib3._collections import HTTPHeaderDict
 
 from .._utils import lazy_pattern
 from ..exceptions import InvalidEntryError
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
+from ..policy.expiration import shifted
 from .record import RecordFormat, from_record, to_record
 
 OWN_MEMBER = '_requests_cache'
@@ -32,6 +33,7 @@ _VERSION = lazy_pattern(r'(?:http/|h)([0-9])(?:\.([0-9]))?', re.IGNORECASE)
 # What a body has in itself, and what the record of a response is without it
 _BODY_FIELDS = ('_content', '_decoded_content', 'checksum', 'record_checksum', 'stored_body')
 NO_BODY = (204, 304)
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 # Writing
@@ -109,8 +111,16 @@ def _pairs(items: Iterable[tuple[str, Any]]) -> list[dict[str, str]]:
 def _cookie_to_har(cookie: Any) -> dict[str, Any]:
     entry = {'name': cookie.name, 'value': cookie.value or '', 'path': cookie.path, 'domain': cookie.domain}
     if cookie.expires is not None:
-        entry['expires'] = datetime.fromtimestamp(cookie.expires, timezone.utc).isoformat()
+        entry['expires'] = _time_at(cookie.expires).isoformat()
     return {**entry, 'secure': bool(cookie.secure), 'httpOnly': cookie.has_nonstandard_attr('HttpOnly')}
+
+
+def _time_at(unix_seconds: float) -> datetime:
+    """A time, or the last one of a datetime; `fromtimestamp()` fails on Windows before 1970 and after 3000"""
+    try:
+        return shifted(_EPOCH, timedelta(seconds=unix_seconds))
+    except OverflowError:
+        return shifted(_EPOCH, timedelta.max)
 
 
 def _to_text(data: bytes) -> tuple[str, str]:

@@ -132,7 +132,10 @@ class Seal:
 
         try:
             opened: bytes = self._cipher(name).decrypt(
-                bytes(content[KEY_NAME_BYTES:start]), content[start:], _bound(header + name, place)
+                # Bytes, as earlier versions of `cryptography` take nothing else
+                bytes(content[KEY_NAME_BYTES:start]),
+                bytes(content[start:]),
+                _bound(header + name, place),
             )
         except (InvalidTag, ValueError) as e:
             raise SealError('it was tampered with, or encrypted for another place in the store') from e

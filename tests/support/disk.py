@@ -11,6 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from requests_cache.backends.filesystem.names import LOCK_FILE
+
+
+def files_in(directory: Path) -> list[Path]:
+    """What is in a directory, but for the file that Windows locks in its place"""
+    return [path for path in directory.iterdir() if path.name != LOCK_FILE]
+
+
+def names_in(directory: Path) -> set[str]:
+    """Names of what is in a directory, but for the file that Windows locks in its place"""
+    return {path.name for path in files_in(directory)}
+
 
 @contextmanager
 def small_disk(directory: Path, size_bytes: int) -> Iterator[None]:

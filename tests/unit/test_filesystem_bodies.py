@@ -16,6 +16,7 @@ from requests.exceptions import ChunkedEncodingError
 
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict, locking
 from requests_cache.backends.filesystem import storage as file_storage
+from requests_cache.backends.filesystem.names import LOCK_FILE
 from requests_cache.exceptions import BackendError, BackendUnavailableError, EntryTooLargeError
 from requests_cache.models.response import CachedResponse
 from requests_cache.testing.rules.base import with_pieces
@@ -56,9 +57,9 @@ def storage(make: Callable[..., Any], options: dict[str, Any]) -> Any:
 
 
 def files(cache_path: Path) -> list[str]:
-    """All files but databases"""
+    """All files but databases and locks"""
     found = (p.relative_to(cache_path).as_posix() for p in cache_path.rglob('*') if p.is_file())
-    return sorted(name for name in found if '.db' not in name and '.sqlite' not in name)
+    return sorted(name for name in found if not any(part in name for part in ('.db', '.sqlite', LOCK_FILE)))
 
 
 def in_child(action: Callable[[], object]) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from support.disk import names_in
 
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict, advance, rounds
 from requests_cache.exceptions import BackendError
@@ -116,7 +117,7 @@ class TestOptions:
         storage = make(max_file_bytes=5, block_bytes=100, sync_index=True)
         storage['a'] = 'x' * 10
         assert storage.size() == 10
-        assert [path.name for path in cache_path.iterdir()] == ['a.dat']
+        assert names_in(cache_path) == {'a.dat'}
 
 
 class TestAdvance:
@@ -309,7 +310,7 @@ class TestOthers:
             assert set(storage._bounded.index) == {'27', '28', '29'}
             storage.clear()
         names = {'directory.json', 'foreign.txt', 'lru.db', *(f'foreign-{number}.json' for number in range(5))}
-        assert {path.name for path in cache_path.iterdir()} == names
+        assert names_in(cache_path) == names
 
     def test_a_sum_of_entries_that_is_wrong(self, make: Callable[..., Any]) -> None:
         storage = make(max_entries=20)
@@ -419,7 +420,7 @@ class TestExpired:
         storage['unlimited'] = make_response(1)
         for _ in range(20):
             storage['new'] = make_response(1, expires=NOW)
-        assert {path.name for path in cache_path.iterdir()} == {*names, 'directory.json', 'unlimited.json', 'new.json'}
+        assert names_in(cache_path) == {*names, 'directory.json', 'unlimited.json', 'new.json'}
 
     def test_entries_that_are_sealed_for_others(self, storage: Any, cache_path: Path, caplog: Any) -> None:
         pytest.importorskip('cryptography')
@@ -461,7 +462,7 @@ class TestExpired:
         storage['k' * 1000] = make_response(1, expires=EXPIRED)
         for _ in range(3):
             storage['new'] = make_response(1, expires=NOW)
-        assert [path.name for path in cache_path.iterdir()] == ['new.json']
+        assert names_in(cache_path) == {'new.json'}
 
     def test_with_bounds(self, cache_path: Path) -> None:
         with closing(FileDict(cache_path, delete_expired_after=0, max_entries=40)) as storage:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disk import files_in
 
 from requests_cache import CachedSession, FileCache
 from requests_cache.backends.filesystem import leases as module
@@ -31,7 +33,7 @@ def cache(request: pytest.FixtureRequest, cache_path: Path) -> Iterator[FileCach
 
 def lease_files(cache: FileCache) -> list[Path]:
     directory = cache.cache_dir / LEASES_DIRECTORY
-    return sorted(directory.iterdir()) if directory.exists() else []
+    return sorted(files_in(directory)) if directory.exists() else []
 
 
 def test_there_is_nothing_before_the_first(cache: FileCache) -> None:
@@ -80,9 +82,7 @@ def test_clearing(cache: FileCache) -> None:
 
 def test_the_directory_is_gone(cache: FileCache) -> None:
     assert cache.leases.swap('key', None, 'held:1:0')
-    for path in lease_files(cache):
-        path.unlink()
-    (cache.cache_dir / LEASES_DIRECTORY).rmdir()
+    shutil.rmtree(cache.cache_dir / LEASES_DIRECTORY)
     assert not cache.leases.swap('key', 'held:1:0', 'held:1:1')
     assert cache.leases.swap('key', None, 'held:1:0')
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO
 
 from ...exceptions import BackendError
+from ..busy_files import IS_WINDOWS, remove, try_again
 from ..paths import explanation
-from ..sqlite.connection import SUFFIXES
-from .names import temp_file
+from ..sqlite.connection import remove_files
+from .names import file_name, key_file, temp_file
 
 ENTRY_MODE = 0o600
 DIRECTORY_MODE = 0o700
@@ -44,6 +45,10 @@ def make_directory(path: Path) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise
+    except PermissionError as e:
+        # Windows says so of a drive, and of a directory that was deleted while somebody had it open
+        if not path.is_dir():
+            try_again(lambda: path.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True), path, e)
 
 
 def read_file(path: Path) -> bytes:
@@ -53,7 +58,7 @@ def read_file(path: Path) -> bytes:
         FileNotFoundError: There is none
         OSError: It cannot be read
     """
-    descriptor = os.open(path, _READ_FLAGS)
+    descriptor = _open_to_read(path)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -72,7 +77,24 @@ def read_file(path: Path) -> bytes:
 
 def open_file(path: Path) -> IO[bytes]:
     """Open a file to read parts of it"""
-    return open(os.open(path, _READ_FLAGS), 'rb', buffering=0)
+    return open(_open_to_read(path), 'rb', buffering=0)
+
+
+def _open_to_read(path: Path) -> int:
+    try:
+        return os.open(path, _READ_FLAGS)
+    except PermissionError as e:
+        if IS_WINDOWS and os.path.isdir(path):
+            raise FileNotFoundError(f'not a regular file: {path}') from e
+        return try_again(lambda: os.open(path, _READ_FLAGS), path, e)
+
+
+def open_to_change(path: Path) -> IO[bytes]:
+    """Open a file that is there, to write to parts of it"""
+    try:
+        return open(path, 'r+b')
+    except PermissionError as e:
+        return try_again(lambda: open(path, 'r+b'), path, e)
 
 
 def create_file(path: Path) -> IO[bytes]:
@@ -91,9 +113,17 @@ def replace_file(path: Path, data: bytes, lock: AbstractContextManager[object]) 
 
     def move(temp: Path) -> None:
         with lock:
-            os.replace(temp, path)
+            move_file(temp, path)
 
     write_and_move(path.parent, data, move)
+
+
+def move_file(source: Path, target: Path) -> None:
+    """Move a file to a place where another one may be, which it replaces"""
+    try:
+        os.replace(source, target)
+    except PermissionError as e:
+        try_again(lambda: os.replace(source, target), target, e)
 
 
 def write_and_move(directory: Path, data: bytes, move: Callable[[Path], None]) -> None:
@@ -133,7 +163,7 @@ def remove_file(path: Path) -> bool:
         OSError: It cannot be removed
     """
     try:
-        path.unlink()
+        remove(path)
     except FileNotFoundError:
         return False
     except OSError:
@@ -145,9 +175,17 @@ def remove_file(path: Path) -> bool:
 
 def remove_database(path: Path) -> None:
     """Remove a database in the directory of a cache, and the journals beside it"""
-    for suffix in SUFFIXES:
-        with storage_errors('remove', path):
-            remove_file(path.with_name(path.name + suffix))
+    with storage_errors('remove', path):
+        remove_files(path)
+
+
+def read_key_file(path: Path, extension: str) -> str | None:
+    """The key of an entry with a long key; None if it is not known"""
+    try:
+        key = read_file(key_file(path)).decode('utf-8', 'surrogatepass')
+    except (OSError, ValueError):
+        return None
+    return key if file_name(key, extension) == path.name else None
 
 
 def has_entry_mode(path: Path) -> bool:

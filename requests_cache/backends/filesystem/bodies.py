@@ -28,7 +28,9 @@ from .access import (
     create_file,
     encode_text,
     make_directory,
+    move_file,
     open_file,
+    open_to_change,
     read_file,
     remove_file,
     storage_errors,
@@ -98,7 +100,7 @@ class BodyFiles(Pieces):
         with storage_errors('write', path), self._storage._reading():
             if index:
                 # Where all was cleared meanwhile, there is nothing to add to
-                with open(path, 'r+b') as file:
+                with open_to_change(path) as file:
                     end = _append(file, key, index, piece, self._next.get(body_id, _NOT_KNOWN))
                 remember(self._next, body_id, (index + 1, end), MAX_REMEMBERED)
             else:
@@ -191,7 +193,7 @@ class BodyFiles(Pieces):
         old = _body_of(path)
         if old and old != body_id:
             self._loosen(old)
-        os.replace(temp, path)
+        move_file(temp, path)
         self._fasten(body_id)
         if old and old != body_id:
             remove_file(self._places(old)[0])
@@ -272,11 +274,11 @@ class BodyFiles(Pieces):
 
     def _move(self, source: Path, target: Path) -> None:
         try:
-            os.replace(source, target)
+            move_file(source, target)
         except FileNotFoundError:
             if source.exists():
                 self._make_place(target.parent.name)
-                os.replace(source, target)
+                move_file(source, target)
 
     def _make_place(self, name: str) -> None:
         root = self.root

@@ -15,8 +15,8 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .access import storage_errors
-from .names import file_name, folds_case, has_capitals, is_entry, is_long, key_of, read_key_file
+from .access import read_key_file, storage_errors
+from .names import file_name, folds_case, has_capitals, is_entry, is_long, key_of
 
 if TYPE_CHECKING:
     from .bodies import BodyFiles

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from ..._utils import lazy_pattern, renew_after_fork
 from ..leases import Leases
-from .access import encode_text, make_directory, read_file, remove_file, storage_errors, write_and_move
+from .access import encode_text, make_directory, move_file, read_file, remove_file, storage_errors, write_and_move
 from .locking import ChangeLock
-from .names import LEASES_DIRECTORY, is_temporary
+from .names import LEASES_DIRECTORY, LOCK_FILE, is_temporary
 
 if TYPE_CHECKING:
     from .bodies import Files
@@ -71,7 +71,7 @@ class FileLeases(Leases):
                 if new is None:
                     remove_file(path)
                 else:
-                    write_and_move(path.parent, encode_text(new), lambda temp: os.replace(temp, path))
+                    write_and_move(path.parent, encode_text(new), lambda temp: move_file(temp, path))
                 return True
 
     def clear(self) -> None:
@@ -79,6 +79,8 @@ class FileLeases(Leases):
         directory = self.directory
         for path in self._files():
             remove_file(path)
+        with suppress(OSError):  # there is none, or another process has it open
+            os.unlink(directory / LOCK_FILE)
         with suppress(OSError):  # there is none, or something in it that is not ours
             directory.rmdir()
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from errno import ENOTSUP
 from pathlib import Path
 from threading import local
 from time import monotonic, sleep
@@ -14,6 +15,7 @@ from weakref import ref
 
 from ..._utils import within
 from ...exceptions import BackendUnavailableError
+from .names import LOCK_FILE
 
 LOCK_SECONDS = 10.0
 # How long to sleep before looking again whether another process is done
@@ -26,7 +28,7 @@ if sys.platform == 'win32':
     _IsTaken = PermissionError
 
     def _open(directory: Path) -> int:
-        return os.open(directory / '.requests-cache-lock', os.O_CREAT | os.O_RDWR | os.O_BINARY, 0o600)
+        return os.open(directory / LOCK_FILE, os.O_CREAT | os.O_RDWR | os.O_BINARY, 0o600)
 
     def _try_to_lock(descriptor: int) -> None:
         locking(descriptor, LK_NBLCK, 1)
@@ -35,11 +37,18 @@ if sys.platform == 'win32':
         locking(descriptor, LK_UNLCK, 1)
 
 else:
-    from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, LOCK_UN, flock
+
+        _HAS_LOCKS = True
+    except ImportError:  # WebAssembly, where there are no other processes either
+        _HAS_LOCKS = False
 
     _IsTaken = BlockingIOError
 
     def _open(directory: Path) -> int:
+        if not _HAS_LOCKS:
+            raise OSError(ENOTSUP, 'There are no locks here')
         return os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
 
     def _try_to_lock(descriptor: int) -> None:

@@ -21,12 +21,16 @@ from urllib.parse import quote, unquote_to_bytes
 from ..._utils import lazy_pattern
 
 MAX_NAME_LENGTH = 255
+# Of names that earlier versions do not look for anyway: on Windows, a whole path may have 260 characters
+MAX_ENCODED_LENGTH = 150
 REDIRECTS_FILE = 'redirects.sqlite'
 LRU_INDEX_FILE = 'lru.db'
 _OWN_PREFIX = '.requests-cache-'
 # For entries with large bodies
 LARGE_DIRECTORY = f'{_OWN_PREFIX}large'
 LEASES_DIRECTORY = f'{_OWN_PREFIX}leases'
+# What Windows locks in place of a directory
+LOCK_FILE = f'{_OWN_PREFIX}lock'
 
 # Printable ASCII that no file system gives a meaning to; a colon or a quote is one only on Windows
 _PLAIN = lazy_pattern(r'(?![.~])[ !#-)+-.0-9;=@-\[\]-{}~]+' if os.name == 'nt' else r'(?![.~])[ -.0-\[\]-~]+')
@@ -57,7 +61,7 @@ def file_name(key: str, extension: str, folds_case: bool = False) -> str:
     if folds_case:
         quoted = _ESCAPE_OR_CAPITAL.sub(lambda m: m[0] if len(m[0]) > 1 else f'%{ord(m[0]):02X}', quoted)
     name = f'~{quoted}{extension}'
-    return name if len(name) <= MAX_NAME_LENGTH else f'~~{sha256(data).hexdigest()}{extension}'
+    return name if len(name) <= MAX_ENCODED_LENGTH else f'~~{sha256(data).hexdigest()}{extension}'
 
 
 def has_capitals(key: str) -> bool:
@@ -108,15 +112,6 @@ def is_long(name: str, extension: str) -> bool:
 def key_file(path: Path) -> Path:
     """Where the key of an entry with a long key is kept"""
     return path.with_name(f'{_OWN_PREFIX}{path.name[2:]}.key')
-
-
-def read_key_file(path: Path, extension: str) -> str | None:
-    """The key of an entry with a long key; None if it is not known"""
-    try:
-        key = key_file(path).read_bytes().decode('utf-8', 'surrogatepass')
-    except (OSError, ValueError):
-        return None
-    return key if file_name(key, extension) == path.name else None
 
 
 def temp_file(directory: Path) -> Path:

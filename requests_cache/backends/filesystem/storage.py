@@ -24,7 +24,9 @@ from .access import (
     encode_text,
     has_entry_mode,
     make_directory,
+    move_file,
     read_file,
+    read_key_file,
     remove_file,
     replace_file,
     storage_error,
@@ -41,7 +43,6 @@ from .names import (
     is_long,
     is_temporary,
     key_file,
-    read_key_file,
 )
 
 if TYPE_CHECKING:
@@ -405,7 +406,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
     def _put_in_place(self, temp: Path, path: Path, key: str, body_id: str | None) -> None:
         """Replace an entry, large or small, by another one"""
         if body_id is None:
-            os.replace(temp, path)
+            move_file(temp, path)
             self.pieces.remove_entry(key)
         else:
             self.pieces.put_entry(temp, path, key, body_id)

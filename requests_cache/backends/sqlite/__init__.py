@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from logging import getLogger
-from os import unlink
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from ..base import BaseCache, reset_or_drop
 from ..paths import StrOrPath
 from ..storage import STORAGE_KEYWORDS, UPKEEP_KEYWORDS
 from .bodies import BodyTables
-from .connection import SUFFIXES, is_database
+from .connection import is_database, remove_files
 from .database import CONNECT_KEYWORDS, MEMORY_URI, Database, database_path, make_database
-from .errors import is_full
+from .errors import backend_error, is_full
 from .storage import TableStorage
 from .table import Table
 
@@ -313,9 +312,10 @@ class SQLiteCache(BaseCache):
             if not is_database(self.db_path) or self._has_other_tables():
                 raise BackendError(f'{self.db_path} is not only a cache, so it was not removed') from reason
             self.close()
-            for suffix in SUFFIXES:
-                with suppress(FileNotFoundError):
-                    unlink(f'{self.db_path}{suffix}')
+            try:
+                remove_files(self.db_path)
+            except OSError as e:
+                raise backend_error(e, self.db_path) from e
         self.responses.init_db()
 
     def _has_other_tables(self) -> bool:

@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 
 from ..._utils import renew_after_fork, within
 from ...exceptions import BackendUnavailableError
+from ..busy_files import remove
 from ..paths import check_owner, make_parents
 from .errors import DRIVER_ERRORS, Error, OperationalError, is_locked, is_unwritable
 from .table import Table, decode_text, prepare
@@ -331,6 +332,19 @@ def create_file(path: Path, temp_root: Path | None = None) -> None:
     if temp_root is not None:
         for suffix in SUFFIXES:
             check_owner(path.with_name(path.name + suffix), temp_root)
+
+
+def remove_files(path: Path) -> None:
+    """Remove the file of a database, if there is one, and the journals beside it
+
+    Raises:
+        OSError: One of them cannot be removed, such as one that is open elsewhere on Windows
+    """
+    for suffix in SUFFIXES:
+        try:
+            remove(path.with_name(path.name + suffix))
+        except FileNotFoundError:  # noqa: PERF203
+            pass
 
 
 def identity(path: str) -> tuple[int, int] | None:

@@ -1,0 +1,68 @@
+"""Files that another program has open, and that Windows therefore refuses to open, replace or delete
+
+The other program is usually a virus scanner, an indexer, or a process that reads the same entry, and it is done within
+milliseconds. Python raises a PermissionError for such a file, as it does for one that this user may not touch. So an
+operation that was refused is tried again for a short while.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TypeVar
+
+from .._utils import remember
+
+T = TypeVar('T')
+IS_WINDOWS = os.name == 'nt'
+BUSY_SECONDS = 0.5
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.001, 0.02
+# After waiting in vain for a file, nobody waits for it again for a while: most likely it is not just busy
+HOPELESS_SECONDS = 10.0
+MAX_REMEMBERED = 100
+_hopeless: dict[str, float] = {}
+
+
+def try_again(action: Callable[[], T], path: Path, refusal: PermissionError) -> T:
+    """Call a function again for up to `BUSY_SECONDS`, after the system has refused it; only on Windows
+
+    Args:
+        action: The function
+        path: The file that it opens, replaces or deletes
+        refusal: What it has raised
+
+    Returns:
+        What the function returns
+
+    Raises:
+        PermissionError: The system still refuses it, or refused it for a reason that does not pass
+        OSError: Whatever else the function raises
+    """
+    name, now = str(path), monotonic()
+    if not IS_WINDOWS or now < _hopeless.get(name, now) or os.path.isdir(path):
+        raise refusal
+    end, pause = now + BUSY_SECONDS, _FIRST_PAUSE_SECONDS
+    while monotonic() < end:
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+        try:
+            return action()
+        except PermissionError as e:
+            refusal = e
+    remember(_hopeless, name, monotonic() + HOPELESS_SECONDS, MAX_REMEMBERED)
+    raise refusal
+
+
+def remove(path: Path) -> None:
+    """Delete a file
+
+    Raises:
+        FileNotFoundError: There is none
+        OSError: It cannot be deleted
+    """
+    try:
+        os.unlink(path)
+    except PermissionError as e:
+        try_again(lambda: os.unlink(path), path, e)
