@@ -55,14 +55,19 @@ def try_again(action: Callable[[], T], path: Path, refusal: PermissionError) -> 
     raise refusal
 
 
-def remove(path: Path) -> None:
+def remove(path: Path, unlink: Callable[[str], None] | None = None) -> None:
     """Delete a file
+
+    Args:
+        path: The file
+        unlink: What deletes it, instead of `os.unlink`
 
     Raises:
         FileNotFoundError: There is none
         OSError: It cannot be deleted
     """
+    unlink, name = unlink or os.unlink, str(path)
     try:
-        os.unlink(path)
+        unlink(name)
     except PermissionError as e:
-        try_again(lambda: os.unlink(path), path, e)
+        try_again(lambda: unlink(name), path, e)

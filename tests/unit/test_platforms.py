@@ -21,7 +21,7 @@ from support.disk import names_in
 from support.other_systems import FakeMsvcrt, ManualClock, Refusals, as_on_windows, freeze_clocks
 
 from requests_cache import CachedSession, FileCache, SQLiteCache
-from requests_cache.backends import busy_files, paths
+from requests_cache.backends import busy_files, paths, sqlite
 from requests_cache.backends.filesystem import access
 from requests_cache.exceptions import BackendError, BackendUnavailableError
 from requests_cache.policy.expiration import to_utc
@@ -154,13 +154,16 @@ class TestOpenFiles:
             cache.responses[KEY]
 
     @pytest.mark.usefixtures('clock')
-    def test_a_damaged_database_that_somebody_has_open(self, refusals: Refusals, cache_path: Path) -> None:
+    def test_a_damaged_database_that_somebody_has_open(
+        self, refusals: Refusals, cache_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         path = cache_path.with_suffix('.sqlite')
         with closing(SQLiteCache(path)) as cache:
             cache.responses[KEY] = make_response(1)
             cache.close()
             path.write_bytes(path.read_bytes()[:100] + b'damaged' * 2000)
             refusals.start('unlink', times=None)
+            monkeypatch.setattr(sqlite, 'unlink', os.unlink)
             with pytest.raises(BackendError, match='another program may have it open'):
                 cache.clear()
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
 from logging import getLogger
+from os import unlink
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +314,7 @@ class SQLiteCache(BaseCache):
                 raise BackendError(f'{self.db_path} is not only a cache, so it was not removed') from reason
             self.close()
             try:
-                remove_files(self.db_path)
+                remove_files(self.db_path, unlink)
             except OSError as e:
                 raise backend_error(e, self.db_path) from e
         self.responses.init_db()

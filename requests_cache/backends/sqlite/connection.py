@@ -334,15 +334,19 @@ def create_file(path: Path, temp_root: Path | None = None) -> None:
             check_owner(path.with_name(path.name + suffix), temp_root)
 
 
-def remove_files(path: Path) -> None:
+def remove_files(path: Path, unlink: Callable[[str], None] | None = None) -> None:
     """Remove the file of a database, if there is one, and the journals beside it
+
+    Args:
+        path: The file
+        unlink: What removes a file, instead of `os.unlink`
 
     Raises:
         OSError: One of them cannot be removed, such as one that is open elsewhere on Windows
     """
     for suffix in SUFFIXES:
         try:
-            remove(path.with_name(path.name + suffix))
+            remove(path.with_name(path.name + suffix), unlink)
         except FileNotFoundError:  # noqa: PERF203
             pass
 

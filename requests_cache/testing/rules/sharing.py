@@ -189,7 +189,9 @@ def run_in_child(work: Callable[[], Any]) -> None:
     """Call `work` in a forked child, which must not fail"""
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork() if sys.platform != 'win32' else -1  # which nobody can wait for
+    pid = -1
+    if sys.platform != 'win32':
+        pid = os.fork()
     if pid == 0:
         status = 1
         try:
