@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
@@ -13,16 +14,24 @@ from requests_cache.testing.origin import Answer, RecordedRequest, answer, reval
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
 SNIPPET = re.compile(
-    r'(?:<!-- not run: (?P<reason>[^>]+?) -->\n+)?^```(?P<language>python|console)\n(?P<code>.*?)^```$', re.M | re.S
+    r'(?P<marks>(?:<!-- (?:not run|needs|file): [^>]+-->\n+)*)^```(?P<language>python|console)\n(?P<code>.*?)^```$',
+    re.M | re.S,
 )
+MARK = re.compile(r'<!-- (?P<name>[a-z ]+): (?P<value>[^>]+?) -->')
 PROMISE = re.compile(r'^\s*print\(.*\)  # (?P<text>.+)$', re.M)
 
 
 class Snippet(NamedTuple):
     code: str
     line: int
-    not_run_because: str
     language: str
+    not_run_because: str = ''
+    needs: tuple[str, ...] = ()
+    file: str = ''
+
+    def missing(self) -> list[str]:
+        """The packages that it needs and that are not installed"""
+        return [name for name in self.needs if not find_spec(name)]
 
     def promised(self) -> list[str]:
         """The lines that it says it prints"""
@@ -32,8 +41,18 @@ class Snippet(NamedTuple):
 def snippets(page: Path, language: str = '') -> list[Snippet]:
     """All snippets of a page, or those in one language"""
     text = page.read_text('utf-8')
-    found = [(m, text.count('\n', 0, m.start('code'))) for m in SNIPPET.finditer(text)]
-    all_snippets = [Snippet(m['code'], line, m['reason'] or '', m['language']) for m, line in found]
+    all_snippets = []
+    for match in SNIPPET.finditer(text):
+        marks = dict(MARK.findall(match['marks']))
+        snippet = Snippet(
+            code=match['code'],
+            line=text.count('\n', 0, match.start('code')),
+            language=match['language'],
+            not_run_because=marks.get('not run', ''),
+            needs=tuple(re.findall(r'\w+', marks.get('needs', ''))),
+            file=marks.get('file', ''),
+        )
+        all_snippets.append(snippet)
     return [snippet for snippet in all_snippets if language in ('', snippet.language)]
 
 
