@@ -133,22 +133,30 @@ def _cleaning(backend: Backend) -> str:
     return f'{backend.by}, {"always" if by_itself else "with `delete_expired_after`"}'
 
 
-CAPABILITIES: dict[str, Callable[[Backend], str]] = {
+SHARING: dict[str, Callable[[Backend], str]] = {
     'can be shared by': lambda backend: backend.sharing,
-    '`single_flight` at most': lambda backend: "`'shared'`" if _has_leases(backend) else '`True`',
+    '`single_flight=` up to': lambda backend: "`'shared'`" if _has_leases(backend) else '`True`',
     '`max_cache_bytes`, `max_entries`': lambda backend: 'yes' if backend.storage.can_be_bounded else 'no',
     'expired entries are removed by': _cleaning,
-    'bodies are kept in pieces if longer than': lambda backend: _size(backend.storage.large_body_bytes),
+}
+CONTENT: dict[str, Callable[[Backend], str]] = {
     'default serializer': _serializer,
     'readable copy of bodies (`decode_content`)': _readable,
-    '`compression`, `encryption_key`': lambda backend: 'yes',
+    'bodies are kept in pieces if longer than': lambda backend: _size(backend.storage.large_body_bytes),
 }
 
 
-def capabilities() -> str:
-    head = ('', *(backend.title for backend in BACKENDS.values()))
-    rows = [(label, *(tell(backend) for backend in BACKENDS.values())) for label, tell in CAPABILITIES.items()]
-    return table(head, rows)
+def _abilities(columns: dict[str, Callable[[Backend], str]]) -> str:
+    rows = [(backend.title, *(tell(backend) for tell in columns.values())) for backend in BACKENDS.values()]
+    return table(('backend', *columns), rows)
+
+
+def sharing() -> str:
+    return _abilities(SHARING)
+
+
+def content() -> str:
+    return _abilities(CONTENT)
 
 
 def common() -> str:
@@ -206,7 +214,8 @@ def keywords() -> str:
 PARTS = {
     'overview': overview,
     'urls': urls,
-    'capabilities': capabilities,
+    'sharing': sharing,
+    'content': content,
     'common': common,
     'keywords': keywords,
 }

@@ -19,7 +19,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         'How long responses are fresh',
-        '[Expiration](../expiration.md)',
+        '[Expiration](../expiration.md), and [how freshness works](../explanation/freshness.md)',
         (
             'expire_after',
             'urls_expire_after',
@@ -36,7 +36,7 @@ GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         'Which requests match',
-        '[Matching](../matching.md)',
+        '[Matching](../matching.md), and [how keys work](../explanation/keys.md)',
         ('match_headers', 'ignored_parameters', 'content_root_key', 'key_fn'),
     ),
     (

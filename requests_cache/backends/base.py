@@ -80,7 +80,7 @@ class BaseCache(Bindable):
 
     @property
     def leases(self) -> Leases:
-        """Which process leads for a key, for `single_flight='shared'`; in this process only, if the store has none"""
+        """The leases for `single_flight='shared'`; if the store keeps none, they apply to this process only"""
         leases: Leases | None = getattr(self.responses, 'leases', None)
         if leases is None:
             from .leases import LeasesInMemory

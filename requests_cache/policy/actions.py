@@ -35,7 +35,7 @@ __all__ = ['METHOD_OVERRIDE_HEADERS', 'CacheActions', 'ExpirationTime', 'KeyCall
 
 @define(repr=False)
 class CacheActions(RichMixin):
-    """What to do with a request: made from it, then told of the stored response, then of the new one
+    """Decisions about one request, in the form of 1.x. It is made from the request, then updated with the responses.
 
     Args:
         cache_key: Key of the request
