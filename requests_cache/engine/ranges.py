@@ -31,7 +31,7 @@ from ..policy.standard.parts import (
     parts_of,
     representation_headers,
 )
-from ..policy.standard.range_answers import partial_content, ranges_of_complete, replaced, wants_ranges
+from ..policy.standard.range_responses import partial_content, ranges_of_complete, replaced, wants_ranges
 from ..policy.standard.ranges import ContentRange, Span, cover, resolve
 from ..policy.vary import varied_names
 from .exchange import Exchange, LookUp, Storing

@@ -16,10 +16,10 @@ from ..models.response import AnyResponse, CachedResponse
 from ..policy.expiration import DO_NOT_CACHE, utcnow
 from ..policy.request import RequestPolicy, expiration_for, settled
 from ..policy.standard import decision
+from ..policy.standard.constructing import present, set_headers, storable_headers
 from ..policy.standard.freshening import freshen
 from ..policy.standard.invalidation import invalidated_urls
-from ..policy.standard.posting import answers_get
-from ..policy.standard.presentation import present, set_headers, storable_headers
+from ..policy.standard.post_responses import answers_get
 from ..policy.standard.request import strict_request_policy
 from ..policy.validation import Relation, relation
 from ..policy.verdicts import StoreDecision, Use

@@ -99,14 +99,14 @@ def _check_patterns(instance: Any, attribute: Attribute[Any], value: ExpirationP
 
 def _check_codes(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if value != {}:
-        from .rules import check_codes_expire_after
+        from .checks import check_codes_expire_after
 
         check_codes_expire_after(value)
 
 
 def _check_url_settings(instance: Any, attribute: Attribute[Any], value: Any) -> None:
     if value != {}:
-        from .rules import check_url_settings
+        from .checks import check_url_settings
 
         check_url_settings(value, fields_dict(type(instance)), RENAMED, type(instance))
 

@@ -12,7 +12,7 @@ from urllib3._collections import HTTPHeaderDict
 from requests_cache import CachedResponse
 from requests_cache.policy.standard.freshening import freshen, not_updated
 from requests_cache.policy.standard.http_date import format_http_date
-from requests_cache.policy.standard.posting import answers_get
+from requests_cache.policy.standard.post_responses import answers_get
 from requests_cache.policy.validation import Relation, is_about_stored, relation
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)

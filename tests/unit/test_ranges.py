@@ -25,7 +25,7 @@ from requests_cache.policy.standard.parts import (
     part_keys,
     parts_of,
 )
-from requests_cache.policy.standard.range_answers import partial_content, ranges_of_complete, wants_ranges
+from requests_cache.policy.standard.range_responses import partial_content, ranges_of_complete, wants_ranges
 from requests_cache.policy.standard.ranges import (
     MAX_RANGES,
     ByteRange,

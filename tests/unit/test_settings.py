@@ -10,7 +10,7 @@ import pytest
 
 from requests_cache import CacheSettings, get_expiration_datetime
 from requests_cache._utils import nearest_name
-from requests_cache.policy.rules import NOT_BY_URL
+from requests_cache.policy.checks import NOT_BY_URL
 from requests_cache.policy.settings import RENAMED, setting_names, status_pattern
 
 

@@ -17,6 +17,7 @@ from requests_cache.engine.modes import mode_of
 from requests_cache.engine.standard_mode import STANDARD
 from requests_cache.policy.directives import parse_cache_control
 from requests_cache.policy.request import RequestOptions
+from requests_cache.policy.standard.constructing import present, storable_headers
 from requests_cache.policy.standard.decision import decide_on_error, decide_read, decide_store, renewed_until
 from requests_cache.policy.standard.directives import (
     INVALID,
@@ -28,7 +29,6 @@ from requests_cache.policy.standard.freshness import age_value_seconds
 from requests_cache.policy.standard.http_date import format_http_date, parse_http_date
 from requests_cache.policy.standard.invalidation import invalidated_urls, origin
 from requests_cache.policy.standard.preconditions import is_not_modified
-from requests_cache.policy.standard.presentation import present, storable_headers
 from requests_cache.policy.standard.request import strict_request_policy
 from requests_cache.policy.standard.state import FOREVER_SECONDS
 from requests_cache.policy.validation import entity_tags

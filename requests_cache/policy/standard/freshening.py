@@ -10,8 +10,8 @@ from requests.utils import get_encoding_from_headers
 
 from ...models.response import CachedResponse, repeated_fields
 from ..validation import updated_fields, updated_headers
+from .constructing import set_headers, unstorable_names
 from .http_date import format_http_date
-from .presentation import set_headers, unstorable_names
 
 # The stored body is kept decoded and cannot have changed: what describes its coding, length and digest stays
 _OF_THE_STORED_BODY = frozenset(
