@@ -27,7 +27,7 @@ from urllib3.util import SKIP_HEADER
 
 from requests_cache import CachedSession
 
-OF_THE_CONNECTION = {
+CONNECTION_FIELDS = {
     'connection', 'keep-alive', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization',
     'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade',
 }  # fmt: skip
@@ -238,7 +238,7 @@ def end_to_end(fields: Any) -> list[tuple[str, str]]:
     """Header fields that are not about one connection, by their names or by what `Connection` says"""
     fields = list(fields)
     named = ','.join(value for name, value in fields if name.lower() == 'connection').lower().split(',')
-    excluded = OF_THE_CONNECTION.union(map(str.strip, named))
+    excluded = CONNECTION_FIELDS.union(map(str.strip, named))
     return [(name, value) for name, value in fields if name.lower() not in excluded]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from requests import PreparedRequest
 
 from ..models.response import CachedResponse
-from ..policy.validation import OWN_CONDITIONS
+from ..policy.validation import CALLER_CONDITIONS
 from .carrying import NO_CONDITIONS, carrying
 from .exchange import Exchange, Plan
 
@@ -16,7 +16,7 @@ from .exchange import Exchange, Plan
 def has_own_conditions(exchange: Exchange) -> bool:
     """Whether the caller asks for a response only if it is not one that the caller has"""
     headers = exchange.request.headers
-    return any(headers.get(name) is not None for name in OWN_CONDITIONS)
+    return any(headers.get(name) is not None for name in CALLER_CONDITIONS)
 
 
 def conditions_to_send(exchange: Exchange, conditions: Mapping[str, str]) -> Mapping[str, str]:
@@ -41,7 +41,7 @@ def request_to_send(plan: Plan) -> PreparedRequest:
     request.headers = request.headers.copy()
     if answers_callers:
         # The caller is answered from what comes of the conditions of the cache
-        for name in OWN_CONDITIONS:
+        for name in CALLER_CONDITIONS:
             request.headers.pop(name, None)
     request.headers.update(plan.conditions)
     for name, hooks in request.hooks.items() if plan.conditions else ():

@@ -13,8 +13,8 @@ from ..models.response import AnyResponse, CachedResponse
 from ..policy import decision
 from ..policy.directives import CacheDirectives
 from ..policy.expiration import DO_NOT_CACHE, utcnow
-from ..policy.request import RequestPolicy, expiration_for, request_policy, settled
-from ..policy.validation import Relation, is_about_stored, relation, updated_fields, updated_headers
+from ..policy.request import RequestPolicy, expiration_for, request_policy, resolve_expiration
+from ..policy.validation import Relation, confirms_stored, relation, updated_fields, updated_headers
 from ..policy.verdicts import DoNotStore, Store, StoreDecision
 from .exchange import Exchange, LookUp, Plan, Storing
 from .store import Put, version_of
@@ -51,7 +51,7 @@ class DefaultMode:
     ) -> tuple[CachedResponse | None, Storing | None]:
         policy, now, version = plan.exchange.policy, utcnow(), version_of(stored)
         about = self._relation(plan, stored, not_modified, now)
-        if about is Relation.IS_ABOUT_ANOTHER:
+        if about is Relation.MISMATCHES:
             return None, None
         if about is Relation.CONFIRMS:
             return stored, None
@@ -66,18 +66,18 @@ class DefaultMode:
     def _relation(self, plan: Plan, stored: CachedResponse, not_modified: Response, now: datetime) -> Relation:
         """What a 304 has to do with the stored response; one that only confirms it brings it up to date as well"""
         if plan.conditions:
-            is_about_another = relation(stored.headers, not_modified.headers, now) is Relation.IS_ABOUT_ANOTHER
+            is_about_another = relation(stored.headers, not_modified.headers, now) is Relation.MISMATCHES
         else:
             own = plan.exchange.request.headers
-            is_about_another = not is_about_stored(own, stored.headers, not_modified.headers)
-        return Relation.IS_ABOUT_ANOTHER if is_about_another else Relation.UPDATES
+            is_about_another = not confirms_stored(own, stored.headers, not_modified.headers)
+        return Relation.MISMATCHES if is_about_another else Relation.UPDATES
 
     def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> bool:
         """Bring the header fields and the expiration of a stored response up to date; returns whether to store that"""
         stored._header_fields = updated_fields(stored._header_fields, not_modified.headers.items())
         stored.headers = updated_headers(stored.headers, not_modified.headers)
-        policy, status_code = settled(policy, stored), stored.status_code
-        stored.expires = decision.renewed_until(policy, status_code, stored.headers, not_modified.headers, now)
+        policy, status_code = resolve_expiration(policy, stored), stored.status_code
+        stored.expires = decision.expires_after_304(policy, status_code, stored.headers, not_modified.headers, now)
         return expiration_for(policy, status_code) != DO_NOT_CACHE
 
     def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
@@ -92,7 +92,7 @@ class DefaultMode:
 
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
         if decision.reason_not_to_store(policy, response.status_code, response.headers) is None:
-            policy = settled(policy, response)
+            policy = resolve_expiration(policy, response)
         decided = decision.decide_store(policy, response.status_code, response.headers, now)
         if isinstance(decided, Store) and policy.settings.url_settings and response.history:
             from .hops import kept_like_hops

@@ -15,23 +15,23 @@ from requests.exceptions import ChunkedEncodingError
 
 from ..models.response import CachedResponse
 from ..policy.expiration import utcnow
-from ..policy.request import settled
-from ..policy.standard.decision import renewed_until
+from ..policy.request import resolve_expiration
+from ..policy.standard.decision import expires_after_304
 from ..policy.standard.parts import (
     MAX_PARTS,
     Parts,
+    can_serve_ranges,
     combined_headers,
-    gives_ranges,
     index_key,
-    is_another,
-    is_same,
-    part_from,
+    is_different_representation,
+    is_same_representation,
     part_key,
     part_keys,
+    part_range,
     parts_of,
     representation_headers,
 )
-from ..policy.standard.range_responses import partial_content, ranges_of_complete, replaced, wants_ranges
+from ..policy.standard.range_responses import copy_with, partial_content, range_applies, serve_ranges
 from ..policy.standard.ranges import ContentRange, Span, cover, resolve
 from ..policy.vary import varied_names
 from .exchange import Exchange, LookUp, Storing
@@ -72,7 +72,7 @@ def _is_to_be_used(exchange: Exchange, stored: CachedResponse) -> bool:
     """Whether a response can be shown in ranges, or is not to be"""
     if stored.status_code != 200:
         return stored.status_code != 206
-    return gives_ranges(stored) or not wants_ranges(exchange.request.headers, stored.headers, utcnow())
+    return can_serve_ranges(stored) or not range_applies(exchange.request.headers, stored.headers, utcnow())
 
 
 def _find_parts(exchange: Exchange, look_up: LookUp, key: str) -> LookUp | None:
@@ -80,7 +80,7 @@ def _find_parts(exchange: Exchange, look_up: LookUp, key: str) -> LookUp | None:
     parts = parts_of(index) if index is not None else None
     if index is None or parts is None or not match(exchange, index).matches:
         return None
-    if not wants_ranges(exchange.request.headers, index.headers, utcnow()):
+    if not range_applies(exchange.request.headers, index.headers, utcnow()):
         return None
     found = []
     for span in resolve(exchange.policy.ranges or (), parts.length) or ():
@@ -127,9 +127,9 @@ def show_ranges(exchange: Exchange, look_up: LookUp, stored: CachedResponse) -> 
     is_brief = request.get('If-Range') is not None
     if stored.status_code == 206 and look_up.parts:
         return partial_content(stored, look_up.parts, is_brief, boundary)
-    if not gives_ranges(stored) or not wants_ranges(request, stored.headers, utcnow()):
+    if not can_serve_ranges(stored) or not range_applies(request, stored.headers, utcnow()):
         return stored
-    return ranges_of_complete(stored, exchange.policy.ranges or (), is_brief, boundary)
+    return serve_ranges(stored, exchange.policy.ranges or (), is_brief, boundary)
 
 
 def key_to_renew(look_up: LookUp, stored: CachedResponse) -> str | None:
@@ -143,17 +143,17 @@ def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Sto
     Args:
         key: Key of the complete response
     """
-    part = part_from(cached.headers)
+    part = part_range(cached.headers)
     if part is None or cached.size != part.span.size or cached.history:
         return None
     stored = exchange.read(key)
-    if stored is None or not gives_ranges(stored) or not match(exchange, stored).matches:
+    if stored is None or not can_serve_ranges(stored) or not match(exchange, stored).matches:
         return _add_part(exchange, key, cached, part)
-    if is_same(stored, cached, utcnow()):
+    if is_same_representation(stored, cached, utcnow()):
         # The complete response is brought up to date
         renewed = _renewed(exchange, stored, cached)
         return Storing([Put(key, renewed, renewed.expires)], key, renewed.expires)
-    before: list[Write] = [Delete([key], REPLACED)] if is_another(stored, cached) else []
+    before: list[Write] = [Delete([key], REPLACED)] if is_different_representation(stored, cached) else []
     return _after(before, _add_part(exchange, key, cached, part))
 
 
@@ -167,10 +167,10 @@ def _after(before: list[Write], storing: Storing | None) -> Storing | None:
 def _renewed(exchange: Exchange, stored: CachedResponse, cached: CachedResponse) -> CachedResponse:
     """A stored response with the header fields and times of a newer one (section 3.4)"""
     headers = combined_headers(stored.headers, cached.headers)
-    renewed = replaced(stored, stored.status_code, stored.reason, headers, stored._content_or_body)
+    renewed = copy_with(stored, stored.status_code, stored.reason, headers, stored._content_or_body)
     renewed.created_at, renewed.elapsed = cached.created_at, cached.elapsed
-    policy, status_code = settled(exchange.policy, renewed), renewed.status_code
-    renewed.expires = renewed_until(policy, status_code, headers, cached.headers, cached.created_at)
+    policy, status_code = resolve_expiration(exchange.policy, renewed), renewed.status_code
+    renewed.expires = expires_after_304(policy, status_code, headers, cached.headers, cached.created_at)
     return renewed
 
 
@@ -179,7 +179,7 @@ def _add_part(exchange: Exchange, key: str, cached: CachedResponse, part: Conten
     if collection is None:
         return _after(writes, None)
     index, parts = collection.index, collection.parts.with_part(part)
-    if parts.are_whole:
+    if parts.are_complete:
         content = _whole_content(exchange, key, collection, cached, part)
         if content is not None:
             return _after(writes, _complete(key, collection, cached, content))
@@ -215,12 +215,17 @@ def _collection_for(
     """
     stored = exchange.store.read(index_key(key))
     parts = parts_of(stored) if stored is not None and _is_for(exchange, stored) else None
-    if stored is not None and parts is not None and is_same(stored, cached, utcnow()) and parts.admits(part):
+    if (
+        stored is not None
+        and parts is not None
+        and is_same_representation(stored, cached, utcnow())
+        and parts.accepts(part)
+    ):
         return [], _Collection(_renewed(exchange, stored, cached), parts)
     writes: list[Write] = [Delete(part_keys(key, stored), REPLACED)] if stored is not None else []
     if exchange.request.headers.get('If-Range') is not None:
         return writes, None
-    index = replaced(cached, 206, cached.reason, representation_headers(cached.headers), b'')
+    index = copy_with(cached, 206, cached.reason, representation_headers(cached.headers), b'')
     index._generation = new_generation()
     return writes, _Collection(index, Parts((), None))
 
@@ -243,7 +248,7 @@ def _complete(key: str, collection: _Collection, cached: CachedResponse, content
     index = collection.index
     headers = index.headers.copy()
     headers['Content-Length'] = str(len(content))
-    complete = replaced(index, 200, 'OK', headers, content)
+    complete = copy_with(index, 200, 'OK', headers, content)
     complete._generation = cached._generation
     writes: list[Write] = [Put(key, complete, complete.expires), Delete(part_keys(key, index), REPLACED)]
     return Storing(writes, key, complete.expires)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..models.response import AnyResponse
 from ..policy.expiration import utcnow
-from ..policy.standard.cache_status import CacheStatus, appended, forwarded
+from ..policy.standard.cache_status import CacheStatus, append_field, forward_reason
 from .carrying import carried_by
 from .exchange import Exchange, Result, result_of
 
@@ -22,7 +22,7 @@ def report(exchange: Exchange, response: AnyResponse) -> None:
     if wanted and not carried_by(exchange.request).is_redirected and not result.is_unanswered:
         headers = response.headers.copy()
         field = response.cache_status.field(with_key=wanted == 'key')
-        headers['Cache-Status'] = appended(headers.get('Cache-Status'), field)
+        headers['Cache-Status'] = append_field(headers.get('Cache-Status'), field)
         response.headers = headers
 
 
@@ -32,7 +32,7 @@ def _cache_status(exchange: Exchange, response: AnyResponse, result: Result) -> 
     was_forwarded = result.origin_status is not None
     return CacheStatus(
         hit=response.from_cache and not was_forwarded and not result.is_unanswered,
-        fwd=forwarded(reason, exchange.policy, result.is_other_variant) if was_forwarded else None,
+        fwd=forward_reason(reason, exchange.policy, result.is_other_variant) if was_forwarded else None,
         fwd_status=result.origin_status,
         ttl=round((expires - utcnow()).total_seconds()) if expires is not None else None,
         stored=result.is_stored,

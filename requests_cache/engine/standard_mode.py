@@ -14,9 +14,9 @@ from ..models.redirects import own_response, redirects_of
 from ..models.request import CachedRequest
 from ..models.response import AnyResponse, CachedResponse
 from ..policy.expiration import DO_NOT_CACHE, utcnow
-from ..policy.request import RequestPolicy, expiration_for, settled
+from ..policy.request import RequestPolicy, expiration_for, resolve_expiration
 from ..policy.standard import decision
-from ..policy.standard.constructing import present, set_headers, storable_headers
+from ..policy.standard.constructing import construct_response, set_headers, storable_headers
 from ..policy.standard.freshening import freshen
 from ..policy.standard.invalidation import invalidated_urls
 from ..policy.standard.post_responses import answers_get
@@ -87,7 +87,7 @@ class StandardMode(DefaultMode):
         self, exchange: Exchange, look_up: LookUp, stored: CachedResponse, age_seconds: int | None
     ) -> CachedResponse:
         request = exchange.request
-        shown = present(exchange.policy, request.method, request.headers, stored, utcnow(), age_seconds)
+        shown = construct_response(exchange.policy, request.method, request.headers, stored, utcnow(), age_seconds)
         return show_ranges(exchange, look_up, shown) if exchange.policy.ranges else shown
 
     def _relation(self, plan: Plan, stored: CachedResponse, not_modified: Response, now: datetime) -> Relation:
@@ -97,8 +97,8 @@ class StandardMode(DefaultMode):
         """Bring a stored response up to date with a 304 or an answer to HEAD (sections 4.3.4 and 4.3.5)"""
         freshen(stored, not_modified, policy.settings.shared_cache, now)
         delay_seconds = not_modified.elapsed.total_seconds()
-        policy, status_code, headers = settled(policy, stored), stored.status_code, not_modified.headers
-        stored.expires = decision.renewed_until(policy, status_code, stored.headers, headers, now, delay_seconds)
+        policy, status_code, headers = resolve_expiration(policy, stored), stored.status_code, not_modified.headers
+        stored.expires = decision.expires_after_304(policy, status_code, stored.headers, headers, now, delay_seconds)
         return expiration_for(policy, status_code) != DO_NOT_CACHE
 
     def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
@@ -135,7 +135,7 @@ class StandardMode(DefaultMode):
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
         status_code, headers, delay_seconds = response.status_code, response.headers, response.elapsed.total_seconds()
         if decision.reason_not_to_store(policy, status_code, headers, now) is None:
-            policy = settled(policy, response)
+            policy = resolve_expiration(policy, response)
         return decision.decide_store(policy, status_code, headers, now, delay_seconds)
 
     def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:

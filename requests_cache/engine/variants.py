@@ -43,7 +43,7 @@ def find_variant(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
     generation = first._generation.partition(' ')[0]
     keys = [
         key_of_variant(exchange, names, key, generation)
-        for names in (variant.secondary_names, variant.earlier_names)
+        for names in (variant.secondary_names, variant.names_in_1x)
         if names
     ]
     for key_of_other in keys:
@@ -96,9 +96,9 @@ def _suits(exchange: Exchange, stored: CachedResponse, all_names: Names) -> bool
 def time_of(response: CachedResponse) -> tuple[Any, Any]:
     """By which the most recent of several responses is told"""
     from ..policy.standard.freshness import date_value
-    from ..policy.standard.state import received
+    from ..policy.standard.state import response_facts
 
-    return date_value(received(response)), response.created_at
+    return date_value(response_facts(response)), response.created_at
 
 
 def _sets(first: CachedResponse) -> frozenset[Names]:

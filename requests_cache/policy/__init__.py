@@ -1,4 +1,4 @@
-"""Rules of caching: settings, expiration, freshness, and what to do with a request"""
+"""Caching rules: settings, expiration, freshness, and decisions about requests and responses"""
 
 from ..models.base import RichMixin
 from .actions import CacheActions

@@ -1,6 +1,6 @@
-"""`CacheActions`: decisions about one request as 1.x presents them, for code that imports it
+"""`CacheActions`: the interface of 1.x to decisions about a request, for code that imports it
 
-The package itself decides by the functions of `policy.decision`, which this class calls.
+The package itself uses the functions in `policy.decision`, which this class calls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .directives import NO_DIRECTIVES, CacheDirectives
 from .expiration import ExpirationTime, get_expiration_datetime, get_url_expiration, utcnow
 from .freshness import is_fresh_enough, is_stale_allowed
 from .request import METHOD_OVERRIDE_HEADERS as _METHOD_OVERRIDE_HEADERS
-from .request import RequestPolicy, request_policy, settled
+from .request import RequestPolicy, request_policy, resolve_expiration
 from .settings import CacheSettings, KeyCallback
 from .validation import updated_headers
 from .vary import SameKey, match_variant
@@ -40,13 +40,13 @@ class CacheActions(RichMixin):
     Args:
         cache_key: Key of the request
         error_504: Answer with status 504
-        expire_after: Expiration of what the request stores
-        send_request: Send the request, for which nothing is stored
-        resend_request: Send the request to renew what is stored
-        resend_async: Use what is stored, and renew it in the background
+        expire_after: Expiration of the response
+        send_request: Send the request, as no response is stored
+        resend_request: Send the request to renew the stored response
+        resend_async: Use the stored response, and renew it in the background
         skip_read: Do not read the cache
         skip_write: Do not write to the cache
-        vary_cache_key: Key of the variant that the request asks for
+        vary_cache_key: Key of the variant that matches the request
     """
 
     cache_key: str | None = field(default=None)
@@ -72,7 +72,7 @@ class CacheActions(RichMixin):
     def from_request(
         cls, cache_key: str | None, request: PreparedRequest, settings: CacheSettings | None = None
     ) -> CacheActions:
-        """Take in the request, the settings and, with them, whether the cache may be read"""
+        """Create from a request and settings, and decide whether the cache may be read"""
         settings = (settings or CacheSettings()).for_url(request.url)
         policy = request_policy(
             request.method, request.url, request.headers, settings, url_expiration=get_url_expiration
@@ -94,15 +94,15 @@ class CacheActions(RichMixin):
 
     @property
     def expires(self) -> datetime | None:
-        """Time (UTC) from which a new response is stale; None for never
+        """Time (UTC) at which a new response becomes stale; None for never
 
         Raises:
-            TypeError: That depends on the response, which has not been taken in yet
+            TypeError: `expire_after` is a function, and `update_from_response()` has not been called yet
         """
         return get_expiration_datetime(self.expire_after)
 
     def is_usable(self, cached_response: CachedResponse | None, error: bool = False) -> bool:
-        """Whether a stored response may be used, as it is or, with `error`, when the origin fails"""
+        """Whether a stored response may be used now or, with `error`, when the origin fails"""
         if cached_response is None:
             return False
         expires, now = cached_response.expires, utcnow()
@@ -118,12 +118,12 @@ class CacheActions(RichMixin):
         create_key: Callable[..., str] | None = None,
         **key_kwargs: Any,
     ) -> None:
-        """Take in what is stored for the request"""
+        """Decide what to do, given the stored response"""
         stored = cached_response
         if stored is not None and self._request is not None:
             same_key = None
             if create_key is not None and self._settings.key_fn is not None:
-                same_key = _comparer(self._request, partial(create_key, **key_kwargs))
+                same_key = _key_comparison(self._request, partial(create_key, **key_kwargs))
             ignored = self._settings.ignored_parameters
             variant = match_variant(self._request.headers, stored, ignored, same_key=same_key)
             if not variant.matches:
@@ -131,9 +131,9 @@ class CacheActions(RichMixin):
                 if variant.secondary_names and create_key is not None:
                     match_headers = list(variant.secondary_names)
                     self.vary_cache_key = create_key(self._request, match_headers=match_headers, **key_kwargs)
-        self._take_in(decide_read(self._require_policy(), stored, utcnow()), stored is not None)
+        self._apply(decide_read(self._require_policy(), stored, utcnow()), stored is not None)
 
-    def _take_in(self, decision: ReadDecision, is_stored: bool) -> None:
+    def _apply(self, decision: ReadDecision, is_stored: bool) -> None:
         self.error_504 = self.send_request = self.resend_request = self.resend_async = False
         match decision:
             case Use():
@@ -150,10 +150,10 @@ class CacheActions(RichMixin):
                 assert_never(decision)
 
     def update_from_response(self, response: Response) -> None:
-        """Take in the new response: whether to store it, and until when"""
+        """Decide whether to store the new response, and when it expires"""
         policy, status_code, headers = self._require_policy(), response.status_code, response.headers
         if reason_not_to_store(policy, status_code, headers) is None:
-            policy = settled(policy, response)
+            policy = resolve_expiration(policy, response)
         decision = decide_store(policy, status_code, headers, utcnow())
         filter_fn = self._settings.filter_fn
         self.skip_write = not isinstance(decision, Store) or (filter_fn is not None and not filter_fn(response))
@@ -161,15 +161,15 @@ class CacheActions(RichMixin):
             self.expire_after = decision.expires
 
     def update_request(self, request: PreparedRequest) -> PreparedRequest:
-        """Add the header fields that validate the stored response"""
+        """Add the header fields for validating the stored response"""
         request.headers.update(self._validation_headers)
         return request
 
     def update_revalidated_response(self, response: Response, cached_response: CachedResponse) -> CachedResponse:
-        """Bring a stored response up to date with a 304"""
+        """Update a stored response from a 304"""
         cached_response.headers = updated_headers(cached_response.headers, response.headers)
         directives = CacheDirectives.from_headers(cached_response.headers)
-        policy, status_code = settled(self._require_policy(), cached_response), cached_response.status_code
+        policy, status_code = resolve_expiration(self._require_policy(), cached_response), cached_response.status_code
         lifetime = response_lifetime(policy, status_code, directives, response.headers, utcnow())
         cached_response.expires = lifetime.expires
         cached_response.revalidated = True
@@ -177,12 +177,12 @@ class CacheActions(RichMixin):
 
     def _require_policy(self) -> RequestPolicy:
         if self._policy is None:
-            raise ValueError('CacheActions knows of no request; make it with CacheActions.from_request()')
+            raise ValueError('these CacheActions have no request; create them with CacheActions.from_request()')
         return self._policy
 
 
-def _comparer(request: PreparedRequest, create_key: Callable[..., str]) -> SameKey:
-    """Compares a request with stored ones by the user's key function"""
+def _key_comparison(request: PreparedRequest, create_key: Callable[..., str]) -> SameKey:
+    """A function that compares a request with stored requests by the user's key function"""
 
     def same_key(stored_request: CachedRequest, names: list[str]) -> bool:
         return create_key(stored_request, match_headers=names) == create_key(request, match_headers=names)

@@ -1,4 +1,4 @@
-"""Checks of settings that go by the URL of a request or by the status of a response; loaded when there are any"""
+"""Validation of `url_settings` and `codes_expire_after`; imported only if one of them is used"""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .._utils import nearest_name
 from .expiration import check_expiration
 
 CLASSES = ('2xx', '3xx', '4xx', '5xx')
-# Settings of the whole session, and those that are patterns themselves
+# Settings that are not accepted in `url_settings`, and why
 NOT_BY_URL = {
-    'autoclose': 'it is about the whole session',
+    'autoclose': 'it applies to the whole session',
     'url_settings': 'it cannot be nested',
-    'urls_expire_after': 'give expire_after',
+    'urls_expire_after': 'use expire_after',
 }
 
 
@@ -30,10 +30,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-# What 1.x does not check in the settings of a session: tests, and what they want
+# Checks that only `url_settings` get, as 1.x does not check these settings of a session: a test and a description
 _Kind = tuple[Callable[[Any], bool], str]
 _FLAG: _Kind = (_is_flag, 'True or False')
-_FLAG_OR_TEXT: _Kind = (lambda value: isinstance(value, (bool, str)), 'True, False or text')
+_FLAG_OR_TEXT: _Kind = (lambda value: isinstance(value, (bool, str)), 'True, False or a string')
 _ITEMS: _Kind = (_are_items, 'a list or tuple')
 _FUNCTION: _Kind = (lambda value: value is None or callable(value), 'a function')
 _KINDS: dict[str, _Kind] = {
@@ -42,7 +42,7 @@ _KINDS: dict[str, _Kind] = {
     'always_revalidate': _FLAG,
     'cache_control': _FLAG_OR_TEXT,
     'cache_status': _FLAG_OR_TEXT,
-    'content_root_key': (lambda value: value is None or isinstance(value, str), 'text'),
+    'content_root_key': (lambda value: value is None or isinstance(value, str), 'a string'),
     'disabled': _FLAG,
     'filter_fn': _FUNCTION,
     'heuristic_fraction': (_is_number, 'a number'),
@@ -61,15 +61,15 @@ def check_codes_expire_after(codes: Any) -> None:
     """Check expirations by status
 
     Raises:
-        ValueError, TypeError: A key is no status, or an expiration has no meaning
+        ValueError, TypeError: A key is not a status, or an expiration is invalid
     """
     if not isinstance(codes, Mapping):
-        raise TypeError(f'codes_expire_after must be a dict from statuses to expirations, not {codes!r}')
+        raise TypeError(f'codes_expire_after must be a dict of statuses and expirations, not {codes!r}')
     for code, expire_after in codes.items():
         is_status = isinstance(code, int) and not isinstance(code, bool) and 100 <= code <= 999
         if not is_status and code not in CLASSES:
             raise ValueError(
-                f"codes_expire_after: {code!r} is no status; give a number such as 404, or a class such as '4xx'"
+                f"codes_expire_after: {code!r} is not a status; use a number such as 404, or a class such as '4xx'"
             )
         _check(f'codes_expire_after[{code!r}]', check_expiration, expire_after)
 
@@ -80,20 +80,22 @@ def check_url_settings(
     """Check settings by URL
 
     Args:
-        rules: URL patterns, each with a dict of settings
-        names: All settings there are
-        renamed: Present names of settings by their earlier ones
-        make: Makes settings from keywords, or raises an error
+        rules: Dicts of settings by URL pattern
+        names: Names of all settings
+        renamed: Current names of settings by their former names
+        make: A function that creates settings from keywords, or raises an error
 
     Raises:
-        ValueError, TypeError: A pattern is none, there is no such setting, or a value has no meaning
+        ValueError, TypeError: A pattern, the name of a setting, or its value is invalid
     """
     if not isinstance(rules, Mapping):
-        raise TypeError(f'url_settings must be a dict from URL patterns to dicts of settings, not {rules!r}')
+        raise TypeError(f'url_settings must be a dict of URL patterns and dicts of settings, not {rules!r}')
     known = frozenset(names) - NOT_BY_URL.keys()
     for pattern, rule in rules.items():
         if not isinstance(pattern.pattern if isinstance(pattern, Pattern) else pattern, str):
-            raise TypeError(f'url_settings: {pattern!r} is no URL pattern; give text or a compiled regular expression')
+            raise TypeError(
+                f'url_settings: {pattern!r} is not a URL pattern; use a string or a compiled regular expression'
+            )
         if not isinstance(rule, Mapping):
             raise TypeError(f'url_settings[{pattern!r}] must be a dict of settings, not {rule!r}')
         for name, value in rule.items():
@@ -104,7 +106,7 @@ def check_url_settings(
 
 
 def _unknown(name: Any, known: Iterable[str], renamed: Mapping[str, str]) -> str:
-    """Why a name is not accepted, and what may be meant"""
+    """The error message for a name, with the most similar setting"""
     if name in NOT_BY_URL:
         return f'{name!r} cannot be set for a URL: {NOT_BY_URL[name]}'
     nearest = renamed.get(name) or nearest_name(str(name), known)
@@ -119,7 +121,7 @@ def _check_setting(name: str, value: Any, make: Callable[..., object]) -> None:
 
 
 def _check(place: str, check: Callable[..., object], *args: Any) -> None:
-    """Call a function that checks a value, and say in its error which one that is"""
+    """Call a function that checks a value, and prepend the place of that value to its error"""
     try:
         check(*args)
     except TypeError as e:

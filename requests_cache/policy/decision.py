@@ -1,7 +1,7 @@
-"""What to do with a request, and with the response to it
+"""Decisions about a request and its response, in the default modes
 
-Pure functions from facts to values: nothing here reads a clock, a store or the network. `decide_read` is asked once the
-store has been read, `decide_store` once a response has come, `decide_on_error` if none could be had.
+These are pure functions, which do not access the clock, the store or the network. `decide_read` is called after the
+store was read, `decide_store` after a response was received, `decide_on_error` if the request failed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..models.response import CachedResponse
 from .directives import NO_DIRECTIVES, CacheDirectives
 from .expiration import DO_NOT_CACHE, ExpirationTime
 from .freshness import Lifetime, is_fresh_enough, is_stale_allowed, lifetime_from_response, lifetime_from_user
-from .request import RequestPolicy, expiration_for, is_allowable, is_passing_error
+from .request import RequestPolicy, expiration_for, is_allowable, is_negatively_cached
 from .validation import conditions, has_validator
 from .verdicts import (
     DoNotStore,
@@ -30,11 +30,11 @@ from .verdicts import (
 
 
 def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
-    """What to do with a request for which this response is stored, or none
+    """Decide what to do with a request, given the stored response, if any
 
     Args:
-        policy: What applies to the request
-        stored: The stored response that the request matches, or None
+        policy: Policy of the request
+        stored: The stored response that matches the request, or None
         now: The current time (UTC)
     """
     if stored is None:
@@ -72,7 +72,7 @@ class _Allowances(NamedTuple):
 
 
 def _allowances(policy: RequestPolicy, stored: CachedResponse) -> _Allowances:
-    """When a stale response may be used: by request or settings, or else, with `cache_control`, by its own fields"""
+    """How long a stale response may be used: by request or settings, or else, with `cache_control`, by its headers"""
     if_error, while_revalidate = policy.stale_if_error, policy.stale_while_revalidate
     if not policy.settings.cache_control or stored.headers.get('Cache-Control') is None:
         return _Allowances(if_error, while_revalidate)
@@ -95,21 +95,21 @@ def _is_usable(policy: RequestPolicy, expires: datetime | None, now: datetime) -
 def _is_usable_without_origin(
     policy: RequestPolicy, expires: datetime | None, now: datetime, allowance: bool | ExpirationTime
 ) -> bool:
-    """Whether a response may be used if a new one cannot be had: as the request wants it, or else by the allowance"""
+    """Whether a response may be used if no new one is available: by the request's directives, or by the allowance"""
     return _is_usable(policy, expires, now) or (bool(allowance) and is_stale_allowed(expires, now, allowance))
 
 
 def decide_store(
     policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime, delay_seconds: float = 0
 ) -> StoreDecision:
-    """Whether to store a response, and until when it is fresh
+    """Decide whether to store a response, and when it expires
 
     Args:
-        policy: What applies to its request
+        policy: Policy of the request
         status_code: Status of the response
         headers: Header fields of the response
         now: When the response was received (UTC)
-        delay_seconds: Time from sending the request to receiving the response; counts by the standard only
+        delay_seconds: Time from sending the request to receiving the response; used in strict mode only
     """
     reason = reason_not_to_store(policy, status_code, headers)
     if reason:
@@ -124,7 +124,7 @@ def decide_store(
 
 
 def reason_not_to_store(policy: RequestPolicy, status_code: int, headers: Mapping[str, Any]) -> str | None:
-    """Why a response is not to be stored, however long it would be fresh; None if it may be; arguments as above"""
+    """Why a response must not be stored, regardless of its lifetime; None if it may be; arguments as above"""
     if policy.skip_write:
         return policy.skip_write
     if not is_allowable(policy.settings, status_code):
@@ -133,7 +133,7 @@ def reason_not_to_store(policy: RequestPolicy, status_code: int, headers: Mappin
     return 'no-store' if is_forbidden else None
 
 
-def renewed_until(
+def expires_after_304(
     policy: RequestPolicy,
     status_code: int,
     headers: Mapping[str, Any],
@@ -141,15 +141,15 @@ def renewed_until(
     now: datetime,
     delay_seconds: float = 0,
 ) -> datetime | None:
-    """Until when a stored response is fresh after a 304
+    """When a stored response expires after a 304
 
     Args:
-        policy: What applies to the request
+        policy: Policy of the request
         status_code: Status of the stored response
-        headers: Its header fields, brought up to date
+        headers: Its header fields, already updated
         new_headers: Header fields of the 304
-        now: When that was received (UTC)
-        delay_seconds: Time from sending the request to receiving that; counts by the standard only
+        now: When the 304 was received (UTC)
+        delay_seconds: Time from sending the request to receiving the 304; used in strict mode only
     """
     return response_lifetime(policy, status_code, CacheDirectives.from_headers(headers), new_headers, now).expires
 
@@ -157,7 +157,7 @@ def renewed_until(
 def response_lifetime(
     policy: RequestPolicy, status_code: int, directives: CacheDirectives, headers: Mapping[str, Any], now: datetime
 ) -> Lifetime:
-    """The lifetime of a response: as it says itself with `cache_control`, else as the user says"""
+    """The lifetime of a response: by its own headers (with `cache_control`), otherwise by the user's settings"""
     declared = lifetime_from_response(directives, headers, now) if policy.settings.cache_control else None
     return declared or lifetime_from_user(expiration_for(policy, status_code), now)
 
@@ -165,13 +165,13 @@ def response_lifetime(
 def decide_on_error(
     policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
 ) -> bool:
-    """Whether to use a stored response as the origin did not answer, or answered with an error status
+    """Whether to use a stored response because the request failed, or was answered with an error status
 
     Args:
-        policy: What applies to the request
-        stored: The stored response that was to be renewed
+        policy: Policy of the request
+        stored: The stored response that needed to be renewed
         now: The current time (UTC)
-        status_code: Status of the answer; None if there is none
+        status_code: The error status; None if there was no response
     """
     if stored is None:
         return False
@@ -180,7 +180,7 @@ def decide_on_error(
         return _is_usable_without_origin(policy, stored.expires, now, if_error)
     if status_code < 400 or status_code in policy.settings.allowable_codes:
         return False
-    if is_passing_error(policy.settings, stored.status_code):
+    if is_negatively_cached(policy.settings, stored.status_code):
         return False
     if policy.settings.stale_if_error is False and if_error == policy.directives.stale_if_error:
         return False

@@ -1,4 +1,4 @@
-"""Directives about caching in the header fields of a request or response"""
+"""Caching directives in the header fields of a request or response"""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_seconds
 HeaderDict = MutableMapping[str, str]
 NO_CACHE_HEADER = 'X-ACTUAL-NO-CACHE'
 
-# Numbers of seconds beyond this are taken as this (RFC 9111, section 1.2.2)
+# Larger numbers of seconds are replaced by this one (RFC 9111, section 1.2.2)
 MAX_SECONDS = 2**31
 _MAX_DIGITS = 20
-# `max-stale` without a number; longer than from the first to the last moment that a datetime can hold
+# `max-stale` without a number; longer than the range of datetime
 ANY_STALENESS_SECONDS = 10**12
 
-# A directive: a token, and perhaps a value that is a token or a quoted string (RFC 9111, section 5.2)
+# A directive: a token with an optional value, which is a token or a quoted string (RFC 9111, section 5.2)
 _DIRECTIVE = lazy_pattern(r'\s*([^\s,;="]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^,"]*)))?[^,]*(?:,|$)')
 _QUOTED_PAIR = lazy_pattern(r'\\(.)')
 _NUMERIC = ('max_age', 'max_stale', 'min_fresh', 'stale_if_error', 'stale_while_revalidate')
@@ -30,9 +30,9 @@ _FLAGS = ('immutable', 'must_revalidate', 'no_cache', 'no_store', 'only_if_cache
 
 
 def parse_cache_control(value: str | bytes | None) -> Iterator[tuple[str, str | None]]:
-    """Yield the directives of a `Cache-Control` field: name in lower case, and value without quotes, or None
+    """Yield the directives of a `Cache-Control` field: the name in lower case, and the value without quotes or None
 
-    Text that is not a directive is passed over (RFC 9111, section 5.2).
+    Text that is not a directive is ignored (RFC 9111, section 5.2).
     """
     if isinstance(value, bytes):
         value = value.decode('latin-1')
@@ -50,15 +50,15 @@ def parse_cache_control(value: str | bytes | None) -> Iterator[tuple[str, str | 
 
 
 def digits_to_seconds(text: str) -> int | None:
-    """A number of seconds as RFC 9111 has it (section 1.2.2): digits and nothing else; None if it is not that"""
+    """Parse a number of seconds (RFC 9111, section 1.2.2); None if the text is not all digits"""
     if not (text.isascii() and text.isdigit()):
         return None
-    # Python refuses to read very long numbers
+    # Python refuses to parse very long numbers
     return min(int(text[-_MAX_DIGITS:]), MAX_SECONDS) if not text[:-_MAX_DIGITS].strip('0') else MAX_SECONDS
 
 
 def parse_seconds(value: str | None) -> int | None:
-    """A number of seconds, which may be negative; a missing value counts as 1, and what is no integer as None"""
+    """Parse a number of seconds, which may be negative; 1 if the value is missing, None if it is not an integer"""
     if value is None:
         return 1
     seconds = digits_to_seconds(value.strip())
@@ -71,7 +71,7 @@ def parse_seconds(value: str | None) -> int | None:
 
 
 def _numeric_value(name: str, value: str | None) -> int | None:
-    """The seconds of a numeric directive; only `max-age` can be negative, which means stale for so long already"""
+    """The seconds of a numeric directive; only `max-age` can be negative, for a response that is already stale"""
     if name == 'max_stale' and value is None:
         return ANY_STALENESS_SECONDS
     seconds = parse_seconds(value)
@@ -80,7 +80,7 @@ def _numeric_value(name: str, value: str | None) -> int | None:
 
 @frozen(repr=False)
 class CacheDirectives(RichMixin):
-    """What the header fields of one message say about caching; numbers are seconds, None is absent"""
+    """The caching directives of one message; numbers are seconds, None means absent"""
 
     expires: str | None = field(default=None)
     immutable: bool = field(default=False)
@@ -99,7 +99,7 @@ class CacheDirectives(RichMixin):
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, Any]) -> CacheDirectives:
-        """Read the directives of a message; of those given twice the last one counts"""
+        """Read the directives of a message; the last one is used if a directive is repeated"""
         if not isinstance(headers, CaseInsensitiveDict):
             headers = CaseInsensitiveDict(headers or {})
         fields: dict[str, Any] = {}
@@ -119,11 +119,11 @@ class CacheDirectives(RichMixin):
 
     @property
     def has_validator(self) -> bool:
-        """Whether a stored response can be validated (RFC 9111, section 4.3.1), by a field that can be sent"""
+        """Whether a stored response can be validated (RFC 9111, section 4.3.1): it has a validator that can be sent"""
         return is_latin1_line(self.etag) or is_latin1_line(self.last_modified)
 
     def get_expire_offset(self) -> timedelta:
-        """How far the time of expiration moves by `max-stale` or `min-fresh`"""
+        """How far `max-stale` or `min-fresh` shifts the expiration"""
         return timedelta(seconds=self.max_stale or -(self.min_fresh or 0))
 
 
@@ -131,12 +131,12 @@ NO_DIRECTIVES = CacheDirectives()
 
 
 def lower_names(headers: Mapping[Any, Any]) -> set[Any]:
-    """Names of header fields in lower case; to look for several at once, most of which are not there"""
+    """Names of header fields in lower case; makes it fast to look for several fields, most of them absent"""
     return {name.lower() for name in headers}
 
 
 def request_directives(headers: Mapping[str, Any]) -> CacheDirectives:
-    """The directives of a request, which mostly has none"""
+    """The directives of a request; fast if there are none, as is usual"""
     if headers.get('Cache-Control') is None and headers.get(NO_CACHE_HEADER) is None:
         return NO_DIRECTIVES
     return CacheDirectives.from_headers(headers)
@@ -153,7 +153,7 @@ def set_request_headers(
     refresh: bool,
     force_refresh: bool,
 ) -> CaseInsensitiveDict[str]:
-    """Request headers with options written as directives, for other tools; the package itself sends no such thing"""
+    """Add options to request headers as directives, for use by other tools; this package does not send them"""
     new = CaseInsensitiveDict(headers or {})
     directives = {
         name if value is None else f'{name}={value}' for name, value in parse_cache_control(new.get('Cache-Control'))

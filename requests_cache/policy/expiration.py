@@ -1,7 +1,7 @@
-"""Expiration values as users give them, turned into times
+"""Converting the user's expiration values to times
 
-The constants that stand for something else than a number of seconds are known here and nowhere below: what comes out is
-a time in UTC, or None for "never".
+Special constants such as `NEVER_EXPIRE` are handled here and nowhere below: the result is a time in UTC, or None for
+"never".
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ EXPIRE_IMMEDIATELY = 0
 NEVER_EXPIRE = -1
 
 ExpirationValue = None | int | float | str | datetime | timedelta
-# A function is called with the response
+# A function takes the response and returns the expiration
 ExpirationTime = ExpirationValue | Callable[[Any], ExpirationValue]
 ExpirationPattern = str | Pattern  # type: ignore[type-arg]
 ExpirationPatterns = dict[ExpirationPattern, ExpirationTime]
 
-# The first and the last moment that a datetime can hold
+# The range of datetime
 _FIRST = datetime.min.replace(tzinfo=timezone.utc)
 _LAST = datetime.max.replace(tzinfo=timezone.utc)
 _INTEGER = lazy_pattern(r'-?\d+')
@@ -41,7 +41,7 @@ def utcnow() -> datetime:
 
 
 def add_tzinfo(dt: datetime) -> datetime:
-    """Take a time without a zone as UTC"""
+    """Add UTC to a time without a time zone"""
     return dt if dt.tzinfo is not None else dt.replace(tzinfo=timezone.utc)
 
 
@@ -54,18 +54,18 @@ def get_expiration_datetime(
     """The time (UTC) at which something expires
 
     Args:
-        expire_after: Seconds, a timedelta, a datetime (without a zone: local time), an HTTP date, or NEVER_EXPIRE
-        start_time: Where a number or timedelta is counted from; now by default. From a given time, what would lead
-            beyond the years 1 to 9999 ends there.
-        negative_delta: Count backwards
-        ignore_invalid_httpdate: Take text that is not a date as "never"
+        expire_after: Seconds, a timedelta, a datetime (without a time zone: local time), an HTTP date, or NEVER_EXPIRE
+        start_time: The time to which a number or timedelta is added, by default now; if given, the result is limited to
+            the range of datetime
+        negative_delta: Subtract instead of adding
+        ignore_invalid_httpdate: Return None for text that is not a date
 
     Returns:
         A time in UTC, or None for never
 
     Raises:
-        ValueError: Text that is not a date, a number that is not finite, or one that leads beyond the years 1 to 9999
-        TypeError: The value is of another type, or a function
+        ValueError: Text is not a date, a number is not finite, or the result is not between the years 1 and 9999
+        TypeError: The value has a different type, or is a function
     """
     if expire_after is None or expire_after in (NEVER_EXPIRE, DO_NOT_CACHE):
         return None
@@ -75,30 +75,30 @@ def get_expiration_datetime(
         return to_utc(expire_after)
     delta = _to_delta(expire_after)
     if start_time is not None:
-        return shifted(to_utc(start_time), -delta if negative_delta else delta)
+        return add_clamped(to_utc(start_time), -delta if negative_delta else delta)
     start = utcnow()
     try:
         return start - delta if negative_delta else start + delta
     except OverflowError:
-        raise ValueError(f'Expiration out of range: {expire_after!r}; it must lie in the years 1 to 9999') from None
+        raise ValueError(f'Expiration out of range: {expire_after!r}; use a time in the years 1 to 9999') from None
 
 
 def check_expiration(expire_after: ExpirationTime) -> None:
-    """Raise an error if a value is no expiration; that a function returns one shows when it is called
+    """Raise an error if a value is not an expiration; the result of a function is checked only when it is called
 
     Raises:
-        ValueError, TypeError: As `get_expiration_datetime`
+        ValueError, TypeError: As for `get_expiration_datetime`
     """
     if not callable(expire_after):
         get_expiration_datetime(expire_after)
 
 
 def expiration_of(response: Any, expire_after: ExpirationTime) -> ExpirationValue:
-    """The expiration of a response, by a function if that is what is given
+    """The expiration of a response; if `expire_after` is a function, it is called with the response
 
     Raises:
-        ValueError, TypeError: The function has returned what is no expiration
-        Exception: Whatever the function raises
+        ValueError, TypeError: The function returned a value that is not an expiration
+        Exception: Any exception that the function raises
     """
     if not callable(expire_after):
         return expire_after
@@ -107,8 +107,8 @@ def expiration_of(response: Any, expire_after: ExpirationTime) -> ExpirationValu
     return value
 
 
-def said_of(response: Any, *expirations: ExpirationTime) -> ExpirationValue:
-    """The first expiration that is not None; functions are called in their order, up to one that says something"""
+def first_expiration(response: Any, *expirations: ExpirationTime) -> ExpirationValue:
+    """The first expiration that is not None; functions are called in order, until one returns an expiration"""
     for each in expirations:
         value = expiration_of(response, each)
         if value is not None:
@@ -120,9 +120,9 @@ def _to_delta(value: Any) -> timedelta:
     if isinstance(value, timedelta):
         return value
     if not isinstance(value, (int, float)):
-        hint = 'give seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE'
+        hint = 'use seconds, a timedelta, a datetime, an HTTP date, or NEVER_EXPIRE'
         if callable(value):
-            hint = 'a function can only be given where there is a response to call it with'
+            hint = 'a function is accepted only where there is a response to call it with'
         raise TypeError(f'Invalid expiration: {value!r}; {hint}')
     try:
         return timedelta(seconds=value)
@@ -131,14 +131,14 @@ def _to_delta(value: Any) -> timedelta:
 
 
 def to_seconds(name: str, value: float | timedelta | None) -> float | None:
-    """A duration in seconds; None, or NEVER_EXPIRE, for never
+    """Convert a duration to seconds; None for None and NEVER_EXPIRE
 
     Args:
-        name: What to call it in an error
+        name: Name of the value in error messages
         value: Seconds or a timedelta
 
     Raises:
-        TypeError, ValueError: It is no duration
+        TypeError, ValueError: The value is not a duration
     """
     if value is None or (isinstance(value, int) and value == NEVER_EXPIRE):
         return None
@@ -146,12 +146,12 @@ def to_seconds(name: str, value: float | timedelta | None) -> float | None:
         raise TypeError(f'{name} must be a number of seconds or a timedelta, not {value!r}')
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
     if not 0 <= seconds < inf:
-        raise ValueError(f'{name} must be a duration of 0 seconds or more, not {value!r}')
+        raise ValueError(f'{name} must be 0 seconds or more, not {value!r}')
     return seconds
 
 
-def shifted(start: datetime, delta: timedelta) -> datetime:
-    """A time so much later, or as late (or early) as a datetime can hold"""
+def add_clamped(start: datetime, delta: timedelta) -> datetime:
+    """Add a duration to a time; the result is limited to the range of datetime"""
     try:
         return start + delta
     except OverflowError:
@@ -159,7 +159,7 @@ def shifted(start: datetime, delta: timedelta) -> datetime:
 
 
 def to_utc(value: datetime) -> datetime:
-    """A time in UTC; one without a zone is local time"""
+    """Convert a time to UTC; without a time zone, it is local time"""
     try:
         return value.astimezone(timezone.utc)
     except (OSError, OverflowError, ValueError):  # on the first or last day of a datetime; on Windows before 1970
@@ -167,7 +167,7 @@ def to_utc(value: datetime) -> datetime:
 
 
 def _parse_text(value: str, ignore_invalid: bool) -> datetime | None:
-    # Numeric text comes from `Expires` headers, where it stands for a time in the past (RFC 9111, section 5.3)
+    # Numeric text comes from `Expires` headers, where it means a time in the past (RFC 9111, section 5.3)
     if _INTEGER.fullmatch(value):
         return utcnow()
     try:
@@ -180,7 +180,7 @@ def _parse_text(value: str, ignore_invalid: bool) -> datetime | None:
 
 
 def get_expiration_seconds(expire_after: ExpirationTime) -> int:
-    """Seconds from now until an expiration, rounded up; -1 for never and for text that is not a date"""
+    """Seconds from now until an expiration, rounded up; -1 for "never" and for text that is not a date"""
     expires = get_expiration_datetime(expire_after, ignore_invalid_httpdate=True)
     return ceil((expires - utcnow()).total_seconds()) if expires is not None else NEVER_EXPIRE
 
@@ -190,8 +190,8 @@ def get_url_expiration(
 ) -> ExpirationTime:
     """The expiration of the first pattern that a URL matches, or None
 
-    A regular expression is searched for in the whole URL. Text is a shell pattern for the beginning of the URL without
-    its scheme; upper and lower case are the same in its host.
+    A regular expression may match anywhere in the URL. A string is a shell pattern that matches the start of the URL
+    without its scheme; case is ignored in the host.
     """
     return first_match(url, urls_expire_after)
 
@@ -214,7 +214,7 @@ def _matches(url: str, pattern: ExpirationPattern) -> bool:
 
 def _without_scheme(url: str) -> str:
     scheme, separator, rest = url.partition('://')
-    # A query may hold a URL of its own
+    # A query may contain another URL
     if separator and not set(scheme) & set('/?#'):
         url = rest
     host, slash, path = url.partition('/')

@@ -1,4 +1,4 @@
-"""How long responses are fresh, and whether a stale one may be used"""
+"""How long responses are fresh, and whether a stale response may be used"""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Lifetime(NamedTuple):
     """How long a response is fresh
 
     Args:
-        expires: Time (UTC) from which it is stale; None for never
-        needs_validator: Store it only if it has a validator, as it is to be validated at every use
+        expires: Time (UTC) at which it becomes stale; None for never
+        needs_validator: Store it only if it has a validator, as it must be validated on every use
     """
 
     expires: datetime | None = None
@@ -31,7 +31,7 @@ class Lifetime(NamedTuple):
 
 
 def lifetime_from_user(expire_after: ExpirationTime, now: datetime) -> Lifetime:
-    """The lifetime that an expiration given by the user stands for; none at all for what is not to be cached"""
+    """The lifetime for an expiration that the user specified; zero for DO_NOT_CACHE"""
     if expire_after == DO_NOT_CACHE:
         return Lifetime(now)
     expires = get_expiration_datetime(expire_after, start_time=now)
@@ -39,12 +39,12 @@ def lifetime_from_user(expire_after: ExpirationTime, now: datetime) -> Lifetime:
 
 
 def is_immediate(expire_after: ExpirationTime) -> bool:
-    """Whether an expiration means "at once": no time at all, neither before nor after now"""
+    """Whether an expiration is exactly zero: expire immediately"""
     return isinstance(expire_after, (int, float, timedelta)) and not expire_after
 
 
 def lifetime_from_response(directives: CacheDirectives, headers: Mapping[str, Any], now: datetime) -> Lifetime | None:
-    """The lifetime that a response itself declares; None if it does not (RFC 9111, section 4.2.1)"""
+    """The lifetime that the headers of a response specify; None if they do not (RFC 9111, section 4.2.1)"""
     if directives.immutable:
         return Lifetime()
     if directives.max_age is not None:
@@ -56,12 +56,12 @@ def lifetime_from_response(directives: CacheDirectives, headers: Mapping[str, An
 
 
 def age_seconds(headers: Mapping[str, Any]) -> int:
-    """The `Age` of a response in seconds; 0 if it has none that is valid (RFC 9111, section 5.1)"""
+    """The `Age` of a response in seconds; 0 if it is absent or invalid (RFC 9111, section 5.1)"""
     return digits_to_seconds(str(headers.get('Age', '')).partition(',')[0].strip()) or 0
 
 
 def parse_expires(value: str, now: datetime) -> datetime:
-    """The time in an `Expires` field; what is not a date is in the past (RFC 9111, section 5.3)"""
+    """The time in an `Expires` field; an invalid date is treated as the past (RFC 9111, section 5.3)"""
     try:
         return to_utc(add_tzinfo(parsedate_to_datetime(value)))
     except (IndexError, OverflowError, TypeError, ValueError):
@@ -69,12 +69,12 @@ def parse_expires(value: str, now: datetime) -> datetime:
 
 
 def is_fresh_enough(expires: datetime | None, now: datetime, offset_seconds: float = 0) -> bool:
-    """Whether a response may be used that expires at a time, or so long after (before, if negative) it"""
+    """Whether a response has not expired yet, after adding `offset_seconds` to its expiration"""
     return expires is None or (expires - now).total_seconds() + offset_seconds > 0
 
 
 def is_stale_allowed(expires: datetime | None, now: datetime, allowance: bool | ExpirationTime) -> bool:
-    """Whether a response may be used when stale, by an allowance: True for any length of time, or how long"""
+    """Whether an allowance permits using a stale response: True for any time, or how long it may have been stale"""
     if allowance is True or expires is None:
         return True
     if allowance is None or allowance is False:

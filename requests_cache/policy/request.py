@@ -1,4 +1,4 @@
-"""What applies to one request: the session's settings, the options of the call, and the request's own header fields"""
+"""The policy of a request: the settings, the options of the call, and the directives of the request combined"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .directives import NO_DIRECTIVES, CacheDirectives, request_directives
-from .expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, get_url_expiration, said_of
+from .expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, first_expiration, get_url_expiration
 from .freshness import is_immediate
 from .settings import CacheSettings, status_pattern
 
@@ -30,30 +30,30 @@ class RequestOptions(NamedTuple):
 NO_OPTIONS = RequestOptions()
 
 
-# By the call, by the URL, by the session; None where nothing is said
+# Specified by the call, by the URL, by the session; None if not specified
 Expirations = tuple[ExpirationTime, ExpirationTime, ExpirationTime]
 
 
 class RequestPolicy(NamedTuple):
-    """All that decisions about one request depend on, besides what is stored
+    """Everything that decisions about a request depend on, except for the stored response
 
     Args:
         settings: Settings of the session
         directives: Directives of the request
-        method_allowed: Whether requests of this method are cached
-        skip_read: Why the cache may not be read; None if it may
-        skip_write: Why nothing may be written, whatever the response is; None if it may
-        expire_after: Expiration of what this request stores, unless the response itself says (with `cache_control`), or
-            its status is in `codes_expire_after`
+        method_allowed: Whether requests with this method are cached
+        skip_read: Why the cache must not be read; None if it may be
+        skip_write: Why the response must not be stored, whatever it is; None if it may be
+        expire_after: Expiration of the response, unless its headers specify one (with `cache_control`), or its status
+            is in `codes_expire_after`
         only_if_cached: Do not use the network
         refresh: Validate a stored response before use
-        stale_if_error: Allowance for the use of stale responses when the origin fails
-        stale_while_revalidate: Allowance for the use of stale responses while they are renewed
-        strict: Directives of the request by the standard, if the session goes by it
+        stale_if_error: How long stale responses may be used when the origin fails
+        stale_while_revalidate: How long stale responses may be used while they are renewed
+        strict: In strict mode, the directives of the request
         authorized: Whether the request has credentials
-        is_conditional: Whether, by the standard, the request asks for a response only if it is not one the caller has
-        ranges: By the standard, what is asked for of the response; empty if the cache cannot tell, None for all of it
-        expirations: What is said by the call, by the URL and by the session about that; `expire_after` is the first
+        is_conditional: In strict mode, whether the caller made the request conditional
+        ranges: In strict mode, the requested ranges; empty if the cache cannot interpret them, None for no ranges
+        expirations: Expirations by call, by URL and by session; `expire_after` is the first that is not None
     """
 
     settings: CacheSettings
@@ -82,21 +82,23 @@ def request_policy(
     disabled: bool = False,
     url_expiration: Any = get_url_expiration,
 ) -> RequestPolicy:
-    """Bring together what applies to a request
+    """Create the policy of a request
 
     Args:
         method: Method of the request
         url: URL of the request
         headers: Header fields of the request
         settings: Settings of the session
-        options: Options of the call; they go before directives
-        disabled: Whether the cache is switched off for now
-        url_expiration: Finds the expiration for a URL
+        options: Options of the call; they take precedence over directives
+        disabled: Whether the cache is temporarily disabled
+        url_expiration: A function that returns the expiration for a URL
     """
     directives = request_directives(headers)
     allowed: Any = settings.allowable_methods
     method_allowed = method in allowed or any(headers.get(name) in allowed for name in METHOD_OVERRIDE_HEADERS)
-    by_call = None if options is NO_OPTIONS and directives is NO_DIRECTIVES else _by_call(options, directives)
+    by_call = (
+        None if options is NO_OPTIONS and directives is NO_DIRECTIVES else _expiration_from_call(options, directives)
+    )
     by_url = url_expiration(url, settings.urls_expire_after) if settings.urls_expire_after else None
     by_session = settings.expire_after
     expire_after = by_call if by_call is not None else by_url if by_url is not None else by_session
@@ -117,27 +119,27 @@ def request_policy(
         skip_write=skip or ('read-only' if settings.read_only else None),
         expire_after=expire_after,
         only_if_cached=options.only_if_cached or directives.only_if_cached or settings.only_if_cached,
-        refresh=options.refresh or directives.must_revalidate or _asks_for_new(options, directives),
+        refresh=options.refresh or directives.must_revalidate or _demands_validation(options, directives),
         stale_if_error=_allowance(directives.stale_if_error, settings.stale_if_error),
         stale_while_revalidate=_allowance(directives.stale_while_revalidate, settings.stale_while_revalidate),
         expirations=(by_call, by_url, by_session),
     )
 
 
-def _by_call(options: RequestOptions, directives: CacheDirectives) -> ExpirationTime:
+def _expiration_from_call(options: RequestOptions, directives: CacheDirectives) -> ExpirationTime:
     if options.expire_after is not None or directives is NO_DIRECTIVES or directives.max_age is None:
-        return expiration_of_call(options)
-    # A negative number from a header is a time in the past, never one of the user's constants
+        return call_expiration(options)
+    # A negative number in a header means a time in the past, not one of the special constants
     return directives.max_age if directives.max_age >= 0 else timedelta(seconds=directives.max_age)
 
 
-def expiration_of_call(options: RequestOptions) -> ExpirationTime:
-    """The expiration that was given with the call; no time at all is the same, in whatever form it is given"""
+def call_expiration(options: RequestOptions) -> ExpirationTime:
+    """The expiration that was passed to the call; every kind of zero becomes EXPIRE_IMMEDIATELY"""
     expire_after = options.expire_after
     return EXPIRE_IMMEDIATELY if expire_after is not None and is_immediate(expire_after) else expire_after
 
 
-def _asks_for_new(options: RequestOptions, directives: CacheDirectives) -> bool:
+def _demands_validation(options: RequestOptions, directives: CacheDirectives) -> bool:
     if options.expire_after is not None:
         return is_immediate(options.expire_after)
     return directives.max_age is not None and directives.max_age <= 0
@@ -152,8 +154,8 @@ def first_reason(*reasons: tuple[str, bool]) -> str | None:
     return next((reason for reason, applies in reasons if applies), None)
 
 
-def _said(policy: RequestPolicy, status_code: int) -> tuple[ExpirationTime, ...]:
-    """All that the user says about a response with a status; the first that is not None decides"""
+def _expirations_in_order(policy: RequestPolicy, status_code: int) -> tuple[ExpirationTime, ...]:
+    """The user's expirations for a response with this status; the first that is not None is used"""
     by_call, by_url, by_session = policy.expirations
     codes = policy.settings.codes_expire_after
     pattern = status_pattern(status_code, codes) if codes else None
@@ -161,44 +163,44 @@ def _said(policy: RequestPolicy, status_code: int) -> tuple[ExpirationTime, ...]
 
 
 def expiration_for(policy: RequestPolicy, status_code: int) -> ExpirationTime:
-    """What the user says about a response with a status
+    """The user's expiration for a response with this status
 
-    None for nothing, and for a function, which says something of a response only (see `settled`).
+    None if there is none, or if it is a function, which needs the response (see `resolve_expiration`).
     """
     expire_after = policy.expire_after
     if policy.settings.codes_expire_after:
-        expire_after = next((each for each in _said(policy, status_code) if each is not None), None)
+        expire_after = next((each for each in _expirations_in_order(policy, status_code) if each is not None), None)
     return None if callable(expire_after) else expire_after
 
 
-def settled(policy: RequestPolicy, response: Any) -> RequestPolicy:
-    """What applies to a request, now that its response is there: functions are called with it, in their order
+def resolve_expiration(policy: RequestPolicy, response: Any) -> RequestPolicy:
+    """Replace expirations that are functions by their results for a response
 
-    One that returns None says nothing; then what comes after it counts.
+    If a function returns None, the next expiration is used.
     """
-    said = _said(policy, response.status_code)
+    said = _expirations_in_order(policy, response.status_code)
     if not any(map(callable, said)):
         return policy
-    expire_after = said_of(response, *said)
+    expire_after = first_expiration(response, *said)
     return policy._replace(expire_after=expire_after, expirations=(expire_after, None, None))
 
 
 def is_allowable(settings: CacheSettings, status_code: int) -> bool:
-    """Whether responses with a status may be stored"""
+    """Whether responses with this status may be stored"""
     allowable: Any = settings.allowable_codes
-    return status_code in allowable or is_named(settings, status_code)
+    return status_code in allowable or has_own_lifetime(settings, status_code)
 
 
-def is_named(settings: CacheSettings, status_code: int) -> bool:
-    """Whether a status has a lifetime of its own"""
+def has_own_lifetime(settings: CacheSettings, status_code: int) -> bool:
+    """Whether `codes_expire_after` contains this status"""
     codes = settings.codes_expire_after
     return bool(codes) and status_pattern(status_code, codes) is not None
 
 
-def is_passing_error(settings: CacheSettings, status_code: int) -> bool:
-    """Whether a status is that of an error which is only stored to keep from asking again at once
+def is_negatively_cached(settings: CacheSettings, status_code: int) -> bool:
+    """Whether this is the status of an error that is stored only to avoid repeating the request too soon
 
-    It is no response that others may fall back on.
+    Such a response must not be used for `stale_if_error`.
     """
     allowable: Any = settings.allowable_codes
-    return status_code >= 400 and status_code not in allowable and is_named(settings, status_code)
+    return status_code >= 400 and status_code not in allowable and has_own_lifetime(settings, status_code)

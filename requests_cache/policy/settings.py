@@ -15,10 +15,10 @@ from .expiration import (
     ExpirationPatterns,
     ExpirationTime,
     check_expiration,
+    first_expiration,
     first_match,
     get_expiration_datetime,
     get_url_expiration,
-    said_of,
 )
 
 ALL_METHODS = ('GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE')
@@ -38,12 +38,12 @@ StatusPattern = int | str
 CodesExpireAfter = dict[StatusPattern, ExpirationTime]
 UrlSettings = dict[ExpirationPattern, dict[str, Any]]
 
-# What keys are made by
+# Settings that keys depend on
 KEY_SETTINGS = frozenset(('content_root_key', 'ignored_parameters', 'key_fn', 'match_headers'))
-# They answer header fields of a request that are not part of its key: ranges, conditions, credentials
+# Their responses depend on header fields that are not part of the key: ranges, conditions, credentials
 NOT_IN_CLASSES = frozenset((206, 304, 401, 407, 412, 416))
 
-# Names of earlier versions that callers may still use
+# Names of settings in earlier versions, which are still accepted
 RENAMED = {'old_data_on_error': 'stale_if_error', 'include_get_headers': 'match_headers'}
 
 __all__ = [
@@ -63,7 +63,7 @@ __all__ = [
 
 
 def _reusable(value: Any) -> Any:
-    """Keep the items of an iterator, which could be gone through only once"""
+    """Convert an iterator, which can be used only once, to a tuple"""
     return tuple(value) if isinstance(value, Iterator) else value
 
 
@@ -71,21 +71,21 @@ def _empty_if_none(value: Any) -> Any:
     return {} if value is None else value
 
 
-def _rules_of_ones_own(value: Any) -> Any:
-    """A copy of `url_settings`, in which iterators have become tuples"""
+def _copy_url_settings(value: Any) -> Any:
+    """Copy settings by URL, so that later changes to the caller's dicts have no effect, and convert iterators"""
     if value is None:
         return {}
     try:
         return {pattern: {name: _reusable(v) for name, v in rule.items()} for pattern, rule in value.items()}
-    except AttributeError:  # the validator says what is wrong
+    except AttributeError:  # the validator raises an error about it
         return value
 
 
-def _either(expire_after: ExpirationTime, other: ExpirationTime) -> ExpirationTime:
-    """An expiration, or the other one if it is a function that says nothing of a response"""
+def _with_fallback(expire_after: ExpirationTime, other: ExpirationTime) -> ExpirationTime:
+    """An expiration that, if it is a function which returns None, is replaced by another one"""
     if not callable(expire_after) or other is None:
         return expire_after
-    return lambda response: said_of(response, expire_after, other)
+    return lambda response: first_expiration(response, expire_after, other)
 
 
 def _check_expiration(instance: Any, attribute: Attribute[Any], value: ExpirationTime) -> None:
@@ -140,12 +140,12 @@ def _check_seconds(instance: Any, attribute: Attribute[Any], value: Any) -> None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f'{attribute.name} must be a number of seconds, not {value!r}')
     if not value >= 0:
-        raise ValueError(f'{attribute.name} must not be negative, but is {value}')
+        raise ValueError(f'{attribute.name} must not be negative: {value!r}')
 
 
 @define(repr=False, eq=True)
 class CacheSettings(RichMixin):
-    """What a session caches, for how long, and how it matches requests
+    """Settings of a session: what it caches, for how long, and how it matches requests
 
     Settings may be changed at any time. A change takes effect with the next request.
 
@@ -230,7 +230,7 @@ class CacheSettings(RichMixin):
     stale_if_error: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     stale_while_revalidate: bool | ExpirationTime = field(default=False, validator=_check_staleness)
     url_settings: UrlSettings = field(
-        factory=dict, converter=_rules_of_ones_own, validator=_check_url_settings, kw_only=True
+        factory=dict, converter=_copy_url_settings, validator=_check_url_settings, kw_only=True
     )
     urls_expire_after: dict[ExpirationPattern, ExpirationTime] = field(factory=dict, validator=_check_patterns)
 
@@ -244,29 +244,29 @@ class CacheSettings(RichMixin):
         return first_match(url and url.partition('#')[0], self.url_settings)
 
     def pattern_for(self, url: str | None) -> ExpirationPattern | None:
-        """The first pattern in `url_settings` that a URL matches; None if it matches none"""
+        """The first pattern in `url_settings` that matches a URL, or None"""
         patterns = {pattern: pattern for pattern in self.url_settings}
         return first_match(url and url.partition('#')[0], patterns)
 
-    def for_url(self, url: str | None, about: Set[str] | None = None) -> CacheSettings:
-        """The settings for a URL: these, changed by the first pattern in `url_settings` that the URL matches
+    def for_url(self, url: str | None, needed: Set[str] | None = None) -> CacheSettings:
+        """The settings for a URL: these settings, overridden by `rule_for(url)`
 
-        An `expire_after` of the pattern becomes an entry of `urls_expire_after`.
+        An expiration in `url_settings` becomes that in `urls_expire_after`.
 
         Args:
             url: The URL
-            about: Names of the settings that the caller needs; by default all of them
+            needed: Names of the settings that will be used; None for all
         """
         rule = self.rule_for(url)
-        if not rule or (about is not None and about.isdisjoint(rule)):
+        if not rule or (needed is not None and needed.isdisjoint(rule)):
             return self
         changes = dict(rule)
         expire_after = changes.pop('expire_after', None)
-        if expire_after is not None:  # as in `urls_expire_after`, which it goes before
+        if expire_after is not None:  # takes precedence over `urls_expire_after`
             by_pattern = get_url_expiration(url, self.urls_expire_after)
-            changes['urls_expire_after'] = {'*': _either(expire_after, by_pattern)}
+            changes['urls_expire_after'] = {'*': _with_fallback(expire_after, by_pattern)}
         settings = evolve(self, url_settings={}, **changes)
-        # That there are any is worth knowing; they were checked when they were given
+        # Kept so that others can see that there are any; assigned without checking them again
         object.__setattr__(settings, 'url_settings', self.url_settings)
         return settings
 
@@ -279,7 +279,7 @@ class CacheSettings(RichMixin):
 
 
 def status_pattern(status_code: int, codes: Mapping[StatusPattern, Any]) -> StatusPattern | None:
-    """What names a status: the status itself, or else its class, such as '4xx'; None if nothing does"""
+    """The key for a status: the status itself, or its class, such as '4xx'; None if neither exists"""
     if status_code in codes:
         return status_code
     name = f'{status_code // 100}xx'
@@ -287,5 +287,5 @@ def status_pattern(status_code: int, codes: Mapping[StatusPattern, Any]) -> Stat
 
 
 def setting_names() -> frozenset[str]:
-    """Keywords that are settings, by present and earlier names"""
+    """Current and former names of all settings"""
     return frozenset(fields_dict(CacheSettings)) | frozenset(RENAMED)

@@ -23,15 +23,15 @@ NOT_UPDATED = frozenset(
 )  # fmt: skip
 
 
-# Header fields by which a caller asks for a response only if it is not one that the caller has
-OWN_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
+# Header fields by which a caller makes a request conditional
+CALLER_CONDITIONS = ('If-None-Match', 'If-Modified-Since')
 
 
 _ENTITY_TAG = lazy_pattern(r'"[^"]*"')
 
 
 def entity_tags(value: str) -> list[str]:
-    """The opaque tags of a list, without the mark of weak ones, as comparison for reading needs no strong ones"""
+    """The opaque tags in a list, without `W/`, as a weak comparison is sufficient"""
     return _ENTITY_TAG.findall(value)
 
 
@@ -41,15 +41,15 @@ def has_validator(response: CachedResponse) -> bool:
 
 
 def validators(headers: Mapping[str, Any]) -> dict[str, str]:
-    """The request header fields that a stored response can be validated by; none that could not be sent"""
+    """The request header fields for validating a stored response; validators that cannot be sent are left out"""
     fields = {'If-None-Match': 'ETag', 'If-Modified-Since': 'Last-Modified'}
     return {name: headers[source] for name, source in fields.items() if is_latin1_line(headers.get(source))}
 
 
 def conditions(response: CachedResponse) -> dict[str, str]:
-    """Request header fields that ask for a response only if it is not the stored one
+    """The request header fields that make a request conditional on a stored response
 
-    None for the end of a chain of redirects: its validators are those of another URL than the one that is asked for.
+    Empty after redirects: the validators belong to a different URL than that of the request.
     """
     return {} if redirects_of(response) else validators(response.headers)
 
@@ -57,7 +57,7 @@ def conditions(response: CachedResponse) -> dict[str, str]:
 def updated_headers(
     stored: Mapping[str, str], new: Mapping[str, str], excluded: Collection[str] = NOT_UPDATED
 ) -> CaseInsensitiveDict[str]:
-    """The header fields of a stored response after a 304 (RFC 9111, section 4.3.4), but for some, in lower case"""
+    """Update the header fields of a stored response from a 304 (RFC 9111, section 4.3.4), except for those excluded"""
     headers = CaseInsensitiveDict(stored)
     headers.update({name: value for name, value in new.items() if name.lower() not in excluded})
     return headers
@@ -66,7 +66,7 @@ def updated_headers(
 def updated_fields(
     stored: HeaderFields | None, new: Iterable[tuple[str, Any]], excluded: Collection[str] = NOT_UPDATED
 ) -> HeaderFields | None:
-    """The same for header fields one by one, where they are kept because some are repeated"""
+    """The same for repeated header fields, which are kept one by one"""
     if stored is None:
         return None
     taken = [(name, value) for name, value in new if name.lower() not in excluded]
@@ -75,31 +75,31 @@ def updated_fields(
 
 
 class Relation(Enum):
-    """What a 304 has to do with the stored response that was to be validated"""
+    """How a 304 relates to the stored response that was being validated"""
 
     UPDATES = auto()
-    CONFIRMS = auto()  # it may be used, but is not brought up to date
-    IS_ABOUT_ANOTHER = auto()
+    CONFIRMS = auto()  # the stored response may be used, but must not be updated
+    MISMATCHES = auto()
 
 
 def relation(stored: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> Relation:
     """Compare the validators of a stored response and a 304 (section 4.3.4)
 
-    A strong entity tag updates only what has the same strong one; a weak one what has the same but for strength. A 304
-    without validators is taken at its word, as it answers conditions made from the one stored response.
+    A strong entity tag must be the same as the stored one; a weak one may differ in strength. A 304 without validators
+    is accepted, as the conditions that it answers are about this stored response only.
     """
     new_tag, stored_tag = _tag(new), _tag(stored)
     if new_tag and stored_tag:
         if entity_tags(new_tag)[0] != entity_tags(stored_tag)[0]:
-            return Relation.IS_ABOUT_ANOTHER
+            return Relation.MISMATCHES
     elif _differs(stored.get('Last-Modified'), new.get('Last-Modified'), now):
-        return Relation.IS_ABOUT_ANOTHER
+        return Relation.MISMATCHES
     is_strong = bool(new_tag) and not new_tag.startswith('W/')
     return Relation.CONFIRMS if is_strong and new_tag != stored_tag else Relation.UPDATES
 
 
 def _tag(headers: Mapping[str, Any]) -> str:
-    """An entity tag as it is written, without what surrounds it; empty if there is no valid one"""
+    """The entity tag of a message, or '' if there is no valid one"""
     text = str(headers.get('ETag') or '').strip()
     return text if entity_tags(text) else ''
 
@@ -110,8 +110,8 @@ def _differs(stored: Any, new: Any, now: datetime) -> bool:
     return parse_http_date(stored, now) != parse_http_date(new, now)
 
 
-def is_about_stored(own: Mapping[str, Any], stored: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a 304 that answers the caller's own conditions is about the stored response, too
+def confirms_stored(own: Mapping[str, Any], stored: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a 304 that answers the caller's own conditions also confirms the stored response
 
     Args:
         own: Header fields of the request, with the caller's conditions

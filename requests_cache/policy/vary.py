@@ -1,4 +1,4 @@
-"""Which requests a response answers, by its `Vary` field (RFC 9111, section 4.1)"""
+"""Which requests a response matches according to `Vary` (RFC 9111, section 4.1)"""
 
 from __future__ import annotations
 
@@ -12,35 +12,33 @@ from ..models.request import CachedRequest
 from ..models.response import CachedResponse
 from .standard.negotiation import normalize_selecting_field
 
-# Asks the user's own key function: whether it gives a stored request the same key as the request that is to be
-# answered, with these names as `match_headers`
+# Whether the user's key function returns the same key for a stored request as for the new one, with these names as
+# `match_headers`
 SameKey = Callable[[CachedRequest, list[str]], bool]
 
 
 class Variant(NamedTuple):
-    """Whether a stored response answers a request, as far as `Vary` goes
+    """The result of comparing a request with a stored response by `Vary`
 
     Args:
-        matches: It does
-        secondary_names: Names of the header fields that tell this variant from others, where it can be stored beside
-            them; empty if it cannot
-        earlier_names: Names from which 1.x made the key of this variant, where they are others; it may still be stored
-            under that key
+        matches: Whether the response matches the request
+        secondary_names: Names of the header fields by which the variants differ, if variants can be stored; else empty
+        names_in_1x: Names that 1.x used for the key of the variant, if they differ; it may be stored under that key
     """
 
     matches: bool
     secondary_names: tuple[str, ...] = ()
-    earlier_names: tuple[str, ...] = ()
+    names_in_1x: tuple[str, ...] = ()
 
 
 MATCH = Variant(True)
 MISMATCH = Variant(False)
-# Bodies are given out decoded, so that their coding makes no difference to anybody
+# Bodies are returned decoded, so the coding does not matter to the caller
 _CODINGS = frozenset(('accept-encoding',))
 
 
 def varied_names(response: CachedResponse) -> frozenset[str]:
-    """Names, in lower case, of the header fields that any response on the way to this one varied by"""
+    """Names, in lower case, of all header fields in `Vary` of a response and of its history"""
     if not response.history:
         return _names_in(response.header('Vary'))
     return frozenset().union(*(_names_in(r.header('Vary')) for r in (*response.history, response)))
@@ -55,21 +53,21 @@ def match_variant(
     headers: Mapping[str, str],
     stored: CachedResponse,
     ignored_parameters: Iterable[str] | None,
-    by_the_standard: bool = False,
+    strict: bool = False,
     same_key: SameKey | None = None,
 ) -> Variant:
-    """Compare a request with the one that a stored response answered
+    """Compare a request with the request of a stored response
 
     Args:
         headers: Header fields of the request
         stored: The stored response
-        ignored_parameters: Names whose values are not stored, and cannot be compared
-        by_the_standard: `Accept-Encoding` counts, and only values that certainly have the same meaning are the same;
-            otherwise it does not count, and lists are the same in any order and case
-        same_key: Compares by the user's own key function, which then decides in place of these rules
+        ignored_parameters: Names of header fields whose values are not stored, so that they cannot be compared
+        strict: Compare `Accept-Encoding` too, and values by their exact meaning; otherwise, order and case of lists are
+            ignored
+        same_key: Compares requests by the user's key function, which then replaces these rules
     """
     all_names = varied_names(stored)
-    names = all_names if by_the_standard or same_key is not None else all_names - _CODINGS
+    names = all_names if strict or same_key is not None else all_names - _CODINGS
     if not names:
         return MATCH
     unstored = names.intersection(map(str.lower, ignored_parameters or ()))
@@ -82,24 +80,24 @@ def match_variant(
     if 'cookie' in names and _cookies(headers) != _cookies(stored_request.headers):
         return MISMATCH
     stored_values = [stored_request.header(name) for name in names]
-    # Mostly they are the same to the letter, which is seen much faster
+    # Most values are identical, and comparing them unchanged is much faster
     if stored_values == [headers.get(name) for name in names] or _is_same(
-        headers, stored_request.headers, names - {'cookie'}, by_the_standard
+        headers, stored_request.headers, names - {'cookie'}, strict
     ):
-        # What was stored as a placeholder is nobody's, not even theirs who send one
+        # A placeholder never matches, even if the request contains the same text
         return MISMATCH if REDACTED in str(stored_values) else MATCH
     return Variant(False, tuple(sorted(names)), tuple(sorted(all_names)) if all_names != names else ())
 
 
 def _is_same(
-    headers: Mapping[str, Any], stored_headers: Mapping[str, Any], names: frozenset[str], by_the_standard: bool
+    headers: Mapping[str, Any], stored_headers: Mapping[str, Any], names: frozenset[str], strict: bool
 ) -> bool:
-    normalized = _selecting_fields if by_the_standard else _normalized
+    normalized = _selecting_fields if strict else _normalized
     return normalized(headers, names) == normalized(stored_headers, names)
 
 
 def has_same_fields(headers: Mapping[str, Any], stored: CachedResponse, names: Iterable[str]) -> bool:
-    """Whether a request and the one that a stored response answered are the same in these header fields"""
+    """Whether a request and the request of a stored response have the same values in these header fields"""
     stored_headers = (stored.history[0] if stored.history else stored).request.headers
     return _selecting_fields(headers, names) == _selecting_fields(stored_headers, names)
 

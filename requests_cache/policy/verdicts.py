@@ -1,4 +1,4 @@
-"""What can be decided about a request, and about the response to it, each with its reason"""
+"""The possible decisions about a request and its response, each with its reason"""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 
 def _is_same(verdict: tuple[object, ...], other: object) -> bool:
-    """Unlike plain tuples, verdicts of different kinds are different"""
+    """Unlike plain tuples, verdicts of different classes are never equal"""
     return type(verdict) is type(other) and tuple.__eq__(verdict, other)
 
 
-class _Because(NamedTuple):
+class _WithReason(NamedTuple):
     reason: str
 
     def __eq__(self, other: object) -> bool:
@@ -21,7 +21,7 @@ class _Because(NamedTuple):
         return not _is_same(self, other)
 
 
-class _OnConditions(NamedTuple):
+class _WithConditions(NamedTuple):
     reason: str
     conditions: dict[str, str]
 
@@ -36,8 +36,8 @@ class Use(NamedTuple):
     """Answer with the stored response
 
     Args:
-        reason: Why
-        age_seconds: Its current age, if that was needed for the decision
+        reason: Reason of the decision
+        age_seconds: Current age of the response, if it was calculated for the decision
     """
 
     reason: str
@@ -50,20 +50,20 @@ class Use(NamedTuple):
         return not _is_same(self, other)
 
 
-class UseAndRefresh(_OnConditions):
-    """Answer with the stored response, and renew it in the background, with these request header fields"""
+class UseAndRefresh(_WithConditions):
+    """Answer with the stored response, and renew it in the background, with these conditions as header fields"""
 
 
-class Validate(_OnConditions):
-    """Ask the origin whether the stored response is still right, with these request header fields"""
+class Validate(_WithConditions):
+    """Validate the stored response with the origin, with these conditions as header fields"""
 
 
-class Fetch(_Because):
-    """Send the request to the origin as it is"""
+class Fetch(_WithReason):
+    """Send the request to the origin unchanged"""
 
 
-class GatewayTimeout(_Because):
-    """Answer with status 504: the network may not be used (RFC 9111, section 5.2.1.7)"""
+class GatewayTimeout(_WithReason):
+    """Answer with status 504, as the network must not be used (RFC 9111, section 5.2.1.7)"""
 
 
 ReadDecision = Use | UseAndRefresh | Validate | Fetch | GatewayTimeout
@@ -75,8 +75,8 @@ class Store(NamedTuple):
     expires: datetime | None
 
 
-class DoNotStore(_Because):
-    """Leave the store as it is"""
+class DoNotStore(_WithReason):
+    """Do not store the response"""
 
 
 StoreDecision = Store | DoNotStore

@@ -23,7 +23,7 @@ from .._utils import lazy_pattern
 from ..exceptions import InvalidEntryError
 from ..models.request import CachedRequest
 from ..models.response import CachedResponse
-from ..policy.expiration import shifted
+from ..policy.expiration import add_clamped
 from .record import RecordFormat, from_record, to_record
 
 OWN_MEMBER = '_requests_cache'
@@ -118,9 +118,9 @@ def _cookie_to_har(cookie: Any) -> dict[str, Any]:
 def _time_at(unix_seconds: float) -> datetime:
     """A time, or the last one of a datetime; `fromtimestamp()` fails on Windows before 1970 and after 3000"""
     try:
-        return shifted(_EPOCH, timedelta(seconds=unix_seconds))
+        return add_clamped(_EPOCH, timedelta(seconds=unix_seconds))
     except OverflowError:
-        return shifted(_EPOCH, timedelta.max)
+        return add_clamped(_EPOCH, timedelta.max)
 
 
 def _to_text(data: bytes) -> tuple[str, str]:

@@ -135,7 +135,7 @@ class TestWhatIsStored:
     def test_what_is_wrong_is_said_at_once(self, new_session):
         with pytest.raises(ValueError, match='did you mean'):
             new_session(backend='memory', url_settings={'host': {'expire_aftr': 5}})
-        with pytest.raises(ValueError, match='no status'):
+        with pytest.raises(ValueError, match='not a status'):
             requests_cache.install_cache(backend='memory', codes_expire_after={'404': 5})
 
 

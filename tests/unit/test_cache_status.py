@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from requests_cache import CacheSettings
 from requests_cache.engine.modes import mode_of
-from requests_cache.policy.standard.cache_status import CacheStatus, appended, forwarded
+from requests_cache.policy.standard.cache_status import CacheStatus, append_field, forward_reason
 
 # A member of the list: a token with parameters, each of which is true, a token, an integer or a string
 TOKEN, INTEGER, STRING = r"[A-Za-z*][!#$%&'*+.^_`|~0-9A-Za-z:/-]*", r'-?[0-9]{1,15}', r'"(?:[ !#-\[\]-~]|\\["\\])*"'
@@ -45,8 +45,8 @@ def test_members():
 
 
 def test_ours_comes_last():
-    assert appended('A; hit, B', 'C') == 'A; hit, B, C'
-    assert [appended(before, 'C') for before in (None, '', ' ')] == ['C'] * 3
+    assert append_field('A; hit, B', 'C') == 'A; hit, B, C'
+    assert [append_field(before, 'C') for before in (None, '', ' ')] == ['C'] * 3
 
 
 def policy(**headers):
@@ -72,13 +72,13 @@ def policy(**headers):
     ],
 )
 def test_reasons(reason, expected):
-    assert forwarded(reason, policy()) == expected
+    assert forward_reason(reason, policy()) == expected
 
 
 def test_reasons_that_depend_on_more():
-    assert forwarded('no-cache', policy(Cache_Control='no-cache')) == 'request'
-    assert forwarded('not stored', policy(), is_other_variant=True) == 'vary-miss'
-    assert forwarded('stale', policy(), is_other_variant=True) == 'stale'
+    assert forward_reason('no-cache', policy(Cache_Control='no-cache')) == 'request'
+    assert forward_reason('not stored', policy(), is_other_variant=True) == 'vary-miss'
+    assert forward_reason('stale', policy(), is_other_variant=True) == 'stale'
 
 
 def test_setting():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, CachedRequest, CachedResponse, CacheSettings
-from requests_cache.policy.decision import decide_on_error, decide_read, decide_store, renewed_until
+from requests_cache.policy.decision import decide_on_error, decide_read, decide_store, expires_after_304
 from requests_cache.policy.directives import CacheDirectives
 from requests_cache.policy.freshness import (
     age_seconds,
@@ -284,11 +284,11 @@ class TestStore:
 class TestRenewal:
     def test_by_settings_or_header_fields(self):
         headers = {'Cache-Control': 'max-age=60'}
-        assert renewed_until(policy(expire_after=5), 200, headers, {}, NOW) == NOW + timedelta(seconds=5)
-        assert renewed_until(policy(cache_control=True), 200, headers, {'Age': '10'}, NOW) == NOW + timedelta(
+        assert expires_after_304(policy(expire_after=5), 200, headers, {}, NOW) == NOW + timedelta(seconds=5)
+        assert expires_after_304(policy(cache_control=True), 200, headers, {'Age': '10'}, NOW) == NOW + timedelta(
             seconds=50
         )
-        assert renewed_until(policy(), 200, headers, {}, NOW) is None
+        assert expires_after_304(policy(), 200, headers, {}, NOW) is None
 
 
 class TestError:
@@ -347,9 +347,9 @@ class TestVary:
     def request(self, **headers):
         return CachedRequest(method='GET', url=URL, headers=CaseInsensitiveDict(headers))
 
-    def match(self, vary, now, before, ignored=(), by_the_standard=False, same_key=None, **kwargs):
+    def match(self, vary, now, before, ignored=(), strict=False, same_key=None, **kwargs):
         response = stored(headers={'Vary': vary} if vary else {}, request=self.request(**before), **kwargs)
-        return match_variant(CaseInsensitiveDict(now), response, ignored, by_the_standard, same_key)
+        return match_variant(CaseInsensitiveDict(now), response, ignored, strict, same_key)
 
     def test_no_vary(self):
         assert self.match(None, {'Accept': 'a'}, {'Accept': 'b'}).matches
@@ -370,13 +370,13 @@ class TestVary:
         assert self.match('Accept-Encoding', now, before).matches
         assert self.match('accept-encoding,Accept', {**now, 'Accept': 'a'}, {**before, 'Accept': 'a'}).matches
         variant = self.match('Accept, Accept-Encoding', {**now, 'Accept': 'b'}, {**before, 'Accept': 'a'})
-        assert variant == Variant(False, ('accept',), earlier_names=('accept', 'accept-encoding'))
+        assert variant == Variant(False, ('accept',), names_in_1x=('accept', 'accept-encoding'))
         assert not self.match('Accept-Encoding, *', before, before).matches
 
     def test_codings_count_by_the_standard(self):
         before = {'Accept-Encoding': 'gzip, zstd'}
-        assert self.match('Accept-Encoding', {'Accept-Encoding': 'ZSTD;q=1,gzip'}, before, by_the_standard=True).matches
-        variant = self.match('Accept-Encoding', {'Accept-Encoding': 'gzip'}, before, by_the_standard=True)
+        assert self.match('Accept-Encoding', {'Accept-Encoding': 'ZSTD;q=1,gzip'}, before, strict=True).matches
+        variant = self.match('Accept-Encoding', {'Accept-Encoding': 'gzip'}, before, strict=True)
         assert variant == Variant(False, ('accept-encoding',))
 
     @pytest.mark.parametrize('vary', ['*', 'Accept, *', ' * '])
@@ -400,15 +400,15 @@ class TestVary:
             assert not self.match(name, {name: value}, {name: value}).matches
         assert self.match('Accept', {'Accept': 'a', 'Cookie': 'id=1'}, {'Accept': 'a', 'Cookie': 'id=REDACTED'}).matches
 
-    @pytest.mark.parametrize('by_the_standard', [False, True])
-    def test_the_users_key_function_decides(self, by_the_standard):
+    @pytest.mark.parametrize('strict', [False, True])
+    def test_the_users_key_function_decides(self, strict):
         asked = []
 
         def same_key(request, names):
             asked.append((request.headers['Accept'], names))
             return request.headers['Accept'] == 'same'
 
-        options = {'by_the_standard': by_the_standard, 'same_key': same_key}
+        options = {'strict': strict, 'same_key': same_key}
         now = {'Accept': 'b', 'Accept-Encoding': 'gzip', 'Cookie': 'a=1'}
         before = {'Accept': 'same', 'Accept-Encoding': 'zstd'}
         assert self.match('Cookie, Accept, Accept-Encoding', now, before, **options) == MATCH

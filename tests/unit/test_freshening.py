@@ -13,7 +13,7 @@ from requests_cache import CachedResponse
 from requests_cache.policy.standard.freshening import freshen, not_updated
 from requests_cache.policy.standard.http_date import format_http_date
 from requests_cache.policy.standard.post_responses import answers_get
-from requests_cache.policy.validation import Relation, is_about_stored, relation
+from requests_cache.policy.validation import Relation, confirms_stored, relation
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=timezone.utc)
 OLD, NEW = (format_http_date(NOW - timedelta(days=days)) for days in (2, 1))
@@ -28,10 +28,10 @@ URL = 'http://example.com/page?a=1&b=2'
         ({'ETag': '"1"'}, {'ETag': 'W/"1"'}, Relation.UPDATES),
         ({'ETag': 'W/"1"'}, {'ETag': ' W/"1" '}, Relation.UPDATES),
         ({'ETag': 'W/"1"'}, {'ETag': '"1"'}, Relation.CONFIRMS),
-        ({'ETag': '"1"'}, {'ETag': '"2"'}, Relation.IS_ABOUT_ANOTHER),
+        ({'ETag': '"1"'}, {'ETag': '"2"'}, Relation.MISMATCHES),
         ({'ETag': '"1"'}, {}, Relation.UPDATES),
         ({'ETag': '"1"'}, {'Last-Modified': NEW}, Relation.UPDATES),
-        ({'ETag': '"1"', 'Last-Modified': OLD}, {'Last-Modified': NEW}, Relation.IS_ABOUT_ANOTHER),
+        ({'ETag': '"1"', 'Last-Modified': OLD}, {'Last-Modified': NEW}, Relation.MISMATCHES),
         ({'ETag': '"1"', 'Last-Modified': OLD}, {'ETag': '"1"', 'Last-Modified': NEW}, Relation.UPDATES),
         ({'Last-Modified': OLD}, {'ETag': '"1"'}, Relation.CONFIRMS),
         ({'Last-Modified': OLD}, {'ETag': 'W/"1"'}, Relation.UPDATES),
@@ -124,4 +124,4 @@ def test_responses_to_post_that_answer_get(location, control, status_code, expec
     ],
 )
 def test_what_an_answer_to_the_callers_conditions_is_about(own, stored, new, expected):
-    assert is_about_stored(own, stored, new) is expected
+    assert confirms_stored(own, stored, new) is expected

@@ -60,4 +60,4 @@ def test_what_only_other_modes_take_for_the_same():
     stored = CachedResponse(headers=CaseInsensitiveDict({'Vary': 'X-Own'}), request=request)
     other = CaseInsensitiveDict({'X-Own': 'B,A'})
     assert match_variant(other, stored, ()).matches
-    assert not match_variant(other, stored, (), by_the_standard=True).matches
+    assert not match_variant(other, stored, (), strict=True).matches

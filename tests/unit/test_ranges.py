@@ -15,17 +15,17 @@ from requests_cache import CachedResponse
 from requests_cache.keys.variants import split_part_key
 from requests_cache.policy.standard.parts import (
     Parts,
+    can_serve_ranges,
     combined_headers,
-    gives_ranges,
     index_key,
-    is_another,
-    is_same,
-    part_from,
+    is_different_representation,
+    is_same_representation,
     part_key,
     part_keys,
+    part_range,
     parts_of,
 )
-from requests_cache.policy.standard.range_responses import partial_content, ranges_of_complete, wants_ranges
+from requests_cache.policy.standard.range_responses import partial_content, range_applies, serve_ranges
 from requests_cache.policy.standard.ranges import (
     MAX_RANGES,
     ByteRange,
@@ -175,8 +175,8 @@ class TestCombining:
         assert merge(kept) == merge(added)
 
     def test_whole(self):
-        assert Parts((Span(0, 4), Span(5, 9)), 10).are_whole
-        assert not Parts((Span(0, 4),), 10).are_whole
+        assert Parts((Span(0, 4), Span(5, 9)), 10).are_complete
+        assert not Parts((Span(0, 4),), 10).are_complete
         assert not is_whole([Span(0, 9)], None)
         assert not is_whole([], 0)
 
@@ -193,7 +193,7 @@ class TestCombining:
         ],
     )
     def test_lengths_must_agree(self, length, new, admitted):
-        assert Parts((Span(0, 4),), length).admits(parse_content_range(new)) is admitted
+        assert Parts((Span(0, 4),), length).accepts(parse_content_range(new)) is admitted
 
     @pytest.mark.parametrize(
         ('old', 'new', 'same', 'another'),
@@ -212,8 +212,8 @@ class TestCombining:
     )
     def test_strong_validators_decide(self, old, new, same, another):
         """RFC 9110, sections 8.8.2.2 and 8.8.3.2"""
-        assert is_same(response(**old), response(**new), NOW) is same
-        assert is_another(response(**old), response(**new)) is another
+        assert is_same_representation(response(**old), response(**new), NOW) is same
+        assert is_different_representation(response(**old), response(**new)) is another
 
     def test_header_fields(self):
         old = CaseInsensitiveDict({'Age': '9', 'X': '1', 'Content-Type': 'a/b'})
@@ -255,7 +255,7 @@ class TestWhatIsStored:
         ],
     )
     def test_parts(self, headers, is_part):
-        assert (part_from(response(**headers).headers) is not None) is is_part
+        assert (part_range(response(**headers).headers) is not None) is is_part
 
     @pytest.mark.parametrize(
         ('stored', 'gives'),
@@ -269,7 +269,7 @@ class TestWhatIsStored:
         ],
     )
     def test_what_ranges_are_taken_from(self, stored, gives):
-        assert gives_ranges(stored) is gives
+        assert can_serve_ranges(stored) is gives
 
 
 class TestAnswers:
@@ -292,10 +292,10 @@ class TestAnswers:
     def test_if_range(self, if_range, stored, applies):
         """RFC 9110, section 13.1.5"""
         request = {} if if_range is None else {'If-Range': if_range}
-        assert wants_ranges(request, response(**stored).headers, NOW) is applies
+        assert range_applies(request, response(**stored).headers, NOW) is applies
 
     def answer(self, ranges, is_brief=False, **kwargs):
-        return ranges_of_complete(response(**kwargs), parse_ranges(ranges), is_brief, 'THE-END')
+        return serve_ranges(response(**kwargs), parse_ranges(ranges), is_brief, 'THE-END')
 
     def test_one_range(self):
         """RFC 9110, section 15.3.7.1"""

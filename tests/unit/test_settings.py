@@ -128,23 +128,23 @@ class TestSettingsByUrl:
             ({'host': {'include_get_headers': True}}, ValueError, "did you mean 'match_headers'"),
             ({'host': {'autoclose': True}}, ValueError, "'autoclose' cannot be set for a URL: .*whole session"),
             ({'host': {'url_settings': {}}}, ValueError, "'url_settings' cannot be set for a URL: .*nested"),
-            ({'host': {'urls_expire_after': {}}}, ValueError, "'urls_expire_after' cannot be .*: give expire_after"),
+            ({'host': {'urls_expire_after': {}}}, ValueError, "'urls_expire_after' cannot be .*: use expire_after"),
             ({'host': {'expire_after': 'soon'}}, ValueError, r"\['host'\]\['expire_after'\]: Invalid HTTP date: soon"),
             ({'host': {'expire_after': b''}}, TypeError, r"\['host'\]\['expire_after'\]: Invalid expiration"),
             ({'host': {'cache_control': 'strcit'}}, ValueError, "'cache_control'.*it must be True, False or 'strict'"),
-            ({'host': {'cache_control': 1}}, TypeError, "'cache_control'.*it must be True, False or text, not 1"),
-            ({'host': {'codes_expire_after': {'404': 5}}}, ValueError, "'404' is no status"),
+            ({'host': {'cache_control': 1}}, TypeError, "'cache_control'.*it must be True, False or a string, not 1"),
+            ({'host': {'codes_expire_after': {'404': 5}}}, ValueError, "'404' is not a status"),
             ({'host': {'allowable_codes': 200}}, TypeError, "'allowable_codes'.*it must be a list or tuple, not 200"),
             ({'host': {'ignored_parameters': 'token'}}, TypeError, 'it must be a list or tuple'),
             ({'host': {'match_headers': 'Accept'}}, TypeError, 'it must be True, False, a list or a tuple'),
             ({'host': {'disabled': 'no'}}, TypeError, 'it must be True or False'),
             ({'host': {'filter_fn': 'x'}}, TypeError, 'it must be a function'),
-            ({'host': {'content_root_key': 5}}, TypeError, 'it must be text'),
+            ({'host': {'content_root_key': 5}}, TypeError, 'it must be a string'),
             ({'host': {'heuristic_fraction': True}}, TypeError, 'it must be a number'),
             ({'host': {'drain_seconds': -1}}, ValueError, 'drain_seconds must not be negative'),
             ({'host': 5}, TypeError, r"url_settings\['host'\] must be a dict of settings, not 5"),
-            ({5: {}}, TypeError, 'url_settings: 5 is no URL pattern'),
-            ({re.compile(b'x'): {}}, TypeError, 'is no URL pattern'),
+            ({5: {}}, TypeError, 'url_settings: 5 is not a URL pattern'),
+            ({re.compile(b'x'): {}}, TypeError, 'is not a URL pattern'),
             ([('host', {})], TypeError, 'url_settings must be a dict'),
             ('host', TypeError, 'url_settings must be a dict'),
         ],
@@ -171,15 +171,15 @@ class TestExpirationsByStatus:
     @pytest.mark.parametrize(
         ('codes', 'error', 'message'),
         [
-            ({'404': 5}, ValueError, "'404' is no status; give a number such as 404, or a class such as '4xx'"),
-            ({'6xx': 5}, ValueError, 'is no status'),
-            ({'5XX': 5}, ValueError, 'is no status'),
-            ({True: 5}, ValueError, 'is no status'),
-            ({99: 5}, ValueError, 'is no status'),
-            ({None: 5}, ValueError, 'is no status'),
+            ({'404': 5}, ValueError, "'404' is not a status; use a number such as 404, or a class such as '4xx'"),
+            ({'6xx': 5}, ValueError, 'is not a status'),
+            ({'5XX': 5}, ValueError, 'is not a status'),
+            ({True: 5}, ValueError, 'is not a status'),
+            ({99: 5}, ValueError, 'is not a status'),
+            ({None: 5}, ValueError, 'is not a status'),
             ({404: 'soon'}, ValueError, r'codes_expire_after\[404\]: Invalid HTTP date: soon'),
             ({'5xx': b'5'}, TypeError, r"codes_expire_after\['5xx'\]: Invalid expiration"),
-            ([404], TypeError, 'must be a dict from statuses to expirations'),
+            ([404], TypeError, 'must be a dict of statuses and expirations'),
         ],
         ids=str,
     )
@@ -206,7 +206,7 @@ def test_functions_are_expirations_where_there_is_a_response():
         url_settings={'*': {'expire_after': len}},
     )
     for name in ('stale_if_error', 'stale_while_revalidate'):
-        with pytest.raises(TypeError, match='a function can only be given where there is a response'):
+        with pytest.raises(TypeError, match='a function is accepted only where there is a response'):
             CacheSettings(**{name: len})
-    with pytest.raises(TypeError, match='a function can only be given where there is a response'):
+    with pytest.raises(TypeError, match='a function is accepted only where there is a response'):
         get_expiration_datetime(len)

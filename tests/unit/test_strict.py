@@ -17,11 +17,11 @@ from requests_cache.engine.modes import mode_of
 from requests_cache.engine.standard_mode import STANDARD
 from requests_cache.policy.directives import parse_cache_control
 from requests_cache.policy.request import RequestOptions
-from requests_cache.policy.standard.constructing import present, storable_headers
-from requests_cache.policy.standard.decision import decide_on_error, decide_read, decide_store, renewed_until
+from requests_cache.policy.standard.constructing import construct_response, storable_headers
+from requests_cache.policy.standard.decision import decide_on_error, decide_read, decide_store, expires_after_304
 from requests_cache.policy.standard.directives import (
     INVALID,
-    NOTHING,
+    NO_STRICT_DIRECTIVES,
     named_by_connection,
     response_directives,
 )
@@ -96,11 +96,11 @@ class TestDirectives:
         assert (directives.no_cache, directives.no_cache_fields) == (False, {'a', 'b', 'c'})
         assert (directives.private, directives.private_fields, directives.immutable) == (True, frozenset(), True)
         assert response_directives({'Cache-Control': 'no-cache=""'}).no_cache
-        assert response_directives({}) is NOTHING
+        assert response_directives({}) is NO_STRICT_DIRECTIVES
 
     def test_pragma_in_the_absence_of_cache_control(self):
         assert policy({'Pragma': 'no-cache'}).strict.no_cache
-        assert policy({'Pragma': 'other'}).strict is policy({}).strict is NOTHING
+        assert policy({'Pragma': 'other'}).strict is policy({}).strict is NO_STRICT_DIRECTIVES
         assert not policy({'Pragma': 'no-cache', 'Cache-Control': 'max-age=5'}).strict.no_cache
 
     def test_connection(self):
@@ -305,12 +305,12 @@ class TestFreshness:
         assert store(expire_after=-2) == Store(NOW - timedelta(seconds=2))
 
     def test_renewal(self):
-        until = renewed_until(policy(), 200, {'Cache-Control': 'max-age=60', 'Age': '10'}, {}, NOW)
+        until = expires_after_304(policy(), 200, {'Cache-Control': 'max-age=60', 'Age': '10'}, {}, NOW)
         assert until == NOW + timedelta(seconds=50)
-        assert renewed_until(policy(), 200, {}, {}, NOW) == NOW
-        assert renewed_until(policy(expire_after='Fri, 31 Dec 9999 23:59:59 GMT'), 200, {}, {}, NOW) == NOW + timedelta(
-            seconds=FOREVER_SECONDS
-        )
+        assert expires_after_304(policy(), 200, {}, {}, NOW) == NOW
+        assert expires_after_304(
+            policy(expire_after='Fri, 31 Dec 9999 23:59:59 GMT'), 200, {}, {}, NOW
+        ) == NOW + timedelta(seconds=FOREVER_SECONDS)
 
     @given(st.integers(0, 200), st.integers(0, 200), st.booleans())
     def test_time_only_makes_a_response_staler(self, first, second, validator):
@@ -455,20 +455,20 @@ class TestPreconditions:
     def test_age_is_that_of_the_decision(self):
         response = stored('max-age=60', age=30)
         assert decide_read(policy(), response, NOW).age_seconds == 30
-        assert present(policy(), 'GET', {}, response, NOW, 31).headers['Age'] == '31'
+        assert construct_response(policy(), 'GET', {}, response, NOW, 31).headers['Age'] == '31'
 
     def test_presentation(self):
         response = stored('max-age=60', age=30, ETag='"1"', X_Other='1', Content_Type='text/plain')
         response._content = b'body'
         known = CaseInsensitiveDict({'If-None-Match': '"1"'})
-        shown = present(policy(), 'GET', {}, response, NOW)
+        shown = construct_response(policy(), 'GET', {}, response, NOW)
         assert (shown.status_code, shown.content, shown.headers['Age']) == (200, b'body', '30')
-        answer = present(policy(known), 'GET', known, response, NOW)
+        answer = construct_response(policy(known), 'GET', known, response, NOW)
         assert (answer.status_code, answer.reason, answer.content) == (304, 'Not Modified', b'')
         assert set(answer.headers) == {'Cache-Control', 'ETag', 'Age'}
-        assert present(policy(), 'HEAD', {}, response, NOW).content == b''
+        assert construct_response(policy(), 'HEAD', {}, response, NOW).content == b''
         error = stored('max-age=60', status_code=404, **ETAG)
-        assert present(policy(known), 'GET', known, error, NOW).status_code == 404
+        assert construct_response(policy(known), 'GET', known, error, NOW).status_code == 404
 
 
 class TestInvalidation:

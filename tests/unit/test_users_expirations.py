@@ -12,7 +12,7 @@ from requests.structures import CaseInsensitiveDict
 
 from requests_cache import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, NEVER_EXPIRE, CachedResponse, CacheSettings
 from requests_cache.policy import decision
-from requests_cache.policy.request import RequestOptions, expiration_for, request_policy, settled
+from requests_cache.policy.request import RequestOptions, expiration_for, request_policy, resolve_expiration
 from requests_cache.policy.standard import decision as strict_decision
 from requests_cache.policy.standard.request import strict_request_policy
 from requests_cache.policy.standard.state import FOREVER_SECONDS
@@ -122,7 +122,7 @@ class TestPrecedence:
     def test_renewal_by_status(self, mode):
         applies = policy(mode, codes_expire_after={404: 5, 410: DO_NOT_CACHE}, expire_after=9)
         for status, seconds in ((404, 5), (200, 9), (410, 0)):
-            assert rules(mode).renewed_until(applies, status, {}, {}, NOW) == NOW + timedelta(seconds=seconds)
+            assert rules(mode).expires_after_304(applies, status, {}, {}, NOW) == NOW + timedelta(seconds=seconds)
 
 
 class TestFunctions:
@@ -131,7 +131,7 @@ class TestFunctions:
         """Then the pattern of `urls_expire_after` counts, and after that the session"""
         rule = {'url_settings': {'*': {'expire_after': lambda response: None}}, 'expire_after': 9}
         for by_pattern, expected in ((None, 9), (5, 5), (lambda response: 6, 6), (lambda response: None, 9)):
-            done = settled(policy(mode, urls_expire_after={'*': by_pattern}, **rule), stored())
+            done = resolve_expiration(policy(mode, urls_expire_after={'*': by_pattern}, **rule), stored())
             assert rules(mode).decide_store(done, 200, {}, NOW) == in_seconds(expected)
 
     def test_they_say_nothing_before_there_is_a_response(self):
@@ -157,7 +157,7 @@ class TestFunctions:
             urls_expire_after={'*': says(7)},
             expire_after=says(8),
         )
-        done = settled(applies, stored(404))
+        done = resolve_expiration(applies, stored(404))
         assert called == [(None, 404), (None, 404), (7, 404)]
         assert (done.expire_after, expiration_for(done, 404)) == (7, 7)
         assert rules(mode).decide_store(done, 404, {}, NOW) == in_seconds(7)
@@ -165,34 +165,34 @@ class TestFunctions:
     @MODES
     def test_what_comes_after_a_plain_expiration_is_not_called(self, mode):
         applies = policy(mode, call=5, expire_after=lambda response: 1 / 0)
-        assert expiration_for(settled(applies, stored()), 200) == 5
+        assert expiration_for(resolve_expiration(applies, stored()), 200) == 5
         applies = policy(mode, codes_expire_after={404: 5}, expire_after=lambda response: 9)
-        assert expiration_for(settled(applies, stored(404)), 404) == 5
-        assert expiration_for(settled(applies, stored(200)), 200) == 9
+        assert expiration_for(resolve_expiration(applies, stored(404)), 404) == 5
+        assert expiration_for(resolve_expiration(applies, stored(200)), 200) == 9
 
     @MODES
     def test_if_none_says_anything_it_is_as_if_none_were_given(self, mode):
         nothing = policy(mode, expire_after=lambda response: None, codes_expire_after={200: lambda response: None})
-        done = settled(nothing, stored())
+        done = resolve_expiration(nothing, stored())
         assert rules(mode).decide_store(done, 200, ETAG, NOW) == store(mode, 200, ETAG)
 
     def test_settings_without_functions_are_settled(self):
         applies = policy(False, expire_after=5)
-        assert settled(applies, stored()) is applies
+        assert resolve_expiration(applies, stored()) is applies
 
     @MODES
     def test_constants(self, mode):
         for value, decided in ((DO_NOT_CACHE, DoNotStore('do not cache')), (-5, in_seconds(-5))):
-            done = settled(policy(mode, expire_after=lambda response, value=value: value), stored())
+            done = resolve_expiration(policy(mode, expire_after=lambda response, value=value: value), stored())
             assert rules(mode).decide_store(done, 200, {}, NOW) == decided
-        done = settled(policy(mode, expire_after=lambda response: 0), stored())
+        done = resolve_expiration(policy(mode, expire_after=lambda response: 0), stored())
         assert isinstance(rules(mode).decide_store(done, 200, {}, NOW), DoNotStore)
         assert rules(mode).decide_store(done, 200, ETAG, NOW) == in_seconds(0)
 
     @pytest.mark.parametrize(('value', 'error'), [('soon', ValueError), (b'', TypeError), (len, TypeError)])
     def test_what_they_return_is_checked(self, value, error):
         with pytest.raises(error, match='Invalid'):
-            settled(policy(False, expire_after=lambda response: value), stored())
+            resolve_expiration(policy(False, expire_after=lambda response: value), stored())
 
 
 class TestReading:

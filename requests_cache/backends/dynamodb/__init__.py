@@ -14,7 +14,7 @@ from ...exceptions import BackendError, CacheError, MissingDependencyError
 from ...keys.shown import shown_key, shown_text
 from ...models.body import Body
 from ...models.response import CachedResponse
-from ...policy.expiration import ExpirationTime, shifted
+from ...policy.expiration import ExpirationTime, add_clamped
 from ...policy.settings import DEFAULT_CACHE_NAME
 from ...serializers.preconf import dynamodb_document_serializer
 from ..base import BaseCache
@@ -388,7 +388,7 @@ class DynamoDbCache(BaseCache):
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
         if expires is not None:
-            expires = shifted(expires, timedelta(seconds=self.responses._ttl_offset))
+            expires = add_clamped(expires, timedelta(seconds=self.responses._ttl_offset))
         for source, target in redirects.items():
             self.redirects.write(source, target, expires)
 

@@ -1,4 +1,4 @@
-"""What the cache did with a request, as RFC 9211 says it"""
+"""The `Cache-Status` field, which says how a cache handled a request (RFC 9211)"""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import NamedTuple
 from ..request import RequestPolicy
 
 CACHE_NAME = 'requests-cache'
-# What a number in a structured field can be (RFC 9651, section 3.3.1)
+# The largest integer in a structured field (RFC 9651, section 3.3.1)
 MAX_INTEGER = 999_999_999_999_999
 
-# Reasons of decisions, and what RFC 9211 section 2.2 calls them; all others are something in the request
+# Reasons of decisions and their names in RFC 9211, section 2.2; all other reasons are called 'request'
 _FWD = {
     'not stored': 'uri-miss',
     'disabled': 'bypass',
@@ -23,17 +23,17 @@ _FWD = {
 
 
 class CacheStatus(NamedTuple):
-    """The members of a `Cache-Status` field; its text is their value in it, without the key
+    """The members of a `Cache-Status` field; `str()` returns the value of the field, without the key
 
     Args:
-        hit: The response came from the cache, without an answer of the origin
-        fwd: Why the request went to the origin (RFC 9211, section 2.2)
-        fwd_status: Status of the origin's answer
+        hit: The response came from the cache, without contacting the origin
+        fwd: Why the request was sent to the origin (RFC 9211, section 2.2)
+        fwd_status: Status of the origin's response
         ttl: Seconds for which the response remains fresh; negative if it is stale
         stored: The response was stored
-        collapsed: The request was answered together with another one that was under way
+        collapsed: The request shared the response of another request that was in progress
         key: Key of the response
-        detail: Reason in this package's words
+        detail: The reason that this package gives
     """
 
     hit: bool = False
@@ -46,7 +46,7 @@ class CacheStatus(NamedTuple):
     detail: str | None = None
 
     def field(self, with_key: bool = False) -> str:
-        """The value of the field, which is a structured one (RFC 9211, section 2)"""
+        """The value of the field (RFC 9211, section 2)"""
         ttl = self.ttl if self.ttl is None else max(-MAX_INTEGER, min(self.ttl, MAX_INTEGER))
         members = [
             CACHE_NAME,
@@ -66,23 +66,23 @@ class CacheStatus(NamedTuple):
 
 
 def _string(text: str) -> str:
-    """Text as a string of a structured field, which can hold ASCII only (RFC 9651, section 3.3.3)"""
+    """A text as a string in a structured field, which allows only ASCII (RFC 9651, section 3.3.3)"""
     printable = ''.join(c if ' ' <= c <= '~' else '?' for c in text)
     return '"' + printable.replace('\\', '\\\\').replace('"', '\\"') + '"'
 
 
-def appended(before: str | None, field: str) -> str:
-    """The field of a response that may have come through other caches; the one nearest to the user is the last"""
+def append_field(before: str | None, field: str) -> str:
+    """Append a member to the field of a response, after those of caches closer to the origin"""
     return f'{before}, {field}' if before and before.strip() else field
 
 
-def forwarded(reason: str | None, policy: RequestPolicy, is_other_variant: bool = False) -> str:
-    """What RFC 9211 calls the reason of a decision to ask the origin
+def forward_reason(reason: str | None, policy: RequestPolicy, is_other_variant: bool = False) -> str:
+    """The name in RFC 9211 for the reason why a request was sent to the origin
 
     Args:
         reason: The reason of the decision
-        policy: What applies to the request
-        is_other_variant: Responses are stored, but for requests with other header fields
+        policy: Policy of the request
+        is_other_variant: Only variants for requests with different header fields are stored
     """
     if reason == 'no-cache' and policy.strict is not None and policy.strict.no_cache:
         return 'request'

@@ -1,4 +1,4 @@
-"""How a stored response is shown to the caller by the standard"""
+"""Constructing responses from the cache, and the header fields to store (RFC 9111, sections 3.1 and 4)"""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .http_date import format_http_date
 from .preconditions import FIELDS_OF_304, is_not_modified
 from .state import age_seconds
 
-# Header fields about one connection, which are not stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1)
-OF_THE_CONNECTION = frozenset(
+# Header fields about the connection, which are not stored (RFC 9111, section 3.1; RFC 9110, section 7.6.1)
+CONNECTION_FIELDS = frozenset(
     ('connection', 'keep-alive', 'proxy-authenticate', 'proxy-authentication-info', 'proxy-authorization',
      'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade')
 )  # fmt: skip
 
 
-def present(
+def construct_response(
     policy: RequestPolicy,
     method: str | None,
     request: Mapping[str, Any],
@@ -30,15 +30,15 @@ def present(
     now: datetime,
     age: int | None = None,
 ) -> CachedResponse:
-    """A stored response as the answer to a request: with its age, and as a 304 if the caller has it already
+    """Turn a stored response into the answer to a request: with `Age`, and as a 304 if the caller already has it
 
     Args:
-        policy: What applies to the request
+        policy: Policy of the request
         method: Method of the request
         request: Header fields of the request
-        stored: The stored response, which is the caller's to change
+        stored: The stored response, which is changed in place
         now: The current time (UTC)
-        age: Its current age in seconds, if that is known
+        age: Current age of the response in seconds, if known
     """
     headers = stored.headers
     headers['Age'] = str(age_seconds(stored, now) if age is None else age)
@@ -51,7 +51,7 @@ def present(
 
 
 def _not_modified(stored: CachedResponse) -> CachedResponse:
-    """A 304 made from a stored response (RFC 9110, section 15.4.5)"""
+    """Create a 304 from a stored response (RFC 9110, section 15.4.5)"""
     headers = CaseInsensitiveDict({k: v for k, v in stored.headers.items() if k.lower() in FIELDS_OF_304})
     answer = CachedResponse.from_response(stored, content=b'', headers=headers)
     answer.status_code, answer.reason, answer._header_fields = 304, 'Not Modified', None
@@ -59,7 +59,7 @@ def _not_modified(stored: CachedResponse) -> CachedResponse:
 
 
 def set_headers(response: CachedResponse, headers: CaseInsensitiveDict[str]) -> None:
-    """Replace the header fields of a stored response; those that are repeated and not changed stay apart"""
+    """Replace the header fields of a stored response; repeated fields that have not changed stay separate"""
     response.headers = headers
     if response._header_fields is not None:
         lines: dict[str, list[str]] = {}
@@ -73,19 +73,19 @@ def set_headers(response: CachedResponse, headers: CaseInsensitiveDict[str]) -> 
 
 
 def unstorable_names(headers: Mapping[str, str], shared: bool) -> frozenset[str]:
-    """Names, in lower case, of the fields that may not be stored (sections 3.1, 5.2.2.4 and 5.2.2.7)
+    """Names, in lower case, of fields that must not be stored (sections 3.1, 5.2.2.4 and 5.2.2.7)
 
-    Fields that a qualified `no-cache` names may not be used again without validation; they are left out.
+    They include the fields in a qualified `no-cache`, which must not be reused without validation.
     """
     directives = response_directives(headers)
-    excluded = OF_THE_CONNECTION | named_by_connection(headers) | directives.no_cache_fields
+    excluded = CONNECTION_FIELDS | named_by_connection(headers) | directives.no_cache_fields
     return excluded | directives.private_fields if shared else excluded
 
 
 def storable_headers(headers: Mapping[str, str], shared: bool, now: datetime) -> CaseInsensitiveDict[str]:
-    """The header fields of a response as they are stored; `Date`, where there is none, is the time of its reception
+    """The header fields of a response to store; a missing `Date` is set to the time of reception
 
-    The latter by RFC 9110, section 6.6.1.
+    For `Date`, see RFC 9110, section 6.6.1.
     """
     excluded = unstorable_names(headers, shared)
     kept = CaseInsensitiveDict({k: v for k, v in headers.items() if k.lower() not in excluded})

@@ -1,6 +1,6 @@
-"""Decisions by the standard, for `cache_control='strict'`: RFC 9111, RFC 5861 and RFC 8246
+"""Decisions about a request and its response in strict mode: RFC 9111, RFC 5861 and RFC 8246
 
-Like `decision`, pure functions from facts to values. Each names the section that it follows.
+Like those in `policy.decision`, these are pure functions. Each cites the section that it implements.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...models.response import CachedResponse
-from ..expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, shifted
+from ..expiration import DO_NOT_CACHE, EXPIRE_IMMEDIATELY, ExpirationTime, add_clamped
 from ..freshness import is_stale_allowed
-from ..request import RequestPolicy, expiration_for, is_allowable, is_named, is_passing_error
+from ..request import RequestPolicy, expiration_for, has_own_lifetime, is_allowable, is_negatively_cached
 from ..settings import DEFAULT_STATUS_CODES
 from ..validation import conditions, validators
 from ..verdicts import (
@@ -26,25 +26,25 @@ from ..verdicts import (
     UseAndRefresh,
     Validate,
 )
-from .directives import NOTHING, StrictDirectives, response_directives
+from .directives import NO_STRICT_DIRECTIVES, StrictDirectives, response_directives
 from .freshness import (
     HEURISTICALLY_CACHEABLE,
     Received,
     corrected_initial_age_seconds,
     explicit_lifetime_seconds,
 )
-from .parts import part_from
+from .parts import part_range
 from .state import FOREVER_SECONDS, Freshness, freshness, lifetime_seconds
 
-# They depend on header fields of the request that are not part of the key
+# These responses depend on header fields of the request that are not part of the key
 ANSWERS_TO_CONDITIONS = frozenset((304, 412, 416))
 
 
 def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
-    """What to do with a request for which this response is stored, or none (section 4)"""
+    """Decide what to do with a request, given the stored response, if any (section 4)"""
     if stored is None or (stored.status_code == 206 and not policy.ranges):
         return GatewayTimeout('not stored') if policy.only_if_cached else Fetch(policy.skip_read or 'not stored')
-    state, request = freshness(policy, stored, now), policy.strict or NOTHING
+    state, request = freshness(policy, stored, now), policy.strict or NO_STRICT_DIRECTIVES
     reason = _reason_to_validate(policy, state, request)
     if reason is None:
         return Use('fresh' if state.is_fresh else 'max-stale', state.age_seconds)
@@ -57,7 +57,7 @@ def decide_read(policy: RequestPolicy, stored: CachedResponse | None, now: datet
 
 
 def _reason_to_validate(policy: RequestPolicy, state: Freshness, request: StrictDirectives) -> str | None:
-    """Why a stored response may not be used without asking the origin; None if it may (sections 4, 5.2.1)"""
+    """Why a stored response must not be used without validation; None if it may be (sections 4, 5.2.1)"""
     if request.no_cache or state.directives.no_cache:
         return 'no-cache'
     if policy.refresh or (policy.settings.always_revalidate and not (state.directives.immutable and state.is_fresh)):
@@ -74,7 +74,7 @@ def _reason_to_validate(policy: RequestPolicy, state: Freshness, request: Strict
 
 
 def _is_too_old(age_seconds: int, max_age_seconds: int) -> bool:
-    """Whether an age is over `max-age`; 0 asks for a response from the origin, and an invalid number is taken as 0"""
+    """Whether an age exceeds `max-age`; always true for 0, and for an invalid number"""
     return max_age_seconds <= 0 or age_seconds > max_age_seconds
 
 
@@ -87,22 +87,22 @@ def _may_revalidate_later(policy: RequestPolicy, state: Freshness, stored: Cache
 
 
 def _is_allowed(allowance: bool | ExpirationTime, state: Freshness, now: datetime) -> bool:
-    became_stale = shifted(now, timedelta(seconds=-state.stale_seconds))
+    became_stale = add_clamped(now, timedelta(seconds=-state.stale_seconds))
     return allowance is not False and is_stale_allowed(became_stale, now, allowance)
 
 
 def decide_on_error(
     policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
 ) -> bool:
-    """Whether to use a stored response as the origin fails (section 4.2.4; RFC 5861, section 4); see `decision`"""
+    """Whether to use a stored response if the origin fails (section 4.2.4; RFC 5861, section 4); see `decision`"""
     if stored is None or (status_code is not None and status_code not in (500, 502, 503, 504)):
         return False
-    if status_code is not None and is_passing_error(policy.settings, stored.status_code):
+    if status_code is not None and is_negatively_cached(policy.settings, stored.status_code):
         return False
     state = freshness(policy, stored, now)
     if not state.may_be_stale:
         return False
-    request, response = (policy.strict or NOTHING).stale_if_error, state.directives.stale_if_error
+    request, response = (policy.strict or NO_STRICT_DIRECTIVES).stale_if_error, state.directives.stale_if_error
     if any(seconds is not None and state.stale_seconds <= seconds for seconds in (request, response)):
         return True
     return _is_allowed(policy.settings.stale_if_error, state, now)
@@ -111,7 +111,7 @@ def decide_on_error(
 def decide_store(
     policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime, delay_seconds: float = 0
 ) -> StoreDecision:
-    """Whether to store a response, and until when it is fresh (section 3); see `decision`
+    """Decide whether to store a response, and when it expires (section 3); see `decision`
 
     Args:
         delay_seconds: Time from sending the request to receiving the response
@@ -126,19 +126,19 @@ def decide_store(
     if never_fresh and not validators(headers):
         return DoNotStore('no freshness and no validator')
     remaining = min(lifetime or 0, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
-    return Store(shifted(now, timedelta(seconds=remaining)))
+    return Store(add_clamped(now, timedelta(seconds=remaining)))
 
 
 def reason_not_to_store(
     policy: RequestPolicy, status_code: int, headers: Mapping[str, Any], now: datetime
 ) -> str | None:
-    """Why a response is not to be stored, however long it would be fresh; None if it may be; arguments as above"""
+    """Why a response must not be stored, regardless of its lifetime; None if it may be; arguments as above"""
     return policy.skip_write or _reason_not_to_store(
         policy, Received(headers, response_directives(headers), status_code, now)
     )
 
 
-def renewed_until(
+def expires_after_304(
     policy: RequestPolicy,
     status_code: int,
     headers: Mapping[str, Any],
@@ -146,11 +146,11 @@ def renewed_until(
     now: datetime,
     delay_seconds: float = 0,
 ) -> datetime | None:
-    """Until when a stored response is fresh after a 304 (section 4.3.4); see `decision`"""
+    """When a stored response expires after a 304 (section 4.3.4); see `decision`"""
     facts = Received(headers, response_directives(headers), status_code, now, delay_seconds)
     lifetime = lifetime_seconds(facts, policy.settings, expiration_for(policy, status_code)) or 0
     remaining = min(lifetime, FOREVER_SECONDS) - corrected_initial_age_seconds(facts)
-    return shifted(now, timedelta(seconds=remaining))
+    return add_clamped(now, timedelta(seconds=remaining))
 
 
 def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
@@ -158,7 +158,7 @@ def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
     codes = settings.allowable_codes
     understood = facts.status_code in HEURISTICALLY_CACHEABLE
     explicit = explicit_lifetime_seconds(facts, shared) is not None or directives.public
-    explicit = explicit or (directives.private and not shared) or is_named(settings, facts.status_code)
+    explicit = explicit or (directives.private and not shared) or has_own_lifetime(settings, facts.status_code)
     if facts.status_code < 200 or facts.status_code in ANSWERS_TO_CONDITIONS or _is_unknown_part(policy, facts):
         return 'status'
     if tuple(codes) != DEFAULT_STATUS_CODES and not is_allowable(settings, facts.status_code):
@@ -176,7 +176,7 @@ def _reason_not_to_store(policy: RequestPolicy, facts: Received) -> str | None:
 
 
 def _is_unknown_part(policy: RequestPolicy, facts: Received) -> bool:
-    """Whether a response is a part of which the cache cannot tell where it belongs (section 3.3)"""
+    """Whether a response is partial in a way that the cache does not understand (section 3.3)"""
     if facts.status_code == 206:
-        return not policy.ranges or part_from(facts.headers) is None
+        return not policy.ranges or part_range(facts.headers) is None
     return policy.ranges is not None and facts.headers.get('Content-Range') is not None

@@ -1,4 +1,4 @@
-"""Directives by the standard: every one of RFC 9111 section 5.2, RFC 5861 and RFC 8246"""
+"""Directives in strict mode: all those of RFC 9111 (section 5.2), RFC 5861 and RFC 8246"""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _NUMERIC = frozenset(('max_age', 's_maxage', 'max_stale', 'min_fresh', 'stale_if
 _FLAGS = frozenset(
     ('immutable', 'must_revalidate', 'must_understand', 'no_store', 'only_if_cached', 'proxy_revalidate', 'public')
 )
-# Directives that may name the header fields which they are about
+# Directives that may list the header fields to which they apply
 _QUALIFIED = frozenset(('no_cache', 'private'))
 
 
 class StrictDirectives(NamedTuple):
-    """The directives of one message; numbers are seconds, None is absent, INVALID is no number
+    """The directives of one message; numbers are seconds, None means absent, INVALID means not a number
 
     Args:
-        no_cache_fields, private_fields: Header fields, in lower case, that the qualified form names
+        no_cache_fields, private_fields: Header fields, in lower case, that the qualified form lists
     """
 
     max_age: int | None = None
@@ -46,8 +46,8 @@ class StrictDirectives(NamedTuple):
     private_fields: frozenset[str] = frozenset()
 
 
-def parsed(text: str | bytes) -> StrictDirectives:
-    """The directives in a field value; of a number given more than once the first counts (section 4.2.1)"""
+def parse_directives(text: str | bytes) -> StrictDirectives:
+    """Parse a field value; the first number is used if a directive is repeated (section 4.2.1)"""
     return _parse(text) if len(text) <= MAX_REMEMBERED_LENGTH else _parse.__wrapped__(text)
 
 
@@ -65,11 +65,11 @@ def _parse(text: str | bytes) -> StrictDirectives:
     return StrictDirectives(**values)
 
 
-NOTHING = StrictDirectives()
+NO_STRICT_DIRECTIVES = StrictDirectives()
 
 
 def request_directives(headers: Mapping[str, Any], names: Set[str]) -> StrictDirectives:
-    """The directives of a request; `Pragma` counts where there is no `Cache-Control` (section 5.4)
+    """The directives of a request; `Pragma` is used if there is no `Cache-Control` (section 5.4)
 
     Args:
         headers: Header fields of the request
@@ -77,17 +77,17 @@ def request_directives(headers: Mapping[str, Any], names: Set[str]) -> StrictDir
     """
     text = headers.get('Cache-Control') if 'cache-control' in names else None
     if text is not None:
-        return parsed(text)
+        return parse_directives(text)
     pragma = headers.get('Pragma') if 'pragma' in names else None
     if pragma is not None and any(name == 'no-cache' for name, _ in parse_cache_control(pragma)):
         return StrictDirectives(no_cache=True)
-    return NOTHING
+    return NO_STRICT_DIRECTIVES
 
 
 def response_directives(headers: Mapping[str, Any]) -> StrictDirectives:
     """The directives of a response"""
     text = headers.get('Cache-Control')
-    return parsed(text) if text is not None else NOTHING
+    return parse_directives(text) if text is not None else NO_STRICT_DIRECTIVES
 
 
 def _seconds(name: str, value: str | None) -> int:
@@ -106,6 +106,6 @@ def _add_qualified(values: dict[str, Any], name: str, value: str | None) -> None
 
 
 def named_by_connection(headers: Mapping[str, Any]) -> frozenset[str]:
-    """Header fields, in lower case, that `Connection` names (RFC 9110, section 7.6.1)"""
+    """Header fields, in lower case, that are listed in `Connection` (RFC 9110, section 7.6.1)"""
     case_insensitive = headers if isinstance(headers, CaseInsensitiveDict) else CaseInsensitiveDict(headers)
     return frozenset(n.strip().lower() for n in str(case_insensitive.get('Connection') or '').split(',') if n.strip())

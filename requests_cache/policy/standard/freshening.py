@@ -1,4 +1,4 @@
-"""Which stored response a 304 is about, and what that or an answer to HEAD changes (RFC 9111, sections 3.2, 4.3.4)"""
+"""Updating a stored response from a 304 or a response to HEAD (RFC 9111, sections 3.2, 4.3.4 and 4.3.5)"""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..validation import updated_fields, updated_headers
 from .constructing import set_headers, unstorable_names
 from .http_date import format_http_date
 
-# The stored body is kept decoded and cannot have changed: what describes its coding, length and digest stays
-_OF_THE_STORED_BODY = frozenset(
+# The body stays the same, and so do the fields about its coding, length and digest
+_BODY_FIELDS = frozenset(
     ('content-digest', 'content-encoding', 'content-length', 'content-md5', 'content-range', 'transfer-encoding')
 )
 
 
 def not_updated(new: Mapping[str, Any], shared: bool) -> frozenset[str]:
-    """Names, in lower case, of the fields of a 304 or an answer to HEAD that change nothing in the stored response"""
-    return unstorable_names(new, shared) | _OF_THE_STORED_BODY
+    """Names, in lower case, of fields of a 304 or a response to HEAD that must not update the stored response"""
+    return unstorable_names(new, shared) | _BODY_FIELDS
 
 
 def freshen(stored: CachedResponse, new: Any, shared: bool, now: datetime) -> None:
-    """Bring a stored response up to date with a 304 or an answer to HEAD that was received now
+    """Update a stored response from a 304 or a response to HEAD that has just been received
 
-    Its age is counted from now on: `Age` is that of the new message, and `Date`, if that has none, the time of
-    reception (RFC 9110, section 6.6.1).
+    Its age is calculated from the new message: `Age` is replaced or removed, and a missing `Date` is set to the time
+    of reception (RFC 9110, section 6.6.1).
     """
     excluded = not_updated(new.headers, shared)
     headers = updated_headers(stored.headers, new.headers, excluded)

@@ -1,4 +1,4 @@
-"""Age and freshness by the standard: one function for each quantity of RFC 9111 section 4.2, in whole seconds"""
+"""Age and freshness lifetime: one function for each quantity in RFC 9111, section 4.2, in whole seconds"""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ HEURISTICALLY_CACHEABLE = frozenset((200, 203, 204, 206, 300, 301, 308, 404, 405
 
 
 class Received(NamedTuple):
-    """A response as far as its age goes
+    """The facts about a received response that determine its age and lifetime
 
     Args:
         headers: Header fields
-        directives: Those of `Cache-Control`
+        directives: Directives in `Cache-Control`
         status_code: Status
-        response_time: When it was received (UTC)
+        response_time: When the response was received (UTC)
         delay_seconds: Time from sending the request to receiving the response
     """
 
@@ -33,13 +33,13 @@ class Received(NamedTuple):
 
 
 def age_value_seconds(headers: Mapping[str, Any]) -> int:
-    """`age_value`: the first member of `Age`; 0 if that is no number (section 5.1)"""
+    """`age_value`: the first member of `Age`; 0 if it is not a number (section 5.1)"""
     value = headers.get('Age')
     return (digits_to_seconds(str(value).partition(',')[0].strip()) or 0) if value else 0
 
 
 def date_value(received: Received) -> datetime:
-    """`date_value`: the time in `Date`, or that of reception where there is none (RFC 9110, section 6.6.1)"""
+    """`date_value`: the time in `Date`, or the time of reception if there is none (RFC 9110, section 6.6.1)"""
     return parse_http_date(received.headers.get('Date'), received.response_time) or received.response_time
 
 
@@ -65,7 +65,7 @@ def current_age_seconds(received: Received, now: datetime) -> int:
 
 
 def explicit_lifetime_seconds(received: Received, shared: bool) -> int | None:
-    """`freshness_lifetime` as the origin gives it; None if it does not, and 0 if it is invalid (section 4.2.1)"""
+    """`freshness_lifetime` as specified by the origin; None if it is absent, 0 if it is invalid (section 4.2.1)"""
     directives = received.directives
     if shared and directives.s_maxage is not None:
         return max(0, directives.s_maxage)
@@ -78,7 +78,7 @@ def explicit_lifetime_seconds(received: Received, shared: bool) -> int | None:
 
 
 def heuristic_lifetime_seconds(received: Received, fraction: float) -> int | None:
-    """A part of the time for which the response had not been modified; None if that is not known (section 4.2.2)"""
+    """A fraction of the time since the last modification; None if that is unknown (section 4.2.2)"""
     if received.status_code not in HEURISTICALLY_CACHEABLE and not received.directives.public:
         return None
     last_modified = parse_http_date(received.headers.get('Last-Modified'), received.response_time)

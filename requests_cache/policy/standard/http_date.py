@@ -23,13 +23,13 @@ _FORMATS = tuple(
 
 
 def parse_http_date(value: str | bytes | None, now: datetime) -> datetime | None:
-    """The time (UTC) that a field value stands for; None if it is in none of the three formats
+    """Parse a date in any of the three formats; returns None if it is invalid
 
-    Names are matched in upper or lower case, and other zones than GMT are invalid (RFC 9111, section 4.2).
+    Case is ignored in the names of days and months; time zones other than GMT are invalid (RFC 9111, section 4.2).
 
     Args:
         value: The field value
-        now: The current time, by which a year of two digits is read
+        now: The current time (UTC), which determines the century of a year with two digits
     """
     text = (value.decode('latin-1') if isinstance(value, bytes) else value or '').strip()
     return _parse(text, now.year) if len(text) <= MAX_LENGTH else None
@@ -43,11 +43,11 @@ def _parse(text: str, this_year: int) -> datetime | None:
     year = int(match['year'])
     if len(match['year']) == 2:
         year += this_year - this_year % 100
-        # More than 50 years ahead stands for the past
+        # More than 50 years ahead means the past
         year -= 100 if year > this_year + 50 else 0
     month = _MONTHS.index(match['month'].lower()) + 1
     try:
-        # A leap second is the last one that can be represented
+        # datetime has no leap seconds
         second = min(int(match['second']), 59) if match['second'] == '60' else int(match['second'])
         return datetime(
             year, month, int(match['day']), int(match['hour']), int(match['minute']), second, tzinfo=timezone.utc
@@ -57,5 +57,5 @@ def _parse(text: str, this_year: int) -> datetime | None:
 
 
 def format_http_date(time: datetime) -> str:
-    """A time (UTC) as a field value, to the second"""
+    """Format a time (UTC) as a field value, to the second"""
     return format_datetime(time.astimezone(timezone.utc), usegmt=True)

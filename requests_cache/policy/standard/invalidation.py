@@ -1,4 +1,4 @@
-"""Which stored responses a request makes invalid (RFC 9111, section 4.4)"""
+"""Which stored responses a request invalidates (RFC 9111, section 4.4)"""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _DEFAULT_PORTS = {'http': 80, 'https': 443}
 
 
 def invalidated_urls(method: str | None, url: str, status_code: int, headers: Mapping[str, Any]) -> list[str]:
-    """URLs whose stored responses are invalid after a request with an unsafe or unknown method that succeeded
+    """URLs whose stored responses are invalid after a successful request with an unsafe or unknown method
 
     Args:
         method: Method of the request
-        url: Its target
+        url: URL of the request
         status_code: Status of the response
         headers: Header fields of the response
     """
@@ -30,7 +30,7 @@ def invalidated_urls(method: str | None, url: str, status_code: int, headers: Ma
 
 
 def resolve(url: str, reference: Any) -> str | None:
-    """The URL that a reference in a header field stands for; None if there is none that is valid"""
+    """Resolve a URL reference in a header field; None if it is absent or invalid"""
     try:
         return urljoin(url, str(reference)) if reference else None
     except ValueError:
@@ -38,7 +38,7 @@ def resolve(url: str, reference: Any) -> str | None:
 
 
 def origin(url: str) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port of a URL; None if it has none that are valid (RFC 9110, section 4.3.1)"""
+    """Scheme, host and port of a URL; None if they are absent or invalid (RFC 9110, section 4.3.1)"""
     try:
         parts = urlsplit(url)
         return parts.scheme.lower(), parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme.lower())

@@ -1,8 +1,8 @@
-"""Header fields by which responses are selected, in a spelling that all with the same meaning share
+"""Normalising the header fields that `Vary` names, so that values with the same meaning are equal
 
-RFC 9111, section 4.1, allows to take out white space, and to normalise what the definition of a field calls the same:
-in the fields for content negotiation (RFC 9110, section 12.5) the order of members does not count, nor case, nor a
-weight of 1. Of other fields nothing is known but that commas may have white space around them.
+RFC 9111, section 4.1, allows removing white space, and normalising values that have the same meaning. In the fields for
+content negotiation (RFC 9110, section 12.5), the order of members, case, and a weight of 1 have no meaning. In other
+fields, only white space around commas has none.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from ..._utils import lazy_pattern
 
 _NEGOTIATION = frozenset(('accept', 'accept-charset', 'accept-encoding', 'accept-language'))
 _WHITE_SPACE = ' \t'
-# Text up to a separator outside of quotes; quotes that are not closed are like other text
+# Text up to a separator outside quotes; an unclosed quote is ordinary text
 _MEMBER = lazy_pattern(r'(?:"(?:[^"\\]|\\.)*"|[^,])+|(?<=,)(?=,|$)')
 _PARAMETER = lazy_pattern(r'(?:"(?:[^"\\]|\\.)*"|[^;])+')
 _WEIGHT = lazy_pattern(r'[qQ][ \t]*=[ \t]*([01](?:\.[0-9]{0,3})?)')
 
 
 def normalize_selecting_field(name: str, value: Any) -> str:
-    """One spelling of a request header field
+    """Normalise the value of a request header field
 
     Args:
-        name: Its name in lower case
-        value: Its value, with that of several lines joined by commas
+        name: Name of the field in lower case
+        value: Value of the field; several lines are joined by commas
     """
     text = value.decode('latin-1') if isinstance(value, bytes) else str(value)
     members = [member.strip(_WHITE_SPACE) for member in _MEMBER.findall(text)]
@@ -34,7 +34,7 @@ def normalize_selecting_field(name: str, value: Any) -> str:
 
 
 def _normalize_range(member: str) -> str:
-    """A media range, language range, coding or charset with its parameters"""
+    """Normalise a media range, language range, coding or charset with its parameters"""
     parts = [part.strip(_WHITE_SPACE) for part in _PARAMETER.findall(member)]
     kept = [_normalize_weight(parameter) for parameter in parts[1:]]
     return ';'.join([*(part.lower() for part in parts[:1]), *filter(None, kept)])

@@ -1,4 +1,4 @@
-"""Responses to POST that answer later requests for their URL (RFC 9110, section 9.3.3)"""
+"""Responses to POST that may be used for later GET and HEAD requests (RFC 9110, section 9.3.3)"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .invalidation import resolve
 
 
 def answers_get(url: str, status_code: int, headers: Mapping[str, Any], shared: bool, now: datetime) -> bool:
-    """Whether a response to POST is also one to GET and HEAD: by explicit freshness, and the URL in `Content-Location`
+    """Whether a response to POST answers GET and HEAD: it has explicit freshness, and its URL as `Content-Location`
 
     Args:
-        url: Target of the request
-        status_code: Status of the response; of one that is not successful, `Content-Location` says nothing
+        url: URL of the request
+        status_code: Status of the response; `Content-Location` is meaningful only if it was successful
         headers: Header fields of the response
-        shared: Whether the cache is a shared one
-        now: When it was received (UTC)
+        shared: Whether the cache is shared
+        now: When the response was received (UTC)
     """
     location = resolve(url, headers.get('Content-Location'))
     if not 200 <= status_code < 300 or location is None or not same_target(url, location, (), exact_query=True):

@@ -1,4 +1,4 @@
-"""Answering the caller's own conditions from a stored response (RFC 9111, section 4.3.2)"""
+"""Evaluating the caller's own conditions on a stored response (RFC 9111, section 4.3.2)"""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Any
 
-from ..validation import OWN_CONDITIONS, entity_tags
+from ..validation import CALLER_CONDITIONS, entity_tags
 from .http_date import parse_http_date
 
-# Conditions that only the origin can judge (RFC 9110, section 13)
-FOR_THE_ORIGIN = frozenset(('if-match', 'if-unmodified-since'))
-_OWN_NAMES = frozenset(name.lower() for name in OWN_CONDITIONS)
+# Conditions that only the origin can evaluate (RFC 9110, section 13)
+ORIGIN_CONDITIONS = frozenset(('if-match', 'if-unmodified-since'))
+_OWN_NAMES = frozenset(name.lower() for name in CALLER_CONDITIONS)
 
-# Header fields that a 304 has, if a 200 would have had them (RFC 9110, section 15.4.5)
+# Header fields that a 304 includes if a 200 would include them (RFC 9110, section 15.4.5)
 FIELDS_OF_304 = frozenset(
     ('age', 'cache-control', 'content-location', 'date', 'etag', 'expires', 'last-modified', 'vary')
 )
 
 
 def has_conditions(headers: Mapping[str, Any], names: Set[str]) -> bool:
-    """Whether a request asks for a response only if it is not one that the caller has
+    """Whether the caller made a request conditional
 
     Args:
         headers: Header fields of the request
@@ -30,9 +30,9 @@ def has_conditions(headers: Mapping[str, Any], names: Set[str]) -> bool:
 
 
 def is_not_modified(request: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the conditions of a request are answered by 304 for a stored response
+    """Whether a 304 is the answer to the conditions of a request, given the stored response
 
-    `If-None-Match` goes before `If-Modified-Since` (RFC 9110, section 13.2.2).
+    `If-None-Match` takes precedence over `If-Modified-Since` (RFC 9110, section 13.2.2).
     """
     wanted = request.get('If-None-Match')
     if wanted is not None:

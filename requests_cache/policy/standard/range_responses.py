@@ -1,4 +1,4 @@
-"""Ranges of stored responses as answers (RFC 9110, sections 13.1.5, 15.3.7 and 15.5.17)"""
+"""Answering range requests from stored responses (RFC 9110, sections 13.1.5, 15.3.7 and 15.5.17)"""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ...models.response import CachedResponse
 from .parts import representation_headers, strong_date, strong_tag
 from .ranges import ByteRange, ContentRange, Span, multipart, resolve
 
-# Header fields that are not needed after `If-Range`, as the client has them from an earlier response
+# Header fields that the client already has if it sent `If-Range`
 KNOWN_TO_THE_CLIENT = frozenset(('content-language', 'content-type', 'last-modified'))
-# Header fields of a stored response that go for a 416, too
+# Header fields of a stored response that are also valid for a 416
 FIELDS_OF_416 = frozenset(('age', 'date'))
 
 
-def wants_ranges(request: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
-    """Whether `Range` applies: there is no `If-Range`, or it has the strong validator of the stored response"""
+def range_applies(request: Mapping[str, Any], stored: Mapping[str, Any], now: datetime) -> bool:
+    """Whether `Range` applies: `If-Range` is absent, or is the strong validator of the stored response"""
     value = request.get('If-Range')
     if value is None:
         return True
@@ -30,16 +30,14 @@ def wants_ranges(request: Mapping[str, Any], stored: Mapping[str, Any], now: dat
     return text == strong_date(stored, now)
 
 
-def ranges_of_complete(
-    stored: CachedResponse, ranges: Sequence[ByteRange], is_brief: bool, boundary: str
-) -> CachedResponse:
-    """Ranges of a complete stored response; all of it, if it is empty (section 14.2)
+def serve_ranges(stored: CachedResponse, ranges: Sequence[ByteRange], is_brief: bool, boundary: str) -> CachedResponse:
+    """Answer a range request from a complete stored response; with the whole response if it is empty (section 14.2)
 
     Args:
-        stored: The response
-        ranges: What is asked for
-        is_brief: Leave out what the client has from an earlier response
-        boundary: Text that is not in the content, to stand between parts
+        stored: The stored response
+        ranges: The requested ranges
+        is_brief: Leave out header fields that the client already has
+        boundary: The boundary between parts; it must not occur in the content
     """
     length = stored.size
     if not length:
@@ -59,9 +57,9 @@ def _part(whole: bytes | Body, span: Span) -> bytes | Body:
 def partial_content(
     stored: CachedResponse, parts: Sequence[tuple[ContentRange, bytes | Body]], is_brief: bool, boundary: str
 ) -> CachedResponse:
-    """A 206 with the header fields of a stored response (section 15.3.7)
+    """Create a 206 with the header fields of a stored response (section 15.3.7)
 
-    A single part of a body that is kept in pieces is not read before its caller does so.
+    A single part of a body that is stored separately is not read here, but when the caller reads it.
     """
     headers = representation_headers(stored.headers)
     if is_brief:
@@ -74,24 +72,24 @@ def partial_content(
         content = multipart(read, boundary, stored.headers.get('Content-Type'))
         headers['Content-Type'] = f'multipart/byteranges; boundary={boundary}'
     headers['Content-Length'] = str(content.size if isinstance(content, Body) else len(content))
-    return replaced(stored, 206, 'Partial Content', headers, content)
+    return copy_with(stored, 206, 'Partial Content', headers, content)
 
 
 def _not_satisfiable(stored: CachedResponse, length: int) -> CachedResponse:
-    """A 416 (section 15.5.17)"""
+    """Create a 416 (section 15.5.17)"""
     headers = CaseInsensitiveDict({k: v for k, v in stored.headers.items() if k.lower() in FIELDS_OF_416})
     headers.update({'Content-Range': f'bytes */{length}', 'Content-Length': '0'})
-    return replaced(stored, 416, 'Range Not Satisfiable', headers, b'')
+    return copy_with(stored, 416, 'Range Not Satisfiable', headers, b'')
 
 
-def replaced(
+def copy_with(
     stored: CachedResponse,
     status_code: int,
     reason: str | None,
     headers: CaseInsensitiveDict[str],
     content: bytes | Body,
 ) -> CachedResponse:
-    """A copy of a stored response with another status, header fields and body"""
+    """Copy a stored response with a different status, header fields and body"""
     body = content if isinstance(content, Body) else None
     copy = CachedResponse.from_response(
         stored,
@@ -104,7 +102,7 @@ def replaced(
     if body is not None:
         copy = copy._with_body(body)
     if stored._header_fields:
-        # Repeated fields stay so, unless they have changed
+        # Repeated fields stay separate, unless they have changed
         kept = tuple(f for f in stored._header_fields if headers.get(f[0]) == stored.headers.get(f[0]))
         names = {name.lower() for name, _ in kept}
         copy._header_fields = kept + tuple(f for f in headers.items() if f[0].lower() not in names)

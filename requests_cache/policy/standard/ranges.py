@@ -1,4 +1,4 @@
-"""Byte ranges as plain values: parsing, choosing and combining them (RFC 9110, section 14)"""
+"""Parsing, resolving and combining byte ranges (RFC 9110, section 14)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ..._utils import lazy_pattern
 
-# More ranges in one request than this are left to the origin
+# A request with more ranges than this is sent to the origin
 MAX_RANGES = 50
 
 _UNIT = lazy_pattern(r'[ \t]*bytes=', IGNORECASE)
@@ -18,7 +18,7 @@ _MAX_DIGITS = 18
 
 
 class Span(NamedTuple):
-    """Bytes from one position to another, both included"""
+    """Bytes from `first` to `last`, inclusive"""
 
     first: int
     last: int
@@ -29,14 +29,14 @@ class Span(NamedTuple):
 
 
 class ByteRange(NamedTuple):
-    """A range as it is asked for: from a position to another or to the end; without `first`, the `last` bytes"""
+    """A requested range: from `first` to `last`, or to the end if `last` is None; without `first`, the `last` bytes"""
 
     first: int | None
     last: int | None
 
 
 class ContentRange(NamedTuple):
-    """A `Content-Range`: where the content stands in the representation, and the length of that, None if unknown"""
+    """A `Content-Range`: the range of the content, and the length of the representation, None if unknown"""
 
     span: Span
     length: int | None
@@ -46,7 +46,7 @@ class ContentRange(NamedTuple):
 
 
 def parse_ranges(value: Any) -> tuple[ByteRange, ...]:
-    """The ranges of a `Range` field; none if it is malformed, in another unit, or asks for too many (section 14.1)"""
+    """Parse a `Range` field; empty if it is malformed, has a different unit, or too many ranges (section 14.1)"""
     text = value.decode('latin-1') if isinstance(value, bytes) else str(value)
     unit = _UNIT.match(text)
     members = [m.strip(' \t') for m in text[unit.end() :].split(',')] if unit else []
@@ -63,13 +63,13 @@ def _byte_range(first: str, last: str) -> ByteRange | None:
 
 
 def _number(digits: str) -> int:
-    """A position, or one beyond all content if it is longer than any (section 14.1.2)"""
+    """Parse a position; very large numbers become one beyond the end of any content (section 14.1.2)"""
     digits = digits.lstrip('0')
     return int(digits or '0') if len(digits) <= _MAX_DIGITS else 10**_MAX_DIGITS
 
 
 def parse_content_range(value: Any) -> ContentRange | None:
-    """The `Content-Range` of a single part; None if it is invalid or in another unit (section 14.4)"""
+    """Parse the `Content-Range` of a single part; None if it is invalid or has a different unit (section 14.4)"""
     match = _CONTENT_RANGE.fullmatch(str(value))
     if match is None:
         return None
@@ -81,16 +81,16 @@ def parse_content_range(value: Any) -> ContentRange | None:
 
 
 def resolve(ranges: Iterable[ByteRange], length: int | None) -> list[Span] | None:
-    """The bytes that ranges stand for in a representation (section 14.1.2)
+    """Convert requested ranges to positions in a representation (section 14.1.2)
 
-    Ranges that overlap or touch are put together, all others are in the order of the request (section 15.3.7.2).
+    If any ranges overlap or touch, they are merged; otherwise the order of the request is kept (section 15.3.7.2).
 
     Args:
-        ranges: The ranges
-        length: Length of the representation; None if it is not known
+        ranges: The requested ranges
+        length: Length of the representation; None if unknown
 
     Returns:
-        None if it takes the length to tell; an empty list if no range can be satisfied
+        None if the length is needed, but unknown; an empty list if no range can be satisfied
     """
     spans = []
     for first, last in ranges:
@@ -108,7 +108,7 @@ def resolve(ranges: Iterable[ByteRange], length: int | None) -> list[Span] | Non
 
 
 def merge(spans: Iterable[Span]) -> list[Span]:
-    """The same bytes in as few spans as possible, in order"""
+    """Merge spans that overlap or touch, and sort them"""
     merged: list[Span] = []
     for span in sorted(spans):
         if merged and span.first <= merged[-1].last + 1:
@@ -119,7 +119,7 @@ def merge(spans: Iterable[Span]) -> list[Span]:
 
 
 def combine(spans: Sequence[Span], new: Span) -> list[Span]:
-    """The parts to be kept of those that are there and a new one: none of them inside another, nor the new one twice"""
+    """Add a part to stored parts: leave it out if they already contain it, and drop the parts that it contains"""
     if cover(spans, new) is not None:
         return list(spans)
     kept = [span for span in spans if not (new.first <= span.first and span.last <= new.last)]
@@ -127,7 +127,7 @@ def combine(spans: Sequence[Span], new: Span) -> list[Span]:
 
 
 def cover(spans: Iterable[Span], wanted: Span) -> list[tuple[Span, Span]] | None:
-    """Where the bytes of a span are to be had: parts, and what to take of each; None if some are in none of them"""
+    """Find the parts that contain the bytes of a span, and the bytes to take from each; None if any are missing"""
     pieces = []
     position = wanted.first
     for span in sorted(spans):
@@ -141,12 +141,12 @@ def cover(spans: Iterable[Span], wanted: Span) -> list[tuple[Span, Span]] | None
 
 
 def is_whole(spans: Iterable[Span], length: int | None) -> bool:
-    """Whether parts make up a representation of a length"""
+    """Whether parts add up to a complete representation of this length"""
     return length is not None and merge(spans) == [Span(0, length - 1)]
 
 
 def multipart(parts: Iterable[tuple[ContentRange, bytes]], boundary: str, content_type: str | None) -> bytes:
-    """Several parts as the content of a 206 (section 14.6); `content_type` is that of the representation"""
+    """The content of a 206 with several parts (section 14.6); `content_type` is that of the representation"""
     lines = []
     for content_range, data in parts:
         lines.append(f'--{boundary}\r\n'.encode('ascii'))

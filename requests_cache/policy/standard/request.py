@@ -1,4 +1,4 @@
-"""What applies to one request by the standard"""
+"""The policy of a request in strict mode"""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..request import (
     Expirations,
     RequestOptions,
     RequestPolicy,
-    expiration_of_call,
+    call_expiration,
     first_reason,
 )
 from ..settings import DEFAULT_METHODS, CacheSettings
 from .directives import request_directives
-from .preconditions import FOR_THE_ORIGIN, has_conditions
+from .preconditions import ORIGIN_CONDITIONS, has_conditions
 from .ranges import parse_ranges
 
 
@@ -29,7 +29,7 @@ def strict_request_policy(
     options: RequestOptions = NO_OPTIONS,
     disabled: bool = False,
 ) -> RequestPolicy:
-    """Bring together what applies to a request (RFC 9111, sections 3, 4 and 5.2.1); arguments as `request_policy`"""
+    """Create the policy of a request (RFC 9111, sections 3, 4 and 5.2.1); arguments as for `request_policy`"""
     names = lower_names(headers)
     directives = request_directives(headers, names)
     methods: Any = settings.allowable_methods
@@ -42,14 +42,14 @@ def strict_request_policy(
         )
     wanted = headers.get('Range') if method == 'GET' and 'range' in names else None
     ranges = parse_ranges(wanted) if wanted is not None else None
-    # What the cache cannot make out may mean something to the origin
-    for_the_origin = ranges == () or any(headers.get(name) is not None for name in names & FOR_THE_ORIGIN)
+    # Ranges that the cache cannot interpret may have a meaning for the origin
+    is_for_origin = ranges == () or any(headers.get(name) is not None for name in names & ORIGIN_CONDITIONS)
     return RequestPolicy(
         settings=settings,
         directives=NO_DIRECTIVES,
         method_allowed=method_allowed,
-        skip_read=skip or ('request' if options.force_refresh or for_the_origin else None),
-        # What is stored already may be read (section 5.2.1.5)
+        skip_read=skip or ('request' if options.force_refresh or is_for_origin else None),
+        # `no-store` in a request does not keep a stored response from being used (section 5.2.1.5)
         skip_write=skip or first_reason(('no-store', directives.no_store), ('read-only', settings.read_only)),
         expire_after=expire_after,
         only_if_cached=options.only_if_cached or directives.only_if_cached or settings.only_if_cached,
@@ -67,10 +67,10 @@ def strict_request_policy(
 def _expirations(
     url: str | None, settings: CacheSettings, options: RequestOptions
 ) -> tuple[ExpirationTime, Expirations]:
-    """The lifetimes that the user has asked for, where the origin gives none; and the first of them"""
-    by_call = expiration_of_call(options) if options is not NO_OPTIONS else None
+    """The user's expiration, for responses without an explicit lifetime, and all the expirations it is chosen from"""
+    by_call = call_expiration(options) if options is not NO_OPTIONS else None
     by_url = get_url_expiration(url, settings.urls_expire_after) if settings.urls_expire_after else None
-    # "Never" is the default of the session, and so nothing that a user has said
+    # "Never" is the default of the session, not a choice of the user
     by_session = settings.expire_after if settings.expire_after != NEVER_EXPIRE else None
     expire_after = by_call if by_call is not None else by_url if by_url is not None else by_session
     return expire_after, (by_call, by_url, by_session)

@@ -1,4 +1,4 @@
-"""Where a stored response stands by the standard: its lifetime, its age, and whether it may be used when stale"""
+"""The freshness of a stored response in strict mode: its lifetime, its age, and whether it may be used when stale"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...models.response import CachedResponse
 from ..expiration import DO_NOT_CACHE, ExpirationTime, get_expiration_datetime
 from ..request import RequestPolicy, expiration_for
 from ..settings import CacheSettings
-from .directives import NOTHING, StrictDirectives, response_directives
+from .directives import NO_STRICT_DIRECTIVES, StrictDirectives, response_directives
 from .freshness import (
     Received,
     corrected_initial_age_seconds,
@@ -18,18 +18,18 @@ from .freshness import (
     heuristic_lifetime_seconds,
 )
 
-# What a fresh response may be without an end in sight: a user's "never"
+# The lifetime for NEVER_EXPIRE
 FOREVER_SECONDS = 10**9
 
 
 class Freshness(NamedTuple):
-    """Where a stored response stands
+    """The freshness of a stored response
 
     Args:
         lifetime_seconds: How long it is fresh
         age_seconds: Its current age
         directives: The directives of the response
-        may_be_stale: Whether anything may allow to use it when stale (section 4.2.4)
+        may_be_stale: Whether it may be used when stale at all (section 4.2.4)
     """
 
     lifetime_seconds: int
@@ -46,8 +46,8 @@ class Freshness(NamedTuple):
         return self.age_seconds - self.lifetime_seconds
 
 
-def received(response: CachedResponse) -> Received:
-    """A stored response as far as its age goes"""
+def response_facts(response: CachedResponse) -> Received:
+    """The facts about a stored response that determine its age and lifetime"""
     directives = response_directives(response.headers)
     return Received(
         response.headers, directives, response.status_code, response.created_at, response.elapsed.total_seconds()
@@ -57,13 +57,13 @@ def received(response: CachedResponse) -> Received:
 def age_seconds(response: CachedResponse, now: datetime) -> int:
     """The current age of a stored response (section 4.2.3)"""
     delay_seconds = response.elapsed.total_seconds()
-    facts = Received(response.headers, NOTHING, response.status_code, response.created_at, delay_seconds)
+    facts = Received(response.headers, NO_STRICT_DIRECTIVES, response.status_code, response.created_at, delay_seconds)
     return current_age_seconds(facts, now)
 
 
 def freshness(policy: RequestPolicy, response: CachedResponse, now: datetime) -> Freshness:
-    """Where a stored response stands now (section 4.2)"""
-    facts = received(response)
+    """The current freshness of a stored response (section 4.2)"""
+    facts = response_facts(response)
     shared = policy.settings.shared_cache
     directives = facts.directives
     forbidden = directives.must_revalidate or directives.no_cache
@@ -76,13 +76,15 @@ def freshness(policy: RequestPolicy, response: CachedResponse, now: datetime) ->
 def lifetime_seconds(
     facts: Received, settings: CacheSettings, expire_after: ExpirationTime, expires: datetime | None = None
 ) -> int | None:
-    """How long a response is fresh: as the origin says, else as the user says, else by heuristics (section 4.2.1)
+    """How long a response is fresh: as the origin specifies, else as the user specifies, else by heuristics
+
+    For the origin's lifetime, see section 4.2.1.
 
     Args:
-        facts: The response
+        facts: Facts about the response
         settings: Settings of the session
-        expire_after: What the user says with this request; None for nothing
-        expires: When it becomes stale by what was decided when it was stored, perhaps with an option of that call
+        expire_after: The user's expiration with this request, or None
+        expires: The expiration that was determined when the response was stored
     """
     explicit = explicit_lifetime_seconds(facts, settings.shared_cache)
     if explicit is not None:
