@@ -175,7 +175,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
-        return sum(self._discard(key) for key in keys)
+        # They may be a view on this storage, as from `keys()`
+        chosen = keys if self.iteration_tolerates_writes else list(keys)
+        return sum(self._discard(key) for key in chosen)
 
     def _discard(self, key: KT) -> bool:
         try:

@@ -17,7 +17,10 @@ except ModuleNotFoundError as e:
     raise MissingDependencyError('requests_cache.testing', 'pytest', 'testing') from e
 
 if TYPE_CHECKING:
+    from .clock import ManualClock
     from .contract import BackendContract, CacheContract, StorageContract
+    from .executor import ManualExecutor
+    from .faults import FaultyStorage
     from .origin import Origin
     from .rules.bodies import LargeBodyRules
     from .rules.bounds import BoundRules
@@ -31,8 +34,11 @@ __all__ = [
     'BackendContract',
     'BoundRules',
     'CacheContract',
+    'FaultyStorage',
     'LargeBodyRules',
     'LeaseRules',
+    'ManualClock',
+    'ManualExecutor',
     'Origin',
     'ReplacingRules',
     'SealingRules',
@@ -49,8 +55,11 @@ _MODULES = {
     'BackendContract': 'contract',
     'BoundRules': 'rules.bounds',
     'CacheContract': 'contract',
+    'FaultyStorage': 'faults',
     'LargeBodyRules': 'rules.bodies',
     'LeaseRules': 'rules.leases',
+    'ManualClock': 'clock',
+    'ManualExecutor': 'executor',
     'Origin': 'origin',
     'ReplacingRules': 'rules.replacing',
     'SealingRules': 'rules.sealing',

@@ -13,10 +13,11 @@ from ..values import closing_all
 
 # What a backend may lack, and what it means to have it
 CAPABILITIES = {
-    'any key': 'keys may be any text: empty, very long, with zero bytes, with surrogates that belong to no pair',
+    'any key': 'keys may be any text, and not only letters, digits and spaces, as keys of `key_fn` may be',
     'bounds': 'storages take `max_cache_bytes` and `max_entries`',
     'deletion of expired entries': 'storages take `delete_expired_after`',
     'forking': 'a storage goes on working in a child made by `os.fork()`, and in its parent',
+    'keyed serializers': 'storages pass the key of an entry to `serialize`, as signatures and encryption need it',
     'large bodies': 'bodies beyond `large_body_bytes` are kept in pieces beside their entries',
     'persistence': 'entries outlive the storages that wrote them',
     'readable entries': 'text of a response can be found in what is stored',

@@ -115,6 +115,7 @@ class CacheRules(Contract):
         assert found(valid=False, older_than=CREATED + timedelta(seconds=8)) == ['0', '1', 'fresh']
 
     def test_deleting_while_filtering(self, cache: Any) -> None:
+        self.needs('writing while iterating')
         fill(cache, 30, PAST)
         for response in cache.filter():
             assert cache.delete(response.cache_key) == 1
@@ -250,6 +251,8 @@ class CacheRules(Contract):
 
     def test_owned_keywords(self, cache: Any) -> None:
         owned = type(cache).owned_keywords()
+        if owned is None:  # the constructor takes any
+            return
         assert isinstance(owned, frozenset)
         assert all(isinstance(name, str) for name in owned)
         assert not owned & {'kwargs', 'self', 'expire_after', 'no_such_option'}

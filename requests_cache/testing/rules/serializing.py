@@ -88,7 +88,7 @@ class SerializingRules(Contract):
             storage_factory(serializer=safe_pickle_serializer('two'))['key']
 
     def test_serializers_are_told_the_key(self, storage_factory: Callable[..., Any]) -> None:
-        self.needs('serializers')
+        self.needs('serializers', 'keyed serializers', 'any key')
         keyed = Stage(dumps=_bind, loads=_unbind, takes_key=True)
         storage = storage_factory(serializer=SerializerPipeline([pickle_serializer, keyed], 'keyed', is_binary=True))
         storage['key'] = make_response(1)

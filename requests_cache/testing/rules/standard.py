@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from ...session import CachedSession
+from ..executor import ManualExecutor
 from ..origin import Origin, answer, revalidating
 from .base import Contract
 
@@ -357,13 +358,11 @@ class StandardRules(Contract):
         origin.add('/late', body=b'x', headers=[('Cache-Control', 'max-age=1, stale-while-revalidate=1'), ('Age', '9')])
         for path in ('/page', '/late'):
             strict.get(origin.url(path))
-        resend: Any = strict._resend_async
-        threads: list[Any] = []
-        strict._resend_async = lambda *args: threads.append(resend(*args))  # type: ignore[method-assign]
-        assert strict.get(origin.url('/page')).content == b'old'
-        assert not strict.get(origin.url('/late')).from_cache
-        [refreshing] = threads
-        refreshing.join(30)
+        with ManualExecutor() as background:
+            assert strict.get(origin.url('/page')).content == b'old'
+            assert not strict.get(origin.url('/late')).from_cache
+            assert background.waiting == [origin.url('/page')]
+            background.run()
         assert (strict.get(origin.url('/page')).content, origin.hits('/page')) == (b'new', 2)
 
     def test_rfc8246_immutable(self, strict: CachedSession, origin: Origin) -> None:

@@ -1,0 +1,54 @@
+"""Renewals in the background that run when a test says so"""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from ..engine.refreshing import Refreshing
+
+
+class ManualExecutor:
+    """What sessions renew in the background waits until a test runs it, in the thread of the test
+
+        session = CachedSession(stale_while_revalidate=True)
+        session.get(url, expire_after=1)
+        with ManualClock() as clock, ManualExecutor() as background:
+            clock.advance(5)
+            assert session.get(url).from_cache
+            assert background.waiting == [url]
+            background.run()
+
+    It is about all sessions of this process. As in the threads that it stands for, an entry waits once, however often
+    it is asked for, and failures are logged. What still waits at the end of the block is forgotten.
+    """
+
+    def __init__(self) -> None:
+        # In the order in which they were first used
+        self._used: dict[Refreshing, None] = {}
+
+        def hold(refreshing: Refreshing) -> None:
+            self._used.setdefault(refreshing)
+
+        self._patch = mock.patch.object(Refreshing, '_thread', hold)
+
+    @property
+    def waiting(self) -> list[str]:
+        """URLs of the responses that are to be renewed, the first one first"""
+        return [str(job.url) for refreshing in self._used for job in list(refreshing._waiting)]
+
+    def run(self) -> int:
+        """Renew all that waits, and what comes to wait meanwhile; returns how many were waiting"""
+        count = len(self.waiting)
+        for refreshing in list(self._used):
+            refreshing._work()
+        return count
+
+    def __enter__(self) -> ManualExecutor:
+        self._patch.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._patch.stop()
+        for refreshing in self._used:
+            refreshing.stop()
+        self._used.clear()

@@ -1,0 +1,65 @@
+"""Backends of others: all that a storage has to define are the methods of a mutable mapping"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from requests_cache import BaseCache, BaseStorage
+from requests_cache.testing import CacheContract, StorageContract
+
+
+class OneDict(BaseStorage[str, Any]):
+    """As a storage for 1.3.x is written, with no thought of keys that are passed to serializers, batches or pieces"""
+
+    def __init__(self, place: dict[str, dict[str, Any]], name: str, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.entries = place.setdefault(name, {})
+
+    def __getitem__(self, key: str) -> Any:
+        return self.deserialize(key, self.entries[key])
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.entries[key] = self.serialize(value)
+
+    def __delitem__(self, key: str) -> None:
+        del self.entries[key]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self.entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def clear(self) -> None:
+        self.entries.clear()
+
+
+class OneDictCache(BaseCache):
+    def __init__(self, place: dict[str, dict[str, Any]], serializer: Any = 'pickle', **kwargs: Any):
+        super().__init__(cache_name='third party', **kwargs)
+        self.responses = OneDict(place, 'responses', serializer=serializer, **kwargs)
+        self.redirects = OneDict(place, 'redirects', **kwargs)
+
+
+class OnDicts:
+    @pytest.fixture
+    def place(self) -> dict[str, dict[str, Any]]:
+        return {}
+
+    def open_storage(self, place: Any, kind: str = 'responses', **kwargs: Any) -> OneDict:
+        serializer = {'serializer': 'pickle'} if kind == 'responses' else {}
+        return OneDict(place, kind, **{**serializer, **kwargs})
+
+    def open_cache(self, place: Any, **kwargs: Any) -> OneDictCache:
+        return OneDictCache(place, **kwargs)
+
+
+class TestThirdParty(OnDicts, StorageContract, CacheContract):
+    serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
+    lacks = {
+        'keyed serializers': 'storages for 1.3.x call `serialize` with the value alone',
+        'writing while iterating': 'a dict does not allow that',
+    }
