@@ -26,6 +26,8 @@ suppress_warnings = ['myst.xref_missing']
 html_theme = 'furo'
 html_title = 'requests-cache'
 html_favicon = 'favicon.svg'
+html_static_path = ['_static']
+html_css_files = ['tables.css']
 html_theme_options = {
     'light_css_variables': {'font-stack': 'system-ui, sans-serif'},
     'dark_css_variables': {'font-stack': 'system-ui, sans-serif'},
