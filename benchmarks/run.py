@@ -5,6 +5,7 @@
     python benchmarks/run.py --only stream,whole --large      # large bodies only, those of 1 GiB too
     python benchmarks/run.py --peers published --rounds 15 --json figures.json
     python benchmarks/run.py --write docs/performance.md      # put the tables into a page, and the plot beside it
+    python benchmarks/run.py --only hit,miss,import --compare docs/comparison.md    # a column for each library
 
 Each library is installed into a virtual environment of its own outside the checkout (`--venvs`), this package from the
 checkout. Every measurement is a new process; libraries take turns within each round (A B C, C B A, …). Times of hits
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from _bars import CASES, MORE_ROUNDS, STREAM_CASES, measures
+from _comparison import comparison_header, comparison_rows
 from _page import put_into
 from _places import Library, environment_for, origin, redis
 from _plot import plot
@@ -87,6 +89,12 @@ def write_page(page: Path, text: str, measured: Measured) -> None:
     page.with_suffix('.svg').write_text(plot(measured), 'utf-8')
 
 
+def write_comparison(page: Path, text: str, measured: Measured, libraries: list[str]) -> None:
+    """Replace what stands between the markers of a page that compares libraries"""
+    table = as_markdown(comparison_header(libraries), list(comparison_rows(measured, libraries)))
+    put_into(page, 'measured', [text, table])
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ', '.join([*CASES, *STREAM_CASES])
@@ -104,6 +112,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument('--json', type=Path, help='write all samples to this file')
     parser.add_argument('--plot', type=Path, help='write the plot to this file')
     parser.add_argument('--write', type=Path, help='write the tables into this page, and the plot beside it')
+    parser.add_argument('--compare', type=Path, help='write one table into this page, with a column for each library')
     return parser.parse_args()
 
 
@@ -123,6 +132,8 @@ def main() -> None:
         given.plot.write_text(plot(measured), 'utf-8')
     if given.write:
         write_page(given.write, text, measured)
+    if given.compare:
+        write_comparison(given.compare, text, measured, [library.name for library in libraries])
 
 
 if __name__ == '__main__':
