@@ -37,7 +37,7 @@ from ..policy.settings import (
 )
 from ..serializers.pipeline import SerializerType
 from .environment import merge_settings
-from .keywords import parent_keywords
+from .keywords import log_ignored_headers, parent_keywords
 from .options import make_options
 from .state import Portable
 
@@ -120,6 +120,7 @@ class CacheMixin(Portable, MIXIN_BASE):
             autoclose=autoclose,
             **kwargs,
         )
+        log_ignored_headers(settings)
         self._settings = settings
         if self._watch is None:
             self._watch = Watch()

@@ -1,4 +1,4 @@
-"""Who owns a keyword of a session: its settings, its backend, or the class it is mixed into"""
+"""Who owns a keyword of a session: its settings, its backend, or the class it is mixed into; keywords without effect"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from .._utils import accepted_keywords, nearest_name
 from ..backends.registry import CACHE_NAME_KWARGS
-from ..policy.settings import setting_names
+from ..policy.settings import CacheSettings, setting_names
 
 logger = getLogger(__name__)
 # Looking at a signature takes as long as opening a database
@@ -41,6 +41,20 @@ def parent_keywords(
             hint = f"; did you mean '{nearest}'?" if nearest else ''
             logger.warning('Keyword %r of %s has no effect%s', name, session_class.__name__, hint)
     return {k: v for k, v in given.items() if k in parent_names}
+
+
+def log_ignored_headers(settings: CacheSettings) -> None:
+    """Log the names in `match_headers` that are also in `ignored_parameters`, which leaves them out of keys"""
+    if isinstance(settings.match_headers, bool) or settings.key_fn:
+        return
+    ignored = {name.lower() for name in settings.ignored_parameters or ()}
+    for name in settings.match_headers:
+        if name.lower() in ignored:
+            logger.warning(
+                '%r in match_headers has no effect, because it is also in ignored_parameters: requests that differ '
+                'in it share responses. Take it out of ignored_parameters, or use key_fn',
+                name,
+            )
 
 
 def _not_in(names: frozenset[str], kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -448,6 +448,16 @@ class TestSettings:
         new_session(backend='memory', old_data_on_error=True, include_get_headers=True, stale_while_revalidate=5)
         assert caplog.text == ''
 
+    def test_matched_headers_that_are_ignored_are_logged(self, new_session, caplog):
+        new_session(backend='memory', match_headers=['Accept', 'AUTHORIZATION'])
+        assert "'AUTHORIZATION' in match_headers has no effect" in caplog.text
+        assert "'Accept'" not in caplog.text
+        caplog.clear()
+        new_session(backend='memory', match_headers=['Authorization'], ignored_parameters=['api_key'])
+        new_session(backend='memory', match_headers=['Authorization'], key_fn=lambda request, **kwargs: 'the key')
+        new_session(backend='memory', match_headers=True)
+        assert caplog.messages == []
+
     def test_keywords_for_a_backend_that_was_passed_in_are_logged(self, new_session, caplog):
         new_session(backend=BaseCache(), wal=True)
         assert "Keyword 'wal'" in caplog.text
