@@ -166,7 +166,7 @@ class BaseCache(Bindable):
             expires: Time (UTC) at which it becomes stale; None for never
 
         Returns:
-            Whether it is kept: one that is larger than all that the cache may hold is not
+            True if it is kept. A response that is larger than the whole cache may be is not.
         """
         return self._save(response, cache_key, expires)
 

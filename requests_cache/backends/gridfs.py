@@ -82,13 +82,13 @@ class GridFSCache(MongoBackend):
 class GridFSDict(MongoStorage):
     """A mapping to files in the bucket `fs` of a database
 
-    A file of which some is missing is a KeyError when it is read, and None when it is scanned.
+    If a part of a file is missing, reading it raises `KeyError`, and scanning gives None for it.
 
     Args:
         db_name: Name of the database
         collection_name: Ignored
-        connection: A `pymongo.MongoClient`; it is not closed by the storage
-        serializer: Name or object whose result is bytes or text, or None to keep bytes or text as they are
+        connection: An existing `pymongo.MongoClient`. It is not closed.
+        serializer: A name, or an object that makes bytes or text; None keeps bytes and text as they are
         kwargs: Keywords of `BaseStorage`, and options of `MongoClient`
     """
 

@@ -33,17 +33,18 @@ CACHE_NAME_KWARGS = ('db_path', 'db_name', 'namespace', 'table_name')
 
 
 def init_backend(cache_name: Any, backend: BackendSpecifier | None = None, **kwargs: Any) -> BaseCache:
-    """Make a backend from its name, class, or the URL of a cache, or take an instance as it is
+    """Make a backend from its name, its class, or the URL of a cache; an instance is returned as it is
 
     Args:
-        cache_name: Name of the cache: a path, database, table, or prefix of keys, as the backend has it; or its URL
+        cache_name: Name of the cache. Depending on the backend, this is a path, a database, a table or a prefix of the
+            keys. It may also be the URL of a cache.
         backend: A key of `BACKEND_CLASSES` in upper or lower case, a class, an instance, the URL of a cache, or None
             for SQLite
-        kwargs: Keywords of the backend, which go before those in a URL; `db_path`, `db_name`, `namespace` and
-            `table_name` go before `cache_name`
+        kwargs: Keywords of the backend. They win over those in a URL; `db_path`, `db_name`, `namespace` and
+            `table_name` win over `cache_name`.
 
     Raises:
-        ValueError: There is no backend of that name, or the URL is not valid
+        ValueError: There is no backend with that name, or the URL is not valid
     """
     if isinstance(backend, BaseCache):
         return _named_instance(backend, cache_name)

@@ -153,15 +153,15 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def looks_after_itself(self) -> bool:
-        """Whether what is of no use is removed by and by"""
+        """Whether entries are deleted automatically, because of a bound or of their age"""
         return self.bounds is not None or self.delete_expired_after is not None
 
     def put(self, key: KT, value: VT) -> bool:
         """Write an entry
 
         Returns:
-            Whether it is kept: one that is larger than all that the storage may hold is not, and nothing is then kept
-            under its key, as what was there before is out of date
+            True if it is kept. An entry that is larger than the storage may be is not; what was stored under its key
+            before is out of date, and is deleted.
         """
         self[key] = value  # by way of what a subclass may do besides
         if self.bounds is None or key not in self._refused:
@@ -174,7 +174,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return self[key]
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
-        """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
+        """Delete keys, ignoring those that do not exist. Returns the number of entries that were removed."""
         # They may be a view on this storage, as from `keys()`
         chosen = keys if self.iteration_tolerates_writes else list(keys)
         return sum(self._discard(key) for key in chosen)
@@ -187,22 +187,23 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return True
 
     def clear(self) -> None:
+        """Delete all entries"""
         for keys in chunkify(self if self.iteration_tolerates_writes else list(self), CHUNK_SIZE):
             self.bulk_delete(keys)
 
     def existing(self, keys: Iterable[KT]) -> set[KT]:
-        """Those of the keys that there are entries for"""
+        """Those of the keys that exist"""
         return {key for key in keys if key in self}
 
     def write_if(self, key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
-        """Write an entry, if what is stored under its key is what is expected
+        """Write an entry if what is stored under its key is what is expected
 
-        Storages that others may write to at the same moment look and write in one step.
+        A storage to which others may write at the same time checks and writes in one step.
 
         Args:
-            key: Its key
+            key: The key
             value: The value
-            is_expected: Called with what is stored there; None if that is nothing, or cannot be read
+            is_expected: Called with what is stored under the key; with None if nothing is, or if it cannot be read
 
         Returns:
             Whether it was written
@@ -235,7 +236,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return False
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
-        """All keys with their values, None for those that cannot be read, without holding many of them at a time"""
+        """All keys and values, without holding many of them at a time; None for a value that cannot be read"""
         for key in self:
             try:
                 yield key, self[key]
@@ -252,14 +253,14 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return _Values(self)
 
     def close(self) -> None:
-        """Close connections; a later use opens them again"""
+        """Close connections. Using the storage later opens them again."""
 
     def serialize(self, value: VT, key: KT | None = None) -> Any:
-        """The value as the storage keeps it
+        """Turn a value into what the storage keeps
 
         Args:
             value: A response, or anything else that the serializer takes
-            key: The key that it is stored under, for serializers whose output belongs to one key
+            key: The key of the entry, for serializers whose result depends on it
         """
         serializer: Any = self.serializer
         if serializer is None:
@@ -284,8 +285,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """Undo `serialize`
 
         Returns:
-            The value, with its key in `cache_key` if it is a response; None if it cannot be read, for any reason but
-            one
+            The value; a response has its key in `cache_key`. None if the value cannot be read.
 
         Raises:
             itsdangerous.BadSignature: The value was signed with another key, or not at all
@@ -329,9 +329,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         logger.log(level, told, shown_text(error))
 
     def is_locked(self, key: KT) -> bool:
-        """Whether there is an entry that is encrypted with a key that was not given; requests do not write over those
+        """Whether the entry is encrypted with a key that was not given. Requests do not overwrite such entries.
 
-        It is only looked at if it was so when it was last read.
+        This is checked only if it was so when the entry was last read.
         """
         if self._locked is None or self._locked.pop(key, None) is None:
             return False
@@ -343,9 +343,10 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     # Large bodies
 
     def body_writer(self, key: KT) -> BodyWriter:
-        """Begin to write the body of an entry: `write` all of it, `commit`, and write the entry; or `abort`
+        """Begin to write the body of an entry
 
-        `commit` gives what the entry is to hold: the body itself, or where it is.
+        Call `write()` with each part of the body and then `commit()`, or `abort()`. `commit()` returns what the entry
+        must hold: the body itself, or a description of where it is. Write the entry after that.
         """
         return self._new_writer(key, self.large_body_bytes)
 
@@ -367,13 +368,13 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def piece_stages(self) -> tuple[Any, ...]:
-        """What pieces of large bodies go through as well, such as to sign, compress or encrypt them"""
+        """Stages that are also applied to each piece of a large body, to sign, compress or encrypt it"""
         of_serializer: tuple[Any, ...] = getattr(self.serializer, 'piece_stages', ())
         return of_serializer if self.seal is None else (*of_serializer, self.seal)
 
     @property
     def authenticates(self) -> bool:
-        """Whether nobody else can write an entry that is taken for one of this storage"""
+        """Whether entries are signed or encrypted, so that nobody else can write one that is accepted"""
         return bool(getattr(self.serializer, 'piece_stages', ())) or (self.seal is not None and self.seal.encrypts)
 
     def _locate_body(self, key: KT, response: CachedResponse) -> None:
@@ -422,13 +423,13 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return True
 
     def rewrite(self, key: KT, response: Any) -> bool:
-        """Write an entry anew as it was read from here, with all pieces of its body, unless it has been replaced
+        """Rewrite an entry that was read from this storage, with all pieces of its body, unless it has been replaced
 
         Returns:
             Whether it was written
 
         Raises:
-            BodyLostError: Its body cannot be read
+            BodyLostError: The body cannot be read
         """
         created_at, body = response.created_at, response._body
         if body is not None and body.source is not None:
@@ -477,11 +478,11 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def leases(self) -> Leases | None:
-        """Which process leads for a key; None if the storage keeps no leases"""
+        """The leases for `single_flight='shared'`; None if the storage keeps none"""
         return None
 
     def remove_leftovers(self) -> None:
-        """Remove pieces of bodies that were left behind by writers which did not come to an end"""
+        """Remove pieces of bodies that interrupted writers left behind"""
         if self.pieces is not None:
             remove_leftovers(self.pieces)
 

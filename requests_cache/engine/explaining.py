@@ -28,14 +28,14 @@ SEARCH_LIMIT = 10_000
 
 @frozen(slots=True, kw_only=True)
 class StoredFacts:
-    """What is known of a stored response
+    """What is known about a stored response
 
     Args:
-        status: Its status
+        status: Its status code
         bytes: Length of its body
-        age: How long ago it was received, in seconds
-        freshness_left: Seconds for which it is fresh, negative if it is stale; None if it never expires
-        validators: Header fields by which the origin can be asked whether it is still right
+        age: Seconds since it was received
+        freshness_left: Seconds until it becomes stale; negative if it is stale already, None if it never expires
+        validators: Its `ETag` and `Last-Modified` header fields, by which the origin can tell whether it has changed
         varies_by: Names of the request header fields that it varies by
     """
 
@@ -74,21 +74,21 @@ class StoredFacts:
 
 @frozen(slots=True, kw_only=True)
 class Explanation:
-    """What would happen to a request, or has happened; `print()` shows it as a short text
+    """What would happen to a request, or what has happened. `print()` shows it as a short text.
 
     Args:
         method: Method of the request
-        url: Its URL, without secrets
-        outcome: 'hit', 'stale hit', 'validate' (the origin is asked whether the stored response is right), 'miss',
-            'bypassed' or 'unanswered' (504); for a response that has come, also 'validated' and 'collapsed'
-        reason: Why, in one word or two, as in events and `Cache-Status`
+        url: URL of the request, without secrets
+        outcome: `hit`, `stale hit`, `validate` (the origin would be asked whether the stored response has changed),
+            `miss`, `bypassed` or `unanswered` (504). For a response that has come, also `validated` and `collapsed`.
+        reason: Why, in a word or two, as in events and `Cache-Status`
         because: The same as a sentence
-        key: Key of the stored response, or the one under which a response would be stored
+        key: Key of the stored response, or the key under which a response would be stored
         key_parts: What went into the key, by name
-        stored: The stored response
-        refreshes: The stored response would be renewed in the background
-        not_stored: Why what the origin answers would not be stored, or was not; None if it would be, as far as that can
-            be told, or was
+        stored: What is known about the stored response
+        refreshes: Whether the stored response would be renewed in the background
+        not_stored: Why the response of the origin was not stored, or would not be, as far as that is known; otherwise
+            None
         similar: On a miss, the stored responses for the most similar requests
         rule: The pattern of `url_settings` whose settings apply
     """

@@ -28,7 +28,7 @@ class Similar(NamedTuple):
     Args:
         url: URL of that request, without secrets
         key: Key of the response
-        differences: What differs, one text for each
+        differences: What differs, as one text for each difference
     """
 
     url: str

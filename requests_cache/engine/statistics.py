@@ -52,7 +52,7 @@ class Statistics(NamedTuple):
 
     @property
     def requests(self) -> int:
-        """All requests that involved the cache: hits, stale hits, validations, misses, and those unanswered"""
+        """All requests that involved the cache (hits, stale hits, validations, misses, unanswered ones)"""
         return self.hits + self.stale_hits + self.validations + self.misses + self.unanswered
 
     @property

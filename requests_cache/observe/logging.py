@@ -9,14 +9,14 @@ from .values import fields_of
 
 
 class LoggingSubscriber:
-    """Logs each event at a level of its own, which need not be DEBUG
+    """Logs each event with the standard library, at a level of your choice
 
-    The message is the event as text. For handlers that write JSON and the like, the record has what is known as
-    attributes: `cache_kind`, `cache_url`, `cache_reason` and so on, by the names of `Event`.
+    The message is the event as text. For handlers that write JSON and the like, each field of the event is an attribute
+    of the log record: `cache_kind`, `cache_url`, `cache_reason` and so on.
 
     Args:
-        logger: A logger, or the name of one
-        level: The level
+        logger: A logger, or the name of a logger
+        level: The level of all messages
     """
 
     def __init__(self, logger: str | logging.Logger = 'requests_cache.events', level: int = logging.INFO):

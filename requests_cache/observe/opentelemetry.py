@@ -19,22 +19,22 @@ NAMESPACE = 'requests_cache'
 
 
 class OpenTelemetrySubscriber:
-    """Counts requests and what else happens, measures them, and says in the current span what was done
+    """Counts and measures events, and adds what was done to the current span
 
-    The metrics are
+    These are the metrics:
 
     * `requests_cache.requests`, by `requests_cache.kind`, `requests_cache.reason`, `http.request.method` and
       `http.response.status_code`
-    * `requests_cache.events`, what happens besides: by `requests_cache.kind` and `requests_cache.reason`
+    * `requests_cache.events`, for all other events, by `requests_cache.kind` and `requests_cache.reason`
     * `requests_cache.request.duration`, a histogram in seconds, by `requests_cache.kind`
     * `requests_cache.response.size`, a histogram in bytes, by `requests_cache.kind`
 
-    The span in which a request is made gets what is known of the last one as attributes: `requests_cache.kind`,
-    `requests_cache.url` and so on, by the names of `Event`.
+    The span in which a request is made gets the fields of the event as attributes: `requests_cache.kind`,
+    `requests_cache.url` and so on. If several requests are made in one span, the last one counts.
 
     Args:
-        meter_provider: Makes the instruments, if not the global one
-        span_attributes: Whether the current span gets attributes
+        meter_provider: Makes the instruments; by default the global provider
+        span_attributes: Whether attributes are added to the current span
 
     Raises:
         MissingDependencyError: opentelemetry-api is not installed

@@ -14,24 +14,24 @@ if TYPE_CHECKING:
 
 
 class PrometheusSubscriber:
-    """Counts requests and what else happens, and measures how long requests take and how long their bodies are
+    """Counts events, and measures how long requests take and how large their bodies are
 
-    Make one, and let it subscribe to all sessions that are to be counted together. The metrics are
+    Make one, and subscribe it to all sessions that are to be counted together. These are the metrics:
 
     * `requests_cache_requests_total`, by `kind`, `reason`, `method` and `status` (`2xx`)
-    * `requests_cache_events_total`, what happens besides: by `kind` and `reason`
+    * `requests_cache_events_total`, for all other events, by `kind` and `reason`
     * `requests_cache_request_seconds`, a histogram, by `kind`
     * `requests_cache_response_bytes`, a histogram, by `kind`
 
     Args:
-        registry: Where they are registered, if not with `prometheus_client.REGISTRY`
-        namespace: What their names begin with
+        registry: Where the metrics are registered; by default `prometheus_client.REGISTRY`
+        namespace: The beginning of their names
         seconds_buckets: Upper bounds of the buckets for durations
         bytes_buckets: Upper bounds of the buckets for lengths of bodies
 
     Raises:
         MissingDependencyError: prometheus-client is not installed
-        ValueError: There are metrics of these names already
+        ValueError: Metrics with these names are registered already
     """
 
     def __init__(

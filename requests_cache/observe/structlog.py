@@ -10,11 +10,13 @@ from .values import fields_of
 
 
 class StructlogSubscriber:
-    """Logs each event as `requests_cache.hit`, `requests_cache.stored` and so on, with what is known as its values
+    """Logs each event with structlog, as `requests_cache.hit`, `requests_cache.stored` and so on
+
+    The fields of the event become values of the log entry.
 
     Args:
         logger: A logger of structlog; by default `structlog.get_logger('requests_cache')`
-        level: Name of the method of the logger that is called, such as `'debug'`
+        level: Name of the logger's method that is called, such as `'debug'`
 
     Raises:
         MissingDependencyError: structlog is not installed

@@ -66,16 +66,16 @@ class Stage:
 
 
 class SerializerPipeline:
-    """A chain of stages: `dumps` runs them first to last, `loads` last to first
+    """A chain of stages. `dumps` runs them from first to last, `loads` from last to first.
 
-    A stage whose attribute `takes_key` is true is called with the key of the entry as a second argument, so that what
-    it makes can belong to that entry and to no other. All others are called with the value alone.
+    If a stage has a true attribute `takes_key`, its methods are called with the key of the entry as a second argument,
+    so that their result can belong to that entry only. All others are called with the value alone.
 
     Args:
         stages: Stages, pipelines, or any objects with `dumps(value)` and `loads(value)`
-        name: Short name; part of the keys of all that is stored with this serializer
-        is_binary: Whether the serialized form is bytes
-        requires: Libraries that the stages need, as `(library, extra)` pairs
+        name: A short name. It is part of the cache keys of all entries that are stored with this serializer.
+        is_binary: Whether the result is bytes
+        requires: Libraries that the stages need, as pairs `(library, extra)`
     """
 
     # Hands the key on to the stages that take it; false for a subclass that defines `dumps(value)` or `loads(value)`
@@ -109,7 +109,7 @@ class SerializerPipeline:
 
     @property
     def piece_stages(self) -> tuple[Any, ...]:
-        """Stages that pieces of large bodies go through as well, each with its place for a key"""
+        """Stages that are also applied to each piece of a large body, with the place of the piece as the key"""
         found: list[Any] = []
         for stage in self.stages:
             found += stage.piece_stages if isinstance(stage, SerializerPipeline) else ()
@@ -118,7 +118,7 @@ class SerializerPipeline:
 
     @property
     def takes_buffers(self) -> bool:
-        """Whether `loads` takes bytes in place of text, as all stages take what the one before then makes of them"""
+        """Whether `loads` also takes bytes where `dumps` makes text"""
         return all(getattr(stage, 'takes_buffers', False) for stage in self.stages)
 
     def dumps(self, value: Any, key: Any = None) -> Any:
@@ -144,13 +144,13 @@ class SerializerPipeline:
         return value
 
     def loads(self, value: Any, key: Any = None) -> Any:
-        """Run the value through all stages, backwards; `key` as for `dumps`"""
+        """Run the value through all stages in reverse order; `key` as for `dumps`"""
         for stage in reversed(self.stages):
             value = stage.loads(value, key) if getattr(stage, 'takes_key', False) else stage.loads(value)
         return value
 
     def copy(self) -> SerializerPipeline:
-        """A copy with stages of its own, so that settings of one do not change the other"""
+        """A copy with its own stages, so that changing the settings of one does not change the other"""
         other = copy(self)
         other.stages = [copy(stage) if hasattr(stage, 'decode_content') else stage for stage in self.stages]
         return other
@@ -160,13 +160,13 @@ class SerializerPipeline:
         return any(getattr(stage, 'decode_content', False) for stage in self.stages)
 
     def set_decode_content(self, decode_content: bool) -> None:
-        """Set on all stages that have that option whether to add a readable copy of JSON and text bodies"""
+        """Say whether to add a readable copy of JSON and text bodies, on all stages that have that option"""
         for stage in self.stages:
             if hasattr(stage, 'decode_content'):
                 stage.decode_content = decode_content
 
     def check_requirements(self) -> None:
-        """Raise MissingDependencyError if a library that this serializer needs is not installed"""
+        """Raise `MissingDependencyError` if a library that this serializer needs is not installed"""
         for library, extra in self.requires:
             if find_spec(library) is None:
                 raise MissingDependencyError(f'The serializer {self.name!r}', library, extra)

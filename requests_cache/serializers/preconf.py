@@ -170,12 +170,10 @@ utf8_serializer = SerializerPipeline([utf8_encoder], name='utf8', is_binary=True
 def signer_stage(
     secret_key: Any = None, salt: str | bytes = 'requests-cache', accept_unbound: bool = True
 ) -> SigningStage:
-    """A stage that signs bytes for the key of their entry, and refuses what is not signed so
+    """Make a stage that signs bytes together with the key of their entry, and refuses bytes without such a signature
 
     Args:
-        secret_key: The key, or keys of which the last one signs and any one is accepted
-        salt: Tells signatures made for this purpose from others with the same key
-        accept_unbound: Read entries that say nothing of their key, as 1.3.x and before wrote them
+        secret_key, salt, accept_unbound: As for `safe_pickle_serializer()`
     """
     return SigningStage(secret_key, salt, accept_unbound)
 
@@ -183,14 +181,15 @@ def signer_stage(
 def safe_pickle_serializer(
     secret_key: Any = None, salt: str | bytes = 'requests-cache', accept_unbound: bool = True, **kwargs: Any
 ) -> SerializerPipeline:
-    """A pickle serializer whose entries are signed, each for its key
+    """Make a pickle serializer that signs each entry together with its key
 
-    Reading one that was signed with another secret key, or for another entry, raises `itsdangerous.BadSignature`.
+    Reading an entry that was signed with another secret key, or for another cache key, raises
+    `itsdangerous.BadSignature`.
 
     Args:
-        secret_key: The key, or keys of which the last one signs and any one is accepted
-        salt: Tells signatures made for this purpose from others with the same key
-        accept_unbound: Read entries that say nothing of their key, as 1.3.x and before wrote them
+        secret_key: The secret key. Of several keys, the last one signs, and all of them are accepted.
+        salt: Keeps these signatures apart from others that are made with the same secret key
+        accept_unbound: Also read entries that were signed without their cache key, as by 1.3 and before
         kwargs: Ignored
     """
     pipeline = SerializerPipeline(

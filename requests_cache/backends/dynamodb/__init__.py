@@ -92,22 +92,16 @@ class DynamoDbDict(DynamoDbStorage):
 
     Args:
         table_name: Name of the table
-        create_table: Create the table if there is none; otherwise it needs a partition key `key` of type string, and no
-            sort key
-        ttl: Let DynamoDB remove entries after they have expired
-        delete_expired_after: So much later: seconds, rounded up, or a timedelta; by default at once
-        connection: An existing resource of boto3; it is not closed
+        create_table: Create the table if there is none. An existing table needs a partition key `key` of type string,
+            and no sort key.
+        ttl, connection, namespace, large_items, large_body_bytes: As for `DynamoDbCache`
         serializer: As for `BaseStorage`
-        namespace: Prefix of the keys, so that several caches may share a table; the default is no prefix
-        large_body_bytes: Length from which on bodies are kept in pieces, in items of their own; 128 KiB by default. The
-            same goes for shorter ones with which an entry would take more than 400 KB.
-        large_items: Do so; otherwise entries of more than 400 KB are left out, with a warning
-        kwargs: Keywords of a boto3 session or resource, and of `BaseStorage`
+        kwargs: Further keywords of `DynamoDbCache`
 
     Raises:
-        ValueError: There are bounds, which this store cannot keep; or `delete_expired_after` with `ttl=False`
-        BackendError: boto3 cannot use the keywords; or, from all methods, the service refuses something
-        BackendUnavailableError: The service cannot be reached; from all methods but this one
+        ValueError: A bound is given, which DynamoDB cannot keep, or `delete_expired_after` together with `ttl=False`
+        BackendError: boto3 refuses the keywords. All methods raise it if the service refuses something.
+        BackendUnavailableError: All other methods raise it if the service cannot be reached
         MissingDependencyError: boto3 is not installed
     """
 
@@ -378,7 +372,7 @@ class DynamoDbCache(BaseCache):
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
-        """Keywords that the constructor and, where it is installed, boto3 take"""
+        """Names of the keywords that the constructor takes, and boto3 if it is installed"""
         try:
             _driver()
             for_boto3 = frozenset().union(*driver_keywords())

@@ -43,18 +43,16 @@ def __getattr__(name: str) -> Any:
 
 
 class LRUFileDict(FileDict):
-    """A storage with one file per entry that keeps no more than a number of bytes
+    """A storage with one file per entry, and a bound on the size of all files
 
     Args:
-        args: See `FileDict`
-        block_bytes: Size of the blocks that files take up; sizes are rounded up to a multiple of it
-        max_cache_bytes: Size of all files: a number of bytes, or text such as '500 MB'
-        max_file_bytes: Size of the largest file to keep; by default `max_cache_bytes`
-        sync_index: Compare the index with the files once more, which takes a look at each of them
-        kwargs: See `FileDict`, and options of `SQLiteDict` for the index
+        args: As for `FileDict`
+        block_bytes, max_cache_bytes, max_file_bytes, sync_index: As for `FileCache`; `max_cache_bytes` is 100 MiB by
+            default
+        kwargs: As for `FileDict`, and keywords of `SQLiteDict` for the index
 
     Raises:
-        TypeError: One of the sizes is none
+        TypeError: One of the sizes is None
         ValueError: The sizes contradict each other
     """
 

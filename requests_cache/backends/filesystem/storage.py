@@ -67,24 +67,16 @@ def database_options(options: dict[str, Any]) -> dict[str, Any]:
 class FileDict(Directory, BaseStorage[str, Any]):
     """A storage with one file per entry, named by its key and an extension for its format
 
-    A file is written beside its place and then moved there, so that readers see the old entry or the new one, in any
-    thread and process. Large bodies are in files of their own (see `BodyFiles`). Keys that are no safe file names are
-    encoded; nothing outside of the directory is touched.
+    A file is written beside its place and then moved there. So readers in all threads and processes see either the old
+    entry or the new one. Large bodies are in files of their own (see `BodyFiles`). Keys that are not safe as names of
+    files are encoded. Nothing outside the directory is touched.
 
     Args:
-        cache_name: The directory
-        use_temp: Put a relative path under the directory for temporary files
-        use_cache_dir: Put a relative path under the user's cache directory
-        extension: Extension of the files, without a dot; by default that of the serializer
-        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`
-        large_body_bytes: Length from which on bodies are kept in pieces, in files of their own; 1 MiB by default
-        max_cache_bytes: Size of all files together: a number of bytes, or text such as '500 MB'; no bound by default
-        max_entries: How many entries are kept; no bound by default
-        delete_expired_after: Seconds (or a timedelta) after which expired entries are deleted; by default never
-        lock: Held during every operation, so that it can be shared with other storages and code; by default the storage
-            has one of its own, which is held while something is changed
-        kwargs: `decode_content`; with bounds `max_file_bytes`, `block_bytes` and `sync_index` (see `LRUFileDict`), and
-            options of `SQLiteDict` for the index; others are ignored
+        cache_name, use_temp, use_cache_dir, extension: As for `FileCache`
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`
+        lock: A lock that is held during every operation, so that it can be shared with other storages and code. By
+            default, the storage has its own lock, which is held while something is changed.
+        kwargs: Further keywords of `FileCache`; others are ignored
     """
 
     iteration_tolerates_writes = True

@@ -104,11 +104,11 @@ class MongoCache(MongoBackend):
         return self.responses.get_ttl()  # type: ignore[no-any-return]
 
     def set_ttl(self, ttl: float | timedelta | None, overwrite: bool = False) -> None:
-        """Let the server delete responses some time after they were received, whether they have expired or not
+        """Have the server delete responses some time after they were received, whether they have expired or not
 
         Args:
-            ttl: Seconds or a timedelta, rounded up; None, 0 or -1 for never
-            overwrite: Change or remove a time that was set before; otherwise it stays
+            ttl: Seconds or a `timedelta`, rounded up; None, 0 or -1 for never
+            overwrite: Change or remove a time that was set before. Otherwise, that time stays.
 
         Raises:
             ValueError: The time is negative, or above 2**31 - 1 seconds
@@ -119,15 +119,16 @@ class MongoCache(MongoBackend):
 class MongoDict(MongoStorage):
     """A mapping in a MongoDB collection
 
-    A response is a document with `_id` = key and a field for each of its parts; anything else, such as the bytes of
-    another serializer, is in the field `data`. `len()` is the server's own count of the collection, at the same cost
-    for any size; it may be wrong for a while after a crash of the server, and on a sharded collection.
+    A response is a document whose `_id` is the key, with a field for each part of the response. Anything else, such as
+    the bytes that another serializer makes, is in the field `data`. `len()` asks the server for its own count, which
+    costs the same for any size. The count may be wrong for a while after the server has crashed, and on a sharded
+    collection.
 
     Args:
         db_name: Name of the database
         collection_name: Name of the collection
-        connection: A `pymongo.MongoClient`; it is not closed by the storage
-        serializer: Name or object, or None to keep values as they are
+        connection: An existing `pymongo.MongoClient`. It is not closed.
+        serializer: A name or an object; None keeps values as they are
         kwargs: Keywords of `BaseStorage`, and options of `MongoClient`
     """
 

@@ -62,22 +62,20 @@ def _connect(connection: Any, keywords: dict[str, Any]) -> RedisConnection:
 class RedisDict(EntryStorage):
     """A storage with a string of Redis per entry, or a hash if its body is large
 
-    Names that are not those of its entries are left alone. Under the name of an entry, a value of another type reads as
-    None, and gives way to what is written.
+    Other names in the database are left alone. If a value of another type has the name of an entry, it is read as None
+    and overwritten.
 
     Args:
         namespace: Prefix of the names
         collection_name: Ignored
-        connection: An existing client; it is not closed
+        connection: An existing client. It is not closed.
         serializer: As for `BaseStorage`
-        ttl: Have Redis remove entries after they have expired
-        ttl_offset: Seconds for which they are kept after that
-        kwargs: Keywords of the client, as for `RedisCache`; those of `BaseStorage`, of which `delete_expired_after`
-            stands for `ttl_offset`
+        ttl, ttl_offset: As for `RedisCache`
+        kwargs: Further keywords of `RedisCache`
 
     Raises:
         MissingDependencyError: redis-py is not installed
-        ValueError: `delete_expired_after` does not go with `ttl` or `ttl_offset`
+        ValueError: `delete_expired_after` contradicts `ttl` or `ttl_offset`
     """
 
     def __init__(
@@ -100,8 +98,8 @@ class RedisHashDict(HashStorage):
     Args:
         namespace: First part of the hash's name
         collection_name: Second part of its name
-        connection: An existing client; it is not closed
-        serializer: As for `BaseStorage`; by default values are text
+        connection: An existing client. It is not closed.
+        serializer: As for `BaseStorage`; by default, values are text
         kwargs: Keywords of the client, as for `RedisCache`
 
     Raises:
@@ -165,7 +163,7 @@ class RedisCache(BaseCache):
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
-        """Keywords that mean something to this class or to the driver's client"""
+        """Names of the keywords that this class or the driver's client takes"""
         own = {'connection', 'decode_content', 'namespace', 'serializer', 'ttl', 'ttl_offset', *STORAGE_KEYWORDS}
         try:
             return keyword_names(_client_class()) | own

@@ -54,23 +54,17 @@ class SQLiteDict(TableStorage):
     """A table of an SQLite database as a mapping
 
     Args:
-        db_path: Path of the database; `.sqlite` is added if it has no suffix
+        db_path: As for `SQLiteCache`
         table_name: Name of the table
-        busy_timeout: How long to wait for other processes and threads: seconds as a float, milliseconds as an
-            integer; None for the driver's `timeout`, which is 5 seconds
-        fast_save: Do not wait until data has reached the disk; a power failure can then damage the database
-        serializer: A name, pipeline, stage, or any object with `dumps` and `loads`; None to keep values as they are
-        use_cache_dir: Put a relative path under the user's cache directory
-        use_memory: Keep the database in memory, until it is closed
-        use_temp: Put a relative path under the directory for temporary files
-        wal: Use a write-ahead log, so that reading and writing do not wait for each other
-        database: Share the connection of another storage, whose `db_path` this is; all of the above but `table_name`
-            and `serializer` is its
-        kwargs: Keywords of `sqlite3.connect`; `decode_content`, `large_body_bytes`
+        busy_timeout, fast_save, use_cache_dir, use_memory, use_temp, wal: As for `SQLiteCache`
+        serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; None keeps values as they are
+        database: Share the connection of another storage with the same `db_path`. Only `table_name` and `serializer`
+            then have an effect.
+        kwargs: Keywords of `sqlite3.connect`, and of `BaseStorage`
 
     Raises:
-        FileExistsError: One of the directories that the path lies in is a file
-        PermissionError: `use_temp`, and the file belongs to somebody else
+        FileExistsError: One of the parent directories of the path is a file
+        PermissionError: With `use_temp`, the file belongs to somebody else
         ValueError: A table cannot have that name
     """
 
@@ -140,7 +134,7 @@ class SQLiteCache(BaseCache):
 
     Raises:
         FileExistsError: One of the parent directories of the path is a file
-        PermissionError: With `use_temp`, if the file belongs to somebody else
+        PermissionError: With `use_temp`, the file belongs to somebody else
     """
 
     responses: SQLiteDict
@@ -215,8 +209,8 @@ class SQLiteCache(BaseCache):
 
         Args:
             keys: Keys of entries
-            expired: All that have expired
-            vacuum: Give space back to the system, if more than one key was asked for and much of the file is unused
+            expired: All entries that have expired
+            vacuum: Give unused space back to the system, if there is much of it and more than one key was asked for
             kwargs: Further conditions; see `BaseCache.delete`
 
         Returns:
@@ -266,7 +260,14 @@ class SQLiteCache(BaseCache):
         limit: int | None = None,
         expired: bool = True,
     ) -> Iterator[CachedResponse]:
-        """Responses in a given order; see `SQLiteDict.sorted`"""
+        """Responses in a given order
+
+        Args:
+            key: Column to sort by: `expires`, `size` or `key`
+            reversed: Sort in descending order
+            limit: The largest number of responses to return
+            expired: Whether to include expired responses
+        """
         return self.responses.sorted(key, reversed, limit, expired)
 
     def recreate_keys(self) -> None:
@@ -278,11 +279,11 @@ class SQLiteCache(BaseCache):
         self.responses.change(lambda response: reset_or_drop(response, expire_after))
 
     def clear(self) -> None:
-        """Delete all entries; if the database is damaged, replace it by a new one
+        """Delete all entries. If the database is damaged, replace it by a new one.
 
         Raises:
             BackendUnavailableError: The database is locked
-            BackendError: It is damaged, and may not be replaced, as the file may be somebody else's
+            BackendError: It is damaged, and is not replaced because the file may belong to somebody else
         """
         try:
             with self._transaction(overwrite=False):
