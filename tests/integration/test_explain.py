@@ -203,7 +203,7 @@ class TestResponses:
         assert missing.not_stored == 'status 404 is not among allowable_codes (200)'
         assert 'not stored: status 404' in str(missing)
         assert session.explain(session.get(f'{URL}/long')).not_stored == 'its body is longer than max_body_bytes'
-        assert session.explain(session.get(f'{URL}/filtered')).not_stored == 'filter_fn does not want it'
+        assert session.explain(session.get(f'{URL}/filtered')).not_stored == 'filter_fn rejects it'
         assert session.explain(session.post(URL)).outcome == 'bypassed'
 
     def test_of_another_session(self, make: Callable[..., CachedSession], adapter: Adapter) -> None:
