@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from .._utils import renew_after_fork
 from ..models.response import CachedResponse
-from ..serializers.record import IntactRecord, RecordFormat, from_record, to_record
+from ..serializers.record import RecordFormat, VerifiedRecord, from_record, to_record
 from .bodies import Pieces
 from .storage import KT, VT, BaseStorage
 
@@ -68,7 +68,7 @@ class _Snapshot:
     __slots__ = ('pieces', 'record')
 
     def __init__(self, response: CachedResponse, pieces: _Pieces | None):
-        self.record = IntactRecord(to_record(response, _SNAPSHOT_FORMAT))
+        self.record = VerifiedRecord(to_record(response, _SNAPSHOT_FORMAT))
         self.pieces = pieces
 
 

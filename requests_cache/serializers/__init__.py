@@ -1,4 +1,4 @@
-"""Serializers: how responses are turned into what a backend stores"""
+"""Serializers, which convert responses to the form that a backend stores"""
 
 from .cattrs import CattrStage
 from .pipeline import SerializerPipeline, SerializerType, Stage

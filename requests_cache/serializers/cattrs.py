@@ -1,4 +1,4 @@
-"""The stage between responses and records of plain values"""
+"""The stage that converts responses to records of plain values"""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ __all__ = ['CattrStage', 'DecodedContent']
 
 
 class CattrStage(Stage):
-    """Turns a response into a record (a dict of plain values), and back; anything else passes through
+    """Converts a response to a record (a dict of plain values), and back; other values are passed on unchanged
 
     Args:
-        factory: Makes the `cattrs` converter, for formats with conversions of their own
+        factory: A function that creates the `cattrs` converter, for formats with their own conversions
         decode_content: Add a readable copy of JSON and text bodies to the record
-        convert_datetime: Write times as ISO 8601 text; otherwise leave `datetime` objects to the next stage
-        convert_timedelta: Write durations as seconds; otherwise leave `timedelta` objects to the next stage
+        convert_datetime: Write times as ISO 8601 text, instead of passing on `datetime` objects
+        convert_timedelta: Write durations as seconds, instead of passing on `timedelta` objects
         encode_bytes: Write binary data as base64 text
     """
 
-    # Responses may refer to a body that is kept beside their entry
+    # Responses may refer to a body that is stored separately
     takes_bodies = True
 
     def __init__(self, factory: Callable[..., Any] | None = None, decode_content: bool = False, **kwargs: Any):
@@ -42,7 +42,7 @@ class CattrStage(Stage):
 
     @property
     def converter(self) -> Any:
-        """A `cattrs` converter, for hooks of one's own; once looked at, all responses go through it
+        """A `cattrs` converter, to which hooks can be added; after the first access, it converts all responses
 
         Raises:
             MissingDependencyError: cattrs is not installed
@@ -53,7 +53,7 @@ class CattrStage(Stage):
 
     @property
     def takes_buffers(self) -> bool:
-        """Whether a body in base64 may be a view of bytes, which a converter would not know"""
+        """Whether a body in base64 may be a memoryview, which `cattrs` converters do not support"""
         return self._converter is None and self.factory is None
 
     def dumps(self, value: Any) -> Any:
@@ -82,7 +82,7 @@ class CattrStage(Stage):
         try:
             from cattrs import Converter
         except ImportError as e:
-            raise MissingDependencyError('A converter of your own', 'cattrs', 'cattrs') from e
+            raise MissingDependencyError('A custom cattrs converter', 'cattrs', 'cattrs') from e
         factory = self.factory or Converter
         try:
             converter = factory(omit_if_default=True)
@@ -94,7 +94,7 @@ class CattrStage(Stage):
             converter.register_unstructure_hook(timedelta, lambda v: v.total_seconds())
         if self.format.text_bytes:
             converter.register_unstructure_hook(bytes, self.format.bytes)
-        # By predicate, as by class cattrs would evaluate all annotations of the base classes in `requests`
+        # Use a predicate: for a class, cattrs would evaluate all annotations of the base classes in `requests`
         converter.register_unstructure_hook_func(_is_response, lambda r: self._unstructure(converter, r))
         converter.register_structure_hook_func(_is_response, lambda v, _: self._structure(converter, v))
         if self.format.iso_datetimes:
@@ -127,7 +127,7 @@ class CattrStage(Stage):
 
 
 class DocumentStage(CattrStage):
-    """The same for records that are stored as they are: adds a checksum, and refuses what does not match it"""
+    """The same for document stores, which store records unchanged: also adds a checksum, and verifies it"""
 
     def dumps(self, value: Any) -> Any:
         return with_checksum(super().dumps(value))

@@ -1,23 +1,21 @@
-"""A checksum over a record, the same whether it is made before a store or format takes the record, or after
+"""A checksum of a record, which does not depend on the types that a format or store converts its values to
 
-The last stage of a serializer, which turns records into text or bytes, adds the checksum to what it writes and compares
-it with what it has read. Stages of the user's own come before that stage, so that they may change whatever they like,
-or after it.
+The last stage of a serializer, which converts records to text or bytes, adds the checksum when writing and verifies it
+when reading. Custom stages may come before that stage, where they can change the record, or after it.
 
-What a record may become on its way, and what is done about it:
+Formats and stores change the types of a record. The checksum ignores these changes:
 
-    text formats       tuples are lists
-    BSON, MongoDB      times are cut to milliseconds and lose their zone: they count in UTC, to the millisecond
-    DynamoDB           numbers are decimals, and integers if they are whole; the order of names is lost: both are the
-                       same here
-    any                a field that is absent may be null
+    text formats       tuples become lists
+    BSON, MongoDB      times have millisecond precision and no time zone; so all times are compared in UTC, rounded down
+    DynamoDB           numbers become decimals or integers; the order of names is lost
+    any                an absent field may become null
 
-It covers all fields that are read. The body takes part by its own checksum, or by where it is kept. Fields of others,
-and the readable copy of the body, which may be edited, take no part.
+The checksum covers all fields that are read. The body is included by its own checksum, or by its description if it is
+stored separately. Unknown fields, and the readable copy of the body, which may be edited, are not included.
 
-A record without the field is read unchecked, as earlier versions wrote none; whoever edits an entry by hand may
-remove it. It stands before the fields that every entry has, so that no entry loses it by being cut off. If its name is
-damaged, all else is whole.
+A record without a checksum is read without verification, as earlier versions wrote none. So a user who edits an entry
+may remove the checksum. It comes before the fields that every entry has, so that a truncated entry does not lose it. If
+its name is damaged, the rest of the entry is intact.
 """
 
 from __future__ import annotations
@@ -35,7 +33,7 @@ from ..exceptions import InvalidEntryError
 from .pipeline import Stage
 
 FIELD = 'record_checksum'
-# Later versions read entries of this one, and the other way round: fields that they add need a checksum of their own
+# Never change these fields, as other versions verify the same checksum; new fields need a checksum of their own
 _TEXTS_AND_INTEGERS = (
     '_next', 'checksum', 'cookies', 'encoding', 'generation', 'header_fields', 'headers', 'http_version', 'reason',
     'request', 'status_code', 'stored_body', 'url',
@@ -45,33 +43,33 @@ _NOT_OF_A_RECORD = (TypeError, ValueError, ArithmeticError, RecursionError)
 
 
 def record_checksum(record: Mapping[str, Any]) -> int:
-    """The CRC-32 of a record, in the form in which a format or store takes it
+    """The CRC-32 of a record
 
     Raises:
-        TypeError, ValueError, ArithmeticError, RecursionError: It holds what no record holds
+        TypeError, ValueError, ArithmeticError, RecursionError: The record has a value that does not belong there
     """
-    return crc32(_encode(_rendered(record)).encode('ascii'))
+    return crc32(_encode(_to_plain_list(record)).encode('ascii'))
 
 
-def _rendered(record: Mapping[str, Any]) -> list[Any]:
+def _to_plain_list(record: Mapping[str, Any]) -> list[Any]:
     get = record.get
     values: list[Any] = list(map(get, _TEXTS_AND_INTEGERS))
     values += map(_plain, map(get, _TIMES_AND_NUMBERS))
     if get('cookie_attributes'):
         values.append(_plain(get('cookie_attributes')))
     if get('history'):
-        values.append([_rendered(r) if isinstance(r, Mapping) else r for r in record['history']])
+        values.append([_to_plain_list(r) if isinstance(r, Mapping) else r for r in record['history']])
     if '_content' not in record and '_decoded_content' in record:
         values.append(_plain(get('_decoded_content')))
     return values
 
 
 def _plain(value: Any) -> Any:
-    """A value of any format as one that JSON can hold"""
+    """Convert a value from any format to one that JSON supports"""
     if value is None or type(value) is str:
         return value
     if isinstance(value, float) or is_decimal(value):
-        # Neither infinity nor what is no number is whole
+        # Infinity and NaN cannot be converted to integers
         return int(value) if value % 1 == 0 else float(value)
     if isinstance(value, datetime):
         value = value if value.tzinfo is None else value.astimezone(timezone.utc)
@@ -88,7 +86,7 @@ def _plain(value: Any) -> Any:
 def _default(value: Any) -> Any:
     plain = _plain(value)
     if plain is value:
-        raise TypeError(f'a {type(value).__name__} is not part of a record')
+        raise TypeError(f'records have no values of type {type(value).__name__}')
     return plain
 
 
@@ -96,22 +94,22 @@ _encode = JSONEncoder(sort_keys=True, separators=(',', ':'), default=_default).e
 
 
 def with_checksum(value: Any) -> Any:
-    """A record with its checksum; anything else as it is"""
+    """Add the checksum to a record; other values are returned unchanged"""
     if not (isinstance(value, dict) and 'created_at' in value and 'status_code' in value):
         return value
     try:
         checksum = record_checksum(value)
     except _NOT_OF_A_RECORD:
-        return value  # of stages of the user's own; whether it can be written is for the format to say
+        return value  # from a custom stage; writing it may fail or not, depending on the format
     first = {'_content': value['_content']} if '_content' in value else {}
     return {**first, FIELD: checksum, **{k: v for k, v in value.items() if k != FIELD}}
 
 
 def check(value: Any) -> Any:
-    """The value, unless it is a record that does not match its checksum
+    """Verify the checksum of a record, and return it; other values are returned unchanged
 
     Raises:
-        InvalidEntryError: It is one
+        InvalidEntryError: The checksum does not match
     """
     if isinstance(value, dict) and FIELD in value and not _matches(value):
         raise InvalidEntryError('the stored response is damaged: its checksum does not match')
@@ -126,11 +124,11 @@ def _matches(record: dict[str, Any]) -> bool:
 
 
 class RecordStage(Stage):
-    """The last stage for records: adds a checksum to those that are written, and refuses what does not match it
+    """The last stage for records: adds a checksum when writing, and verifies it when reading
 
     Args:
-        dumps: Function that turns a record into its serialized form
-        loads: Function that undoes it
+        dumps: A function that serializes a record
+        loads: A function that deserializes it
     """
 
     def __init__(self, dumps: Callable[[Any], Any], loads: Callable[[Any], Any]):

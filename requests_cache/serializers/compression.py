@@ -1,4 +1,4 @@
-"""Codecs that compress what is stored, and which data to leave alone"""
+"""Compressing stored data, unless that is not worthwhile"""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from ..exceptions import InvalidEntryError, MissingDependencyError
 
 Function = Callable[[bytes], bytes]
 
-# What is shorter gains nothing
+# Compressing shorter data is not worthwhile
 MIN_COMPRESSED_BYTES = 256
-# Compressed data that take more than this part of the original are not worth the time to decompress them
-WORTH_IT = 0.95
-# Of longer data, such as pieces of a video, parts are tried first: the slow codecs take 5 to 70 ms for a piece
+# If compression does not reduce the size to this fraction, the time for decompression is not worthwhile
+MAX_RATIO = 0.95
+# For longer data, such as pieces of a video, samples are compressed first: slow codecs take 5 to 70 ms for a piece
 SAMPLED_FROM_BYTES, SAMPLES, SAMPLE_BYTES = 16 * 1024, 4, 1024
 
 
 class Codec(NamedTuple):
-    """A way to compress
+    """A compression method
 
     Args:
-        number: What stands for it in an envelope
-        name: Its name
-        load: Gives the functions that compress and decompress
+        number: Number in an envelope
+        name: Name in `compression=`
+        load: A function that returns the functions to compress and decompress
     """
 
     number: int
@@ -72,14 +72,14 @@ _BY_NUMBER = {codec.number: codec for codec in CODECS.values()}
 
 
 def codec_for(compression: bool | str | None) -> Codec | None:
-    """The codec that is meant by `compression=`
+    """The codec for `compression=`, or None
 
     Args:
-        compression: `True` for the best that there is of zstd and zlib, the name of a codec, or False
+        compression: True for zstd if it is installed, otherwise zlib; the name of a codec; or False
 
     Raises:
-        ValueError: There is no codec of that name
-        MissingDependencyError: The library that it needs is not installed
+        ValueError: There is no codec with this name
+        MissingDependencyError: The library that the codec needs is not installed
     """
     if not compression:
         return None
@@ -98,51 +98,51 @@ def codec_for(compression: bool | str | None) -> Codec | None:
 
 
 class Compression:
-    """Compresses by one codec, and decompresses by any; each is loaded once, as it takes as long as its use
+    """Compresses with one codec, and decompresses with any; each codec is loaded only once, as that is slow
 
     Args:
-        codec: The codec; None to compress nothing
+        codec: The codec; None for no compression
     """
 
     def __init__(self, codec: Codec | None):
         self.codec = codec
         self._functions: dict[int, tuple[Function, Function]] = {}
 
-    def _of(self, codec: Codec) -> tuple[Function, Function]:
+    def _functions_of(self, codec: Codec) -> tuple[Function, Function]:
         functions = self._functions.get(codec.number)
         if functions is None:
             functions = self._functions[codec.number] = codec.load()
         return functions
 
     def compress(self, data: bytes) -> tuple[int, bytes]:
-        """Compress data, unless they are short, or do not get smaller by much
+        """Compress data, unless it is short, or does not become much smaller
 
         Returns:
-            The number of the codec, and what it made; 0 and the data themselves if they are left alone
+            The number of the codec, and the compressed data; 0 and the original data if it is not compressed
         """
-        if self.codec is None or len(data) < MIN_COMPRESSED_BYTES or _is_dense(data):
+        if self.codec is None or len(data) < MIN_COMPRESSED_BYTES or _looks_compressed(data):
             return 0, data
-        compressed = self._of(self.codec)[0](data)
-        return (self.codec.number, compressed) if len(compressed) < WORTH_IT * len(data) else (0, data)
+        compressed = self._functions_of(self.codec)[0](data)
+        return (self.codec.number, compressed) if len(compressed) < MAX_RATIO * len(data) else (0, data)
 
     def decompress(self, number: int, data: bytes) -> bytes:
-        """Undo `compress`
+        """Decompress the result of `compress`
 
         Args:
-            number: The number of the codec, or 0
-            data: What it made
+            number: The number of the codec; 0 if the data is not compressed
+            data: The compressed data
 
         Raises:
-            InvalidEntryError: The data are damaged, or there is no such codec
-            MissingDependencyError: The library that it needs is not installed
+            InvalidEntryError: The data is damaged, or there is no such codec
+            MissingDependencyError: The library that the codec needs is not installed
         """
         if not number:
             return data
         codec = _BY_NUMBER.get(number)
         if codec is None:
-            raise InvalidEntryError(f'the entry is compressed in a way that this version does not know ({number})')
+            raise InvalidEntryError(f'this version does not know the compression of the entry (codec {number})')
         try:
-            return self._of(codec)[1](data)
+            return self._functions_of(codec)[1](data)
         except MissingDependencyError:
             raise
         except Exception as e:
@@ -156,10 +156,10 @@ def _compression_of(name: str | None) -> Compression:
     return Compression(None if name is None else CODECS[name])
 
 
-def _is_dense(data: bytes) -> bool:
-    """Whether long data are probably compressed already, going by some parts of them"""
+def _looks_compressed(data: bytes) -> bool:
+    """Whether long data is probably compressed already, judging by some samples"""
     if len(data) < SAMPLED_FROM_BYTES:
         return False
     step = len(data) // SAMPLES
     sample = b''.join(data[start : start + SAMPLE_BYTES] for start in range(0, step * SAMPLES, step))
-    return len(zlib.compress(sample, 1)) >= WORTH_IT * len(sample)
+    return len(zlib.compress(sample, 1)) >= MAX_RATIO * len(sample)

@@ -1,7 +1,7 @@
-"""Responses as entries of HAR files (HTTP Archive, version 1.2), and back
+"""Converting responses to entries of HAR files (HTTP Archive, version 1.2), and back
 
-What this package writes has a member of its own, `_requests_cache`, with all that a HAR entry has no place for; by it
-an entry is read as it was. Entries of browsers and other tools are read as far as they go.
+Entries from this package have an additional member, `_requests_cache`, with everything that HAR does not provide for.
+So they are read without loss. Entries from browsers and other tools are read as far as possible.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OWN_MEMBER = '_requests_cache'
 _FORMAT = RecordFormat(text_bytes=True)
 _VERSIONS = {9: 'HTTP/0.9', 10: 'HTTP/1.0', 11: 'HTTP/1.1', 20: 'HTTP/2', 30: 'HTTP/3'}
 _VERSION = lazy_pattern(r'(?:http/|h)([0-9])(?:\.([0-9]))?', re.IGNORECASE)
-# What a body has in itself, and what the record of a response is without it
+# Fields of a record that depend on the body, and are left out of `_requests_cache`
 _BODY_FIELDS = ('_content', '_decoded_content', 'checksum', 'record_checksum', 'stored_body')
 NO_BODY = (204, 304)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -40,11 +40,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def to_har(response: CachedResponse, facts: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
-    """The HAR entries of a response: one for each redirect on the way to it, and its own
+    """The HAR entries of a response: one for each redirect in its history, and one for itself
 
     Args:
         response: The response
-        facts: What else to put into `_requests_cache` of the last one
+        facts: Additional members of `_requests_cache` in the last entry
     """
     for hop in response.history:
         yield {**_entry(hop), OWN_MEMBER: {'is_redirect': True}}
@@ -124,7 +124,7 @@ def _time_at(unix_seconds: float) -> datetime:
 
 
 def _to_text(data: bytes) -> tuple[str, str]:
-    """Bytes as text, and the encoding that this is in: base64, or none if it is the text of the bytes in UTF-8"""
+    """Convert bytes to text, and return its HAR encoding: none for UTF-8, or else base64"""
     try:
         return data.decode('utf-8'), ''
     except UnicodeDecodeError:
@@ -135,26 +135,26 @@ def _to_text(data: bytes) -> tuple[str, str]:
 
 
 def from_har(entry: Any) -> CachedResponse | None:
-    """The response of a HAR entry; None if it holds none that can be stored
+    """The response of a HAR entry; None if it has no response that can be stored
 
-    Those are redirects that belong to another entry of ours, requests that were not answered or are none of HTTP, and
-    bodies that were not recorded.
+    This is so for redirects that belong to another entry from this package, for requests without a response or with a
+    scheme other than HTTP, and if the body was not recorded.
 
     Raises:
-        InvalidEntryError: It is not an entry of a HAR file
+        InvalidEntryError: The value is not an entry of a HAR file
     """
     try:
         own = entry.get(OWN_MEMBER) or {}
         if own.get('is_redirect'):
             return None
-        return _from_own(entry, own) if 'record' in own else _from_any(entry)
+        return _from_own_entry(entry, own) if 'record' in own else _from_other_entry(entry)
     except InvalidEntryError:
         raise
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as e:
         raise InvalidEntryError(f'not an entry of a HAR file: {type(e).__name__}: {e}') from e
 
 
-def _from_own(entry: Any, own: Mapping[str, Any]) -> CachedResponse:
+def _from_own_entry(entry: Any, own: Mapping[str, Any]) -> CachedResponse:
     record = {k: v for k, v in own['record'].items() if k not in _BODY_FIELDS}
     record = _with_bytes({**record, 'history': [_with_bytes(hop) for hop in record.get('history', ())]})
     content = _content_of(entry['response']['content'], '') if own.get('has_body') else None
@@ -163,14 +163,14 @@ def _from_own(entry: Any, own: Mapping[str, Any]) -> CachedResponse:
 
 
 def _with_bytes(record: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a record whose bodies are bytes again"""
+    """A copy of a record with its bodies converted back to bytes"""
     request = record['request']
     if 'body' in request:
         record = {**record, 'request': {**request, 'body': b64decode(request['body'])}}
     return {**record, '_content': b64decode(record['_content'])} if '_content' in record else record
 
 
-def _from_any(entry: Any) -> CachedResponse | None:
+def _from_other_entry(entry: Any) -> CachedResponse | None:
     request, answer = entry['request'], entry['response']
     status, url = int(answer.get('status') or 0), str(request['url'])
     if status < 200 or not url.lower().startswith(('http://', 'https://')):
@@ -203,7 +203,7 @@ def _from_any(entry: Any) -> CachedResponse | None:
 
 
 def _fields(headers: Iterable[Mapping[str, Any]]) -> HTTPHeaderDict:
-    """Header fields; some tools put the values of repeated ones into one, in lines, and the pseudo-fields of HTTP/2"""
+    """Header fields, without pseudo-fields of HTTP/2; some tools join the values of repeated fields with line breaks"""
     fields = HTTPHeaderDict()
     for header in headers:
         name = str(header['name'])
@@ -231,7 +231,7 @@ def _request_from_har(request: Mapping[str, Any]) -> CachedRequest:
 
 
 def _content_of(content: Mapping[str, Any], encoding: str) -> bytes | None:
-    """The body, without content coding, as HAR files have it; None if it was not recorded"""
+    """The body, which HAR files contain decoded; None if it was not recorded"""
     text = content.get('text')
     if text is None:
         return None
@@ -244,7 +244,7 @@ def _content_of(content: Mapping[str, Any], encoding: str) -> bytes | None:
 
 
 def _time(value: Any) -> datetime:
-    text = re.sub(r'(\.\d{6})\d+', r'\1', str(value).replace('Z', '+00:00'))  # finer than Python has it
+    text = re.sub(r'(\.\d{6})\d+', r'\1', str(value).replace('Z', '+00:00'))  # Python supports microseconds only
     text = re.sub(r'\.(\d{1,5})(?=[+-]|$)', lambda match: '.' + match[1].ljust(6, '0'), text)
     text = re.sub(r'([+-]\d{2})(\d{2})$', r'\1:\2', text)
     time = datetime.fromisoformat(text)

@@ -1,8 +1,7 @@
-"""Reading an entry from JSON without building what nobody needs
+"""Reading an entry from JSON without parsing its body
 
-As it is written here, an entry begins with the body in base64 and ends with its readable copy, each on a line of the
-first level. Both may be large: the first need not go through the parser, and the second is for readers of the file
-only.
+An entry written by this package starts with the body in base64 and ends with the readable copy of it, each on a line of
+the first level. Both may be large. The body does not need to be parsed, and the readable copy is not needed at all.
 """
 
 from __future__ import annotations
@@ -13,35 +12,35 @@ from typing import Any
 from .._utils import decode_text
 from .checksum import RecordStage
 
-# Beginning of the body, and of the readable copy; what ends a text; what escapes; the end of an entry
+# The start of the body and of the readable copy; the end of a string; the escape character; the end of an entry
 _MARKS = ('{\n  "_content": "', ',\n  "_decoded_content": ', '"', '\\', '\n}')
 _MARKS_IN: dict[type, tuple[Any, ...]] = {str: _MARKS, bytes: tuple(mark.encode() for mark in _MARKS)}
-# What stands between the two in an entry that was written here
+# Fields between the body and the readable copy in every entry written by this package
 _ALWAYS_THERE = ('checksum', 'created_at', 'status_code')
 
 
 class JsonTextStage(RecordStage):
-    """The stage between records and JSON"""
+    """The stage that converts records to JSON"""
 
     takes_buffers = True
 
 
 def load_entry(text: Any, loads: Callable[[Any], Any]) -> Any:
-    """Parse an entry; anything that is not as it is written here goes to the parser as it is
+    """Parse an entry; text in any other form than this package writes is passed to the parser unchanged
 
     Args:
-        text: The text of an entry, or whatever else a file held; bytes if all stages take buffers
+        text: The text of an entry, or any other content of a file; bytes if all stages accept buffers
         loads: Parser for JSON
 
     Returns:
-        The entry; if bytes were given, its body in base64 is a view of them, which spares a copy
+        The entry; if `text` is bytes, the body in base64 is a memoryview, which avoids copying it
     """
-    if type(text) in _MARKS_IN and (entry := _load_quickly(text, loads, *_MARKS_IN[type(text)])):
+    if type(text) in _MARKS_IN and (entry := _load_fast(text, loads, *_MARKS_IN[type(text)])):
         return entry
     return loads(decode_text(text) if isinstance(text, bytes) else text)
 
 
-def _load_quickly(
+def _load_fast(
     text: Any, loads: Callable[[Any], Any], body: Any, readable_copy: Any, quote: Any, escape: Any, closing: Any
 ) -> Any:
     if not text.startswith(body):

@@ -1,4 +1,4 @@
-"""Reading what earlier versions wrote: bodies kept as text only, and binary data as base64 or base85 text"""
+"""Reading entries of earlier versions: decoded bodies, and binary data as base64 or base85 text"""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ UNKNOWN_CHARACTER = '\ufffd'
 
 
 def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with binary data as bytes, where a text format holds it as text
+    """Decode the binary data of a record in a text format
 
-    1.3 writes base64, earlier versions base85, and neither says so; all fields of one record are in the same code.
+    1.3 writes base64, earlier versions write base85, and neither says which. All fields of a record use the same one.
     """
-    if type(record.get('_content')) is bytes:  # so the format holds binary data as it is
+    if type(record.get('_content')) is bytes:  # so the format supports binary data
         return record
     decode: Callable[[str], bytes] = _strict_b64decode
-    if 'checksum' not in record:  # it was written by an earlier version
+    if 'checksum' not in record:  # written by an earlier version
         texts = list(_text_fields(record))
         if not texts and not _has_empty_body(record):
             return record
@@ -38,7 +38,7 @@ def decode_text_fields(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_empty_body(record: dict[str, Any]) -> bool:
-    """Whether there is a body as 1.3 writes an empty one in text formats"""
+    """Whether there is an empty body in the form that 1.3 writes in text formats"""
     responses = (record, *(record.get('history') or ()))
     return any(isinstance(r, dict) and r.get('_content', b'') is None for r in responses)
 
@@ -68,10 +68,10 @@ def _decode_response(record: dict[str, Any], decode: Any) -> dict[str, Any]:
     if isinstance(content, str):
         record['_content'] = decode(content)
     elif isinstance(content, memoryview):
-        # Where a checksum tells whether the body is right, its code need not be strict
+        # If there is a checksum of the body, decoding need not be strict
         record['_content'] = a2b_base64(content)
     elif content is None:
-        record['_content'] = b''  # how 1.3 writes an empty body
+        record['_content'] = b''  # 1.3 writes an empty body like this
     for name in ('request', '_next'):
         request = record.get(name)
         if isinstance(request, dict) and isinstance(request.get('body'), str):
@@ -84,8 +84,8 @@ def _is_base85(record: dict[str, Any], texts: list[str]) -> bool:
         return False
     if any(not _BASE64.fullmatch(t) for t in texts):
         return True
-    # From here on the text would pass for either. Only versions that write base85 write an empty request body, and
-    # times without a zone.
+    # From here on, the text is valid in both encodings. Only versions that write base85 write an empty request body,
+    # and times without a time zone.
     if any(r.get('body') == '' for r in _requests(record)) or _is_naive(record.get('created_at')):
         return True
     content, length = record.get('_content'), _declared_length(record)
@@ -109,10 +109,10 @@ def _declared_length(record: dict[str, Any]) -> int | None:
 
 
 def restore_content(record: dict[str, Any]) -> dict[str, Any]:
-    """The record with a body made from its decoded form, which is all that 1.0 to 1.3 kept of JSON and text bodies
+    """Restore the body from its decoded form, as 1.0 to 1.3 stored JSON and text bodies in decoded form only
 
-    Text is encoded as it had been decoded, which gives the original bytes unless some of them could not be decoded.
-    JSON is written anew: the document is the same, its spelling may not be.
+    Text is encoded with the encoding of the response, which yields the original bytes unless some could not be decoded.
+    JSON is serialized again, so its formatting may differ.
     """
     decoded = record.get('_decoded_content')
     if _is_json(record):
@@ -122,7 +122,7 @@ def restore_content(record: dict[str, Any]) -> dict[str, Any]:
     else:
         return record
     record = {**record, '_content': content, 'encoding': encoding}
-    if _declared_length({**record, 'headers': _without_coding(record)}) is not None and not _is_head(record):
+    if _declared_length({**record, 'headers': _remove_coding(record)}) is not None and not _is_head(record):
         _set_content_length(record)
     return record
 
@@ -132,7 +132,7 @@ def _encode_text(text: str, encoding: Any) -> tuple[bytes, str]:
     if isinstance(encoding, str) and UNKNOWN_CHARACTER not in text:
         try:
             content = text.encode(encoding)
-            # Where either gives the same bytes, the encoding is what the writing version reports for them
+            # If both yield the same bytes, use the encoding that the earlier version would report
             return (content, encoding) if content != as_utf8 else (as_utf8, 'utf-8')
         except (LookupError, UnicodeEncodeError):
             pass
@@ -151,7 +151,7 @@ def _is_head(record: dict[str, Any]) -> bool:
     return isinstance(request, dict) and request.get('method') == 'HEAD'
 
 
-def _without_coding(record: dict[str, Any]) -> dict[str, Any]:
+def _remove_coding(record: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in (record.get('headers') or {}).items() if str(k).lower() != 'content-encoding'}
 
 

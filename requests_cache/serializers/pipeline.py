@@ -14,7 +14,7 @@ from ..exceptions import MissingDependencyError
 
 
 class _Module:
-    """Stands for a module where an object is pickled or copied, which a module itself cannot be"""
+    """Replaces a module when an object is pickled or copied, as modules cannot be"""
 
     def __init__(self, module: ModuleType):
         self.name = module.__name__
@@ -32,10 +32,10 @@ class Stage:
     """One step of a serializer
 
     Args:
-        obj: An object (or module) with the methods that `dumps` and `loads` name
-        dumps: Function that turns a value into its serialized form, or the name of such an attribute of `obj`
-        loads: Function that undoes it, or the name of such an attribute of `obj`
-        takes_key: Call both functions with the value and the key of its entry, which is None where nobody knows it
+        obj: An object (or module) with methods for serializing and deserializing
+        dumps: A function that serializes a value, or the name of a method of `obj`
+        loads: A function that deserializes a value, or the name of a method of `obj`
+        takes_key: Call both functions with the value and the key of the entry, which is None if it is unknown
     """
 
     takes_key = False
@@ -78,7 +78,7 @@ class SerializerPipeline:
         requires: Libraries that the stages need, as pairs `(library, extra)`
     """
 
-    # Hands the key on to the stages that take it; false for a subclass that defines `dumps(value)` or `loads(value)`
+    # Whether the key is passed on to the stages; false for a subclass that defines `dumps(value)` or `loads(value)`
     takes_key = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -122,18 +122,18 @@ class SerializerPipeline:
         return all(getattr(stage, 'takes_buffers', False) for stage in self.stages)
 
     def dumps(self, value: Any, key: Any = None) -> Any:
-        """Run the value through all stages
+        """Serialize a value with all stages
 
         Args:
-            value: A response, or whatever the first stage takes
-            key: Key of the entry, for the stages that take it
+            value: A response, or any value that the first stage accepts
+            key: Key of the entry, for stages that need it
         """
         try:
             return self._dumps(value, key)
         except Exception:
             if not self._decodes_content:
                 raise
-            # A readable copy may hold what a format cannot, such as an integer of more than 64 bits
+            # The format may not support a value in the readable copy, such as an integer of more than 64 bits
             plain = self.copy()
             plain.set_decode_content(False)
             return plain._dumps(value, key)

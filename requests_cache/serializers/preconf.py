@@ -1,6 +1,6 @@
 """Ready-made serializers
 
-Libraries beyond the standard library are imported when a serializer is first used.
+Third-party libraries are imported when a serializer is first used.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from .signing import SigningStage
 from .unpickling import dumps as plain_pickle_dumps
 from .unpickling import loads as plain_pickle_loads
 
-# More than can be written: the dumper recurses in Python
+# More than can be written, as the dumper is limited by Python's recursion limit
 MAX_YAML_DEPTH = 400
 
 
 def make_stage(preconf_module: str, b64: bool = False, **kwargs: Any) -> CattrStage:
-    """A stage with the conversions of one of the `cattrs.preconf` modules, which is imported when it is used
+    """A stage with the conversions of a `cattrs.preconf` module, which is imported on first use
 
     Args:
         preconf_module: Name of the module
@@ -40,7 +40,7 @@ def make_stage(preconf_module: str, b64: bool = False, **kwargs: Any) -> CattrSt
 
 
 base_stage = CattrStage()
-# No lambdas, here and below, as serializers are to be pickled
+# No lambdas, here and below, so that serializers can be pickled
 utf8_encoder = Stage(dumps=methodcaller('encode', 'utf-8'), loads=methodcaller('decode', 'utf-8'))
 
 bson_preconf_stage = CattrStage(convert_datetime=False)
@@ -105,13 +105,13 @@ def _yaml_loads(value: bytes | str) -> Any:
 
 
 def _check_depth(yaml: Any, value: bytes | str, loader: Any) -> None:
-    """Refuse what is nested so deeply that libyaml, which does not watch its stack, would end the whole process"""
+    """Refuse YAML that is nested so deeply that libyaml would overflow its stack and crash the process"""
     depth = 0
     for event in yaml.parse(value, Loader=loader):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_YAML_DEPTH:
-                raise ValueError(f'YAML of more than {MAX_YAML_DEPTH} levels')
+                raise ValueError(f'the YAML is nested more than {MAX_YAML_DEPTH} levels deep')
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -158,7 +158,7 @@ bson_serializer = SerializerPipeline(
     is_binary=True,
     requires=[('bson', 'bson')],
 )
-# The number of stages is part of keys
+# The number of stages is part of the keys
 bson_document_serializer = SerializerPipeline([DocumentStage(convert_datetime=False)], name='bson_document')
 dynamodb_document_serializer = SerializerPipeline(
     [dynamodb_preconf_stage, RecordStage(dumps=_to_decimals, loads=_from_decimals)], name='dynamodb_document'

@@ -1,17 +1,18 @@
-"""The stored form of a response: a dict of plain values, as 1.x writes and reads it
+"""The stored form of a response: a record, which is a dict of plain values
 
-What a record holds, and in which order, is what 1.3.x writes, so that either version reads what the other wrote. Fields
-that only this version knows stand beside the old ones, where 1.3.x passes over them:
+Records have the same fields in the same order as in 1.3.x, so that both versions can read them. This version adds some
+fields, which 1.3.x ignores:
 
-    checksum            CRC-32 of the body as stored in `_content`
-    record_checksum     CRC-32 of all fields but the readable copy (see `checksum.py`); pickles end with one instead
-    http_version        HTTP version of the response as urllib3 gives it (11 for HTTP/1.1), 0 if it is not known; absent
-                        only from what 1.x stored first, with a normalised URL
+    checksum            CRC-32 of the body in `_content`
+    record_checksum     CRC-32 of all fields except the readable copy (see `checksum.py`); pickles have a checksum at
+                        their end instead
+    http_version        HTTP version of the response as in urllib3 (11 for HTTP/1.1), 0 if unknown; absent only if the
+                        response was first stored by 1.x, with a normalised URL
     header_fields       [name, value] of each header field in order, if a name is repeated
     cookie_attributes   all attributes of the response's cookies
-    generation          name that the variants of one resource share, by the standard
-    stored_body         where a body is that is kept beside the entry, which 1.3.x does not find then
-    _decoded_content    a readable copy of the body; the bytes in `_content` are what is served
+    generation          name that all variants of a resource share; used in strict mode
+    stored_body         description of a body that is stored separately; 1.3.x treats such an entry as a miss
+    _decoded_content    a readable copy of the body; responses are served from the bytes in `_content`
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from .legacy import decode_text_fields, restore_content
 Record = dict[str, Any]
 
 
-class IntactRecord(Record):
-    """A record that is known to be as it was written, by a checksum over all of it"""
+class VerifiedRecord(Record):
+    """A record that has been verified by a checksum"""
 
 
 class RecordFormat(NamedTuple):
-    """How a format wants values that not every format can hold"""
+    """How to write values that not every format supports"""
 
     iso_datetimes: bool = True
     numeric_timedeltas: bool = True
@@ -57,7 +58,7 @@ class RecordFormat(NamedTuple):
 
 
 def to_record(response: CachedResponse, form: RecordFormat, decode_content: bool = False) -> Record:
-    """Make the record of a response; with `decode_content`, add a readable copy of a JSON or text body"""
+    """Convert a response to a record; with `decode_content`, add a readable copy of a JSON or text body"""
     record = _response_record(response, form)
     if response.history:
         record['history'] = [_response_record(r, form) for r in response.history]
@@ -67,7 +68,7 @@ def to_record(response: CachedResponse, form: RecordFormat, decode_content: bool
     return record
 
 
-# What a timedelta can hold
+# The range of timedelta
 MAX_ELAPSED_SECONDS = 86_399_999_999_999
 _FIELD_ORDER = (
     '_content', '_next', 'cookies', 'created_at', 'elapsed', 'encoding', 'expires', 'headers', 'history', 'reason',
@@ -134,16 +135,16 @@ def _add_readable_copy(record: Record, response: CachedResponse) -> None:
 
 
 def from_record(record: Any) -> CachedResponse:
-    """Make a response from a record of any version and format
+    """Convert a record of any version and format to a response
 
-    Headers, cookies and the request are checked here and built when they are first looked at.
+    Headers, cookies and the request are checked here, but built on first access.
 
     Raises:
-        InvalidEntryError: The record is not one of a response, or its body is not the one that was stored
+        InvalidEntryError: The record is invalid or damaged
     """
     if not isinstance(record, dict) or not ('created_at' in record or 'status_code' in record):
-        raise InvalidEntryError(f'not a stored response: {type(record).__name__}')
-    if type(record) is IntactRecord and type(record.get('_content')) is bytes:
+        raise InvalidEntryError(f'the entry is a {type(record).__name__}, not a response')
+    if type(record) is VerifiedRecord and type(record.get('_content')) is bytes:
         response = _build_intact(record)
     else:
         record = decode_text_fields(record)
@@ -155,7 +156,7 @@ def from_record(record: Any) -> CachedResponse:
 
 def _build(record: Any) -> CachedResponse:
     if not isinstance(record, dict):
-        raise InvalidEntryError(f'a stored response is a {type(record).__name__}')
+        raise InvalidEntryError(f'the stored response is a {type(record).__name__}, not a dict')
     response = CachedResponse.__new__(CachedResponse)
     content = _checked('_content', record.get('_content'), bytes)
     if content is None and '_decoded_content' in record:
@@ -187,11 +188,11 @@ def _build(record: Any) -> CachedResponse:
         response.__dict__['_header_fields'] = tuple((str(n), str(v)) for n, v in record['header_fields'])
     _check_lazy_fields(record)
     if 300 <= response.status_code < 400 and not can_be_followed(response):
-        raise InvalidEntryError('the stored redirect leads to no URL')
+        raise InvalidEntryError('the stored redirect has no Location')
     return response
 
 
-def _build_intact(record: IntactRecord) -> CachedResponse:
+def _build_intact(record: VerifiedRecord) -> CachedResponse:
     response = CachedResponse.__new__(CachedResponse)
     expires = record.get('expires')
     response.__dict__.update(
@@ -219,11 +220,11 @@ def _check_content(content: bytes | None, record: Record) -> None:
     if checksum is not None and (content is None or crc32(content) != checksum):
         raise InvalidEntryError('the stored body is damaged: its checksum does not match')
     if 'checksum' not in record and 'http_version' in record and content is not None:
-        raise InvalidEntryError('the stored response is damaged: it has lost its checksum')
+        raise InvalidEntryError('the stored response is damaged: its checksum is missing')
 
 
 def _check_lazy_fields(record: Record) -> None:
-    """Look at what is built later, while an error can still make the entry a miss"""
+    """Check the fields that are built on first access, while an error can still be treated as a miss"""
     _check_text_dict(record.get('headers'), 'headers')
     _check_text_dict(record.get('cookies'), 'cookies', optional=True)
     if 'elapsed' in record:
@@ -238,7 +239,7 @@ def _check_lazy_fields(record: Record) -> None:
             _checked('method', request.get('method'), str)
             _checked('request URL', request.get('url'), str)
     if not all(map(is_cookie, record.get('cookie_attributes') or ())):
-        raise InvalidEntryError('the stored cookies are not cookies')
+        raise InvalidEntryError('the attributes of the stored cookies are invalid')
 
 
 def _check_text_dict(value: Any, name: str, optional: bool = False) -> None:
@@ -248,12 +249,12 @@ def _check_text_dict(value: Any, name: str, optional: bool = False) -> None:
         raise InvalidEntryError(f'the stored {name} are a {type(value).__name__}, not a dict')
     for key, item in value.items():
         if type(key) is not str or not (type(item) is str or (optional and item is None)):
-            raise InvalidEntryError(f'the stored {name} hold something else than text')
+            raise InvalidEntryError(f'the stored {name} contain values that are not text')
 
 
 def _checked_encoding(value: Any) -> Any:
     if value is not None and not (isinstance(value, str) and value.isprintable()):
-        raise InvalidEntryError(f'the stored encoding is {value!r}')
+        raise InvalidEntryError(f'the stored encoding is invalid: {value!r}')
     return value
 
 
@@ -272,29 +273,29 @@ def _to_datetime(value: Any) -> datetime | None:
         value = datetime.fromisoformat(value)
     if value is None or not isinstance(value, datetime):
         if value is not None:
-            raise InvalidEntryError(f'a stored time is a {type(value).__name__}')
+            raise InvalidEntryError(f'a stored time is a {type(value).__name__}, not a datetime')
         return None
     if value.tzinfo is timezone.utc:
         return value
-    # Times without a zone are UTC, in BSON and in what 1.1 and before wrote
+    # Times without a time zone, in BSON and in entries of 1.1 and earlier, are UTC
     return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
 def _to_int(value: Any) -> int:
     if isinstance(value, bool) or not (isinstance(value, (int, float, str)) or is_decimal(value)):
-        raise InvalidEntryError(f'a stored number is a {type(value).__name__}')
+        raise InvalidEntryError(f'a stored number is a {type(value).__name__}, not an int')
     return int(value)
 
 
 def _to_seconds(value: Any) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value or 0)
     if not abs(seconds) < MAX_ELAPSED_SECONDS:
-        raise InvalidEntryError(f'the stored duration is {seconds} seconds')
+        raise InvalidEntryError(f'the stored duration is out of range: {seconds} seconds')
     return seconds
 
 
 def map_values(value: Any, convert: Mapping[type, Callable[[Any], Any]]) -> Any:
-    """A copy of a record in which each value of one of the given types is converted"""
+    """A copy of a record in which values of the given types are converted"""
     if isinstance(value, dict):
         return {k: map_values(v, convert) for k, v in value.items()}
     if isinstance(value, list):

@@ -25,22 +25,22 @@ SERIALIZERS: dict[str, SerializerPipeline] = {
 
 
 def init_serializer(serializer: Any, decode_content: bool) -> SerializerPipeline | None:
-    """Make the serializer of one storage
+    """Create the serializer of a storage
 
     Args:
         serializer: A name, a pipeline, a stage, any object with `dumps` and `loads`, or None
-        decode_content: Add a readable copy of JSON and text bodies to what is stored
+        decode_content: Add a readable copy of JSON and text bodies to entries
 
     Raises:
-        KeyError: There is no serializer of that name
+        KeyError: There is no serializer with this name
         MissingDependencyError: A library that the serializer needs is not installed
-        TypeError: The object has no `dumps` and `loads`
+        TypeError: The object does not have the methods `dumps` and `loads`
     """
     if not serializer:
         return None
     if isinstance(serializer, str):
         if serializer not in SERIALIZERS:
-            raise KeyError(f'Unknown serializer: {serializer!r}; choose from {sorted(SERIALIZERS)}, or pass an object')
+            raise KeyError(f'Unknown serializer: {serializer!r}; use one of {sorted(SERIALIZERS)}, or pass an object')
         serializer = SERIALIZERS[serializer]
     if isinstance(serializer, SerializerPipeline):
         pipeline = serializer.copy()

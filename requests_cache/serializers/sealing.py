@@ -1,16 +1,15 @@
-"""Compressed and encrypted entries: one envelope around whatever a serializer has written
+"""Compressing and encrypting entries: an envelope around the output of a serializer
 
-An envelope begins with a mark that nothing else begins with, so that entries with and without it can be read side by
-side. What it says of itself:
+An envelope starts with a unique mark, so that a store may contain entries with and without an envelope. Its format:
 
-    mark, version, codec, cipher, kind of content, checksum of all the rest,
-    then for an encrypted one: name of the key, nonce; then the content
+    mark, version, codec, cipher, kind of content, checksum of the rest,
+    name of the key and nonce (only if it is encrypted), content
 
-If it is encrypted, all of that but the checksum, and the place it is kept in, is authenticated with the content: an
-entry that was moved to another key, or a piece of a body that was moved, repeated, or put into another body, does not
-open. (An older version of the same entry under the same key does open, as nothing outside of the store says which one
-is the last.) The checksum is there for what is not encrypted, and because a damaged entry may be written over, while
-one whose key is missing may not.
+Encryption authenticates the content together with all of this, except the checksum, and with the place of the entry.
+So decryption fails if an entry was moved to another key, or if a piece of a body was moved, repeated, or put into
+another body. (It succeeds for an earlier version of the same entry, as the store does not know which version is the
+latest.) The checksum serves entries that are not encrypted. It also distinguishes a damaged entry, which may be
+overwritten, from an entry whose key is missing, which must not be.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ CHECKSUM_BYTES, KEY_BYTES, KEY_NAME_BYTES, NONCE_BYTES = 4, 32, 4, 12
 NOT_ENCRYPTED, AES_GCM = 0, 1
 BYTES, TEXT, VALUES = 0, 1, 2
 _HEADER_BYTES = len(MARK) + 4
-_HINT = 'new_encryption_key() makes one'
+_HINT = 'new_encryption_key() creates one'
 _START = _HEADER_BYTES + CHECKSUM_BYTES
 
 
 def new_encryption_key() -> str:
-    """A new key for `encryption_key=`, as text that can be kept in a file or in the environment"""
+    """Create a key for `encryption_key=`, as text that can be kept in a file or an environment variable"""
     return b64encode(os.urandom(KEY_BYTES)).decode('ascii')
 
 
 class Seal:
-    """Compresses and encrypts what is stored, and undoes it
+    """Compresses and encrypts entries, and does the reverse
 
     Args:
-        compression: `True` for the best that there is of zstd and zlib, the name of a codec, or False
-        encryption_key: A key of 32 bytes, or its base64, or several of them: the first one encrypts, all decrypt
+        compression: True for zstd if it is installed, otherwise zlib; the name of a codec; or False
+        encryption_key: A key of 32 bytes, or its base64, or several keys: the first one encrypts, all decrypt
 
     Raises:
-        ValueError, TypeError: One of them has no meaning
-        MissingDependencyError: A library that is needed is not installed
+        ValueError, TypeError: An argument is invalid
+        MissingDependencyError: A required library is not installed
     """
 
     takes_pieces = True
@@ -65,14 +64,14 @@ class Seal:
         from .compression import Compression, codec_for
 
         self._compression = Compression(codec_for(compression))
-        self._keys = _keys(encryption_key)
+        self._keys = _parse_keys(encryption_key)
         self._ciphers: dict[bytes, Any] = {}
         if self._keys:
-            self._cipher(next(iter(self._keys)))  # which tells if the library is missing
+            self._cipher(next(iter(self._keys)))  # raises an error if the library is missing
 
     @property
     def codec(self) -> Codec | None:
-        """What compresses; None if nothing does"""
+        """The codec for compression; None if entries are not compressed"""
         return self._compression.codec
 
     @property
@@ -80,11 +79,11 @@ class Seal:
         return bool(self._keys)
 
     def __bool__(self) -> bool:
-        """Whether anything is done to what is written"""
+        """Whether entries are compressed or encrypted"""
         return self.codec is not None or bool(self._keys)
 
     def dumps(self, value: Any, place: Any = None) -> Any:
-        """Seal what a serializer has written
+        """Put the output of a serializer into an envelope
 
         Args:
             value: Bytes, text, or plain values
@@ -99,35 +98,35 @@ class Seal:
         if self._keys:
             name, nonce = next(iter(self._keys)), os.urandom(NONCE_BYTES)
             encrypted_with = name + nonce
-            data = self._cipher(name).encrypt(nonce, data, _bound(header + name, place))
+            data = self._cipher(name).encrypt(nonce, data, _associated_data(header + name, place))
         return b''.join((header, _checksum(header, encrypted_with, data), encrypted_with, data))
 
     def loads(self, value: Any, place: Any = None) -> Any:
-        """Undo `dumps`; what is not sealed is given back as it is
+        """Open an envelope; values without an envelope are returned unchanged
 
         Raises:
-            InvalidEntryError: It is damaged
-            SealError: It was tampered with, or moved
-            MissingKeyError: It is encrypted with a key that was not given
+            InvalidEntryError: The entry is damaged
+            SealError: The entry was tampered with or moved
+            MissingKeyError: The entry is encrypted with a key that is not in `encryption_key`
         """
         if not is_sealed(value):
             return value
         data = bytes(value)
         header, content = data[:_HEADER_BYTES], memoryview(data)[_START:]
         if len(data) < _START or header[len(MARK)] != VERSION:
-            raise InvalidEntryError('the entry is cut off, or sealed in a way that this version does not know')
+            raise InvalidEntryError('the entry is truncated, or was sealed by a newer version')
         if _checksum(header, content) != data[_HEADER_BYTES:_START]:
             raise InvalidEntryError('the sealed entry is damaged: its checksum does not match')
         _, number, cipher, kind = header[len(MARK) :]
         if cipher not in (NOT_ENCRYPTED, AES_GCM):
-            raise InvalidEntryError(f'the entry is encrypted in a way that this version does not know ({cipher})')
-        opened = bytes(content) if cipher == NOT_ENCRYPTED else self._decrypted(header, content, place)
+            raise InvalidEntryError(f'this version does not know the encryption of the entry (cipher {cipher})')
+        opened = bytes(content) if cipher == NOT_ENCRYPTED else self._decrypt(header, content, place)
         return _from_bytes(kind, self._compression.decompress(number, opened))
 
-    def _decrypted(self, header: bytes, content: memoryview, place: Any) -> bytes:
+    def _decrypt(self, header: bytes, content: memoryview, place: Any) -> bytes:
         name, start = bytes(content[:KEY_NAME_BYTES]), KEY_NAME_BYTES + NONCE_BYTES
         if name not in self._keys:
-            raise MissingKeyError('encrypted with a key that is not in encryption_key')
+            raise MissingKeyError('the entry is encrypted with a key that is not in encryption_key')
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -135,10 +134,10 @@ class Seal:
                 # Bytes, as earlier versions of `cryptography` take nothing else
                 bytes(content[KEY_NAME_BYTES:start]),
                 bytes(content[start:]),
-                _bound(header + name, place),
+                _associated_data(header + name, place),
             )
         except (InvalidTag, ValueError) as e:
-            raise SealError('it was tampered with, or encrypted for another place in the store') from e
+            raise SealError('the entry was tampered with, or moved from another place in the store') from e
         return opened
 
     def _cipher(self, name: bytes) -> Any:
@@ -159,35 +158,35 @@ class Seal:
 
 
 def is_sealed(value: Any) -> bool:
-    """Whether what is stored is an envelope"""
+    """Whether a stored value is an envelope"""
     return isinstance(value, (bytes, bytearray, memoryview)) and bytes(value[: len(MARK)]) == MARK
 
 
-def _keys(given: Any) -> dict[bytes, bytes]:
-    """Keys by their names, the one that encrypts first"""
+def _parse_keys(given: Any) -> dict[bytes, bytes]:
+    """Keys by their names; the first one encrypts"""
     if given is None:
         return {}
     if isinstance(given, (list, tuple)):
-        keys = [_key(key, f'key {number} in encryption_key') for number, key in enumerate(given, 1)]
+        keys = [_parse_key(key, f'key {number} in encryption_key') for number, key in enumerate(given, 1)]
     else:
-        keys = [_key(given, 'encryption_key')]
+        keys = [_parse_key(given, 'encryption_key')]
     if not keys:
         raise ValueError(f'encryption_key is an empty list; {_HINT}')
     return {sha256(b'requests-cache key name' + key).digest()[:KEY_NAME_BYTES]: key for key in keys}
 
 
-def _key(given: Any, what: str) -> bytes:
-    """A key from one of its forms; no message shows any of it, as it is a secret
+def _parse_key(given: Any, what: str) -> bytes:
+    """Convert a key to bytes; error messages do not contain any part of it
 
     Args:
-        given: The key
-        what: What messages call it
+        given: The key as bytes or base64
+        what: Name of the key in error messages
     """
     if not isinstance(given, (bytes, bytearray, str)):
         raise TypeError(f'{what} must be {KEY_BYTES} bytes, or their base64, not {type(given).__name__}; {_HINT}')
     if not isinstance(given, str) and len(given) == KEY_BYTES:
         return bytes(given)
-    text = given.strip()  # of the end of the line, where it comes from a file
+    text = given.strip()  # keys from a file end with a line break
     if not text:
         raise ValueError(f'{what} is empty; {_HINT}')
     try:
@@ -207,8 +206,8 @@ def _checksum(*parts: bytes | memoryview) -> bytes:
     return checksum.to_bytes(CHECKSUM_BYTES, 'big')
 
 
-def _bound(header: bytes, place: Any) -> bytes:
-    """What is authenticated beside the content"""
+def _associated_data(header: bytes, place: Any) -> bytes:
+    """Data that is authenticated together with the content"""
     return header + str('' if place is None else place).encode('utf-8', 'surrogatepass')
 
 
@@ -226,7 +225,7 @@ def _from_bytes(kind: int, data: bytes) -> Any:
     return _from_plain(load_plain(data)) if kind == VALUES else data
 
 
-# Records of document stores hold some values that are not plain; a pair stands for each, and lists for tuples
+# Records for document stores contain some values that are not plain. Each is replaced by a pair, and tuples by lists.
 
 
 def _to_plain(value: Any) -> Any:

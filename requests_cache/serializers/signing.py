@@ -1,15 +1,14 @@
-"""Signed entries: each belongs to one key, and nobody without the secret key can make one
+"""Signed entries: each is bound to its key, and only the owner of the secret key can create one
 
-A signature over the stored bytes alone says that we wrote them, not for whom: whoever can write to the store could swap
-two rows, and one user's request would be answered with another's page. So what is signed ends with a hash of the key
-that it was stored under:
+A signature of the stored bytes alone would not be sufficient: somebody who can write to the store could swap two
+entries, and one user's request would be answered with another user's page. So the signature includes the key:
 
     serialized response, MARK, SHA-256 of the key, '.', signature
 
-1.3.x and before sign the serialized response only, in the same way, with the same salt. They therefore read what is
-written here, as pickles may have something behind their end. In the other direction, an entry of theirs is told by the
-missing mark, and read unless that is refused. Nobody can turn one into the other, as the mark is signed, too. So the
-only rows that can still be swapped are those that an earlier version wrote and signed.
+1.3.x and earlier versions sign only the serialized response, with the same salt. They can read these entries, as they
+ignore data after the end of a pickle. Entries from these versions are recognised by the missing mark, and read unless
+`accept_unbound` is false. One form cannot be turned into the other, because the mark is signed too. So only entries
+from earlier versions can still be swapped.
 """
 
 from __future__ import annotations
@@ -25,16 +24,16 @@ _TRAILER_BYTES = len(MARK) + _HASH_BYTES
 
 
 class SigningStage(Stage):
-    """Signs bytes together with the key of their entry, and refuses what is not signed for that key
+    """Signs entries together with their keys, and verifies the signatures
 
     Args:
-        secret_key: The key, or keys of which the last one signs and any one is accepted
-        salt: Tells signatures made for this purpose from others with the same key
-        accept_unbound: Read entries that say nothing of their key, as 1.3.x and before wrote them
+        secret_key: The secret key, or several: the last one signs, and signatures with any of them are accepted
+        salt: Distinguishes these signatures from others that are made with the same secret key
+        accept_unbound: Also read entries that were signed without their key, as by 1.3.x and earlier versions
     """
 
     takes_key = True
-    # Pieces of large bodies, which the other stages do not see, are signed as well, each for its place
+    # Pieces of large bodies bypass the other stages, but are signed too, each together with its place
     takes_pieces = True
 
     def __init__(self, secret_key: Any = None, salt: str | bytes = 'requests-cache', accept_unbound: bool = True):
@@ -44,19 +43,20 @@ class SigningStage(Stage):
         self.accept_unbound = accept_unbound
 
     def dumps(self, value: bytes | str, key: Any = None) -> bytes:
-        """Sign a value for a key; where nobody knows the key, as 1.3.x does"""
+        """Sign a value together with its key; without a key, sign the value alone like 1.3.x"""
         data = value.encode() if isinstance(value, str) else value
         return self.obj.sign(data if key is None else b''.join((data, MARK, _hash(key))))  # type: ignore[no-any-return]
 
     def loads(self, value: bytes | str, key: Any = None) -> bytes:
-        """The value that was signed
+        """Verify a signature, and return the value that was signed
 
         Raises:
-            itsdangerous.BadSignature: It was signed with another secret key, for another entry, or not at all
+            itsdangerous.BadSignature: The value was signed with a different secret key, for a different entry, or not
+                at all
         """
         data: bytes = self.obj.unsign(value)
         if data[-_TRAILER_BYTES:-_HASH_BYTES] == MARK:
-            # Where nobody knows the key, there is nothing to compare with
+            # Without a key, there is nothing to compare with
             if key is not None and data[-_HASH_BYTES:] != _hash(key):
                 raise self._bad_signature('The entry was signed for another key', value)
             return data[:-_TRAILER_BYTES]

@@ -190,7 +190,7 @@ class TestEncryption:
         seal = Seal(encryption_key=KEY)
         one, other = seal.dumps(b'one', 'a'), seal.dumps(b'other', 'b')
         for sealed, place in ((one, 'b'), (other, 'a')):
-            with pytest.raises(SealError, match='encrypted for another place'):
+            with pytest.raises(SealError, match='moved from another place'):
                 seal.loads(sealed, place)
 
     def test_an_older_version_of_the_same_entry(self) -> None:
@@ -204,7 +204,7 @@ class TestEncryption:
         seal = Seal(encryption_key=KEY)
         sealed = seal.dumps(TEXT, 'key/id/0')
         for place in ('key/id/1', 'key/other/0', 'key', '', None):
-            with pytest.raises(SealError, match='tampered with, or encrypted for another place'):
+            with pytest.raises(SealError, match='tampered with, or moved from another place'):
                 seal.loads(sealed, place)
 
     def test_what_is_said_of_it_cannot_be_changed(self) -> None:
@@ -241,7 +241,7 @@ class TestEncryption:
                 'encryption_key is 6 bytes instead of 32, and not valid base64; new_encryption_key()',
             ),
             (b'\xff' * 33, ValueError, 'encryption_key is 33 bytes instead of 32, and not valid base64'),
-            ('secret!', ValueError, 'encryption_key is not valid base64; new_encryption_key() makes one'),
+            ('secret!', ValueError, 'encryption_key is not valid base64; new_encryption_key() creates one'),
             ('schlüssel', ValueError, 'encryption_key is not valid base64'),
             (KEY[:-1], ValueError, 'encryption_key is not valid base64'),
             (KEY[:-4], ValueError, 'encryption_key is the base64 of 30 bytes instead of 32'),
@@ -283,7 +283,7 @@ class TestEncryption:
 def test_a_later_version() -> None:
     sealed = bytearray(Seal(compression='zlib').dumps(TEXT, 'key'))
     sealed[len(MARK)] = 9
-    with pytest.raises(InvalidEntryError, match='does not know'):
+    with pytest.raises(InvalidEntryError, match='newer version'):
         Seal().loads(bytes(sealed), 'key')
 
 
