@@ -74,7 +74,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def site(session: nox.Session) -> None:
-    """The documentation site, in `docs/_build`; a warning fails it, and so does a public name that is not described"""
+    """The documentation site, in `docs/_build`; a warning fails it, and so does a dead link"""
     session.install('.[site]')
     session.run('sphinx-build', '-W', '--keep-going', '-b', 'html', 'docs', 'docs/_build', *session.posargs)
     session.run('python', 'docs/_check_site.py', 'docs/_build')
