@@ -24,6 +24,13 @@ def lifetime(probe: Probe) -> bool:
     return probe.sent() == 1
 
 
+def time_to_idle(probe: Probe) -> bool:
+    url, session = probe.page(), probe.open(idle=ONE_DAY_SECONDS)
+    session.get(url)
+    session.get(url)
+    return probe.sent() == 1
+
+
 def variants(probe: Probe) -> bool:
     def page(request: Any) -> Answer:
         return 200, [('Vary', 'Accept-Language'), FRESH], request.headers['Accept-Language'].encode()
@@ -152,6 +159,7 @@ def cache_status(probe: Probe) -> bool:
 OWN: dict[str, Callable[[Probe], bool | str]] = {
     'Keeps responses that say nothing about caching': keeps_what_says_nothing,
     'Lifetime of your own': lifetime,
+    'Lifetime that begins anew with each use': time_to_idle,
     'Keeps each variant (`Vary`)': variants,
     'Keeps redirects': redirects,
     'Same entry for parameters in another order': order_of_parameters,

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import requests
 from probe import FRESH, Probe
 from server import Answer
 
@@ -124,6 +125,16 @@ def lists_urls(probe: Probe) -> bool:
     return hasattr(session, 'cache') and session.cache.urls() == [url]
 
 
+def is_an_adapter(probe: Probe) -> bool:
+    """Whether the cache can be put into a session that exists, and into which nothing was put before"""
+    url, cached, plain = probe.page(FRESH), probe.open(), requests.Session()
+    for prefix, adapter in cached.adapters.items():
+        plain.mount(prefix, adapter)
+    plain.get(url)
+    plain.get(url)
+    return probe.sent() == 1
+
+
 ANY: dict[str, Callable[[Probe], bool | str]] = {
     'Survives a restart': restart,
     'Compressed bodies': compressed,
@@ -135,4 +146,5 @@ ANY: dict[str, Callable[[Probe], bool | str]] = {
     'Reading the store runs no code': runs_no_code,
     'Files for their owner only': for_the_owner_only,
     'Lists the stored URLs': lists_urls,
+    'Adapter that can be mounted on any session': is_an_adapter,
 }

@@ -36,6 +36,8 @@ def of_requests_cache(name: str, mode: str, **features: Any) -> requests.Session
         options['allowable_methods'] = ('GET', 'POST')
     if mode == 'standard':
         options['cache_control'] = True if is_published else 'strict'
+    if 'idle' in features:
+        raise UnsupportedError
     if 'shared' in features or 'cache_status' in features:
         if is_published:
             raise UnsupportedError
@@ -56,8 +58,9 @@ def of_hishel(name: str, mode: str, **features: Any) -> requests.Session:
     import hishel
     from hishel.requests import CacheAdapter
 
-    _only(features, 'lifetime', 'shared')
-    storage = hishel.SqliteStorage(database_path=Path(f'{name}.db').resolve(), default_ttl=features.get('lifetime'))
+    _only(features, 'lifetime', 'shared', 'idle')
+    times = {'default_ttl': features.get('lifetime'), 'default_tti': features.get('idle')}
+    storage = hishel.SqliteStorage(database_path=Path(f'{name}.db').resolve(), **times)
     options = hishel.CacheOptions(shared=features.get('shared', False)) if mode == 'standard' else False
     session = requests.Session()
     session.mount('http://', CacheAdapter(storage=storage, rfc=options))
