@@ -1,4 +1,4 @@
-"""What hosts in the how-to pages serve besides the documents of `example_api`"""
+"""What hosts in the tutorial and the how-to pages serve besides the documents of `example_api`"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import zipfile
 from collections import Counter
 from urllib.parse import unquote, urlsplit
 
-from requests_cache.testing.origin import Answer, RecordedRequest, answer
+from requests_cache.testing.origin import Answer, RecordedRequest, answer, revalidating
 from support.snippets import example_api
 
 ROWS = 'city,people\nOulu,214000\nTurku,202000\n'
@@ -49,6 +49,13 @@ def as_json(document: object) -> Answer:
     return answer(200, json.dumps(document), [('Content-Type', 'application/json')])
 
 
+def package_index(request: RecordedRequest, path: str) -> Answer:
+    """What PyPI says about a project, as far as the tutorial looks at it"""
+    document = {'info': {'name': path.split('/')[2], 'summary': 'A package'}}
+    headers = [('Content-Type', 'application/json'), ('Cache-Control', 'max-age=900, public'), ('ETag', '"1"')]
+    return revalidating(answer(200, json.dumps(document), headers))(request)
+
+
 class ExampleWeb:
     """Files by their suffix, a page that is busy at first, GraphQL, tokens and pages for those who log in"""
 
@@ -63,7 +70,10 @@ class ExampleWeb:
         }
 
     def __call__(self, request: RecordedRequest) -> Answer:
-        path = urlsplit(unquote(request.path.removeprefix('/'))).path
+        url = urlsplit(unquote(request.path.removeprefix('/')))
+        path = url.path
+        if url.hostname == 'pypi.org':
+            return package_index(request, path)
         name = path.rpartition('/')[2]
         if name in self._pages:
             self._seen[name] += 1
