@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -45,3 +46,21 @@ def test_expiration_follows_patterns_requests_and_servers() -> None:
 
 def test_patching_caches_only_inside() -> None:
     assert re.findall(r'answered (\d) of 3', run('patching.py')) == ['1', '3', '3']
+
+
+def test_the_template_of_a_backend_writes_a_line_for_each_response(tmp_path: Path) -> None:
+    output = run('backend_template.py')
+    assert re.findall(r'from cache: (\w+)', output) == ['False', 'True']
+    assert len((tmp_path / 'recorded.jsonl').read_text().splitlines()) == 1
+
+
+def test_the_template_of_a_backend_keeps_the_contract(tmp_path: Path) -> None:
+    """In a directory of its own, as others would have it, without the settings of this project"""
+    for name in ('backend_template.py', 'local_api.py', 'test_backend_template.py'):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    options = ['-q', '-p', 'no:xdist', '-p', 'no:cacheprovider', '-W', 'error', '--hypothesis-seed=0']
+    command = [sys.executable, '-m', 'pytest', *options, 'test_backend_template.py']
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    passed = re.search(r'^(\d+) passed, \d+ skipped in', done.stdout, re.M)
+    assert passed is not None, done.stdout + done.stderr
+    assert int(passed[1]) > 200

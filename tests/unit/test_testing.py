@@ -17,6 +17,7 @@ from requests_cache import CachedSession
 from requests_cache.exceptions import BackendUnavailableError
 from requests_cache.testing import CacheContract, FaultyStorage, ManualClock, ManualExecutor, StorageContract
 from requests_cache.testing.origin import Origin, answer
+from requests_cache.testing.rules.base import CAPABILITIES
 from requests_cache.testing.values import make_response
 
 FRESH = [('Cache-Control', 'max-age=1000')]
@@ -162,6 +163,11 @@ class TestManualExecutor:
 
 
 class TestContract:
+    def test_the_guide_lists_what_may_be_lacking(self) -> None:
+        page = (Path(__file__).parents[2] / 'docs' / 'testing.md').read_text('utf-8')
+        table = page.partition('| name | what it means to have it |\n|---|---|\n')[2].partition('\n\n')[0]
+        assert table.splitlines() == [f'| `{name}` | {meaning} |' for name, meaning in CAPABILITIES.items()]
+
     def test_unknown_capabilities(self) -> None:
         with pytest.raises(TypeError, match='forks is not one of: any key'):
             type('Mine', (StorageContract,), {'lacks': {'forks': 'reason'}})

@@ -249,6 +249,12 @@ class CacheRules(Contract):
         cache.save_response(make_response(1), 'key')
         assert cache.contains('key')
 
+    def test_no_serializer_stands_for_the_default(self, cache_factory: Callable[..., Any]) -> None:
+        """Sessions pass None, if their user does not name one"""
+        cache = cache_factory(serializer=None)
+        cache.save_response(make_response(1), 'key', FUTURE)
+        assert facts(cache.get_response('key')) == facts(make_response(1, expires=FUTURE))
+
     def test_owned_keywords(self, cache: Any) -> None:
         owned = type(cache).owned_keywords()
         if owned is None:  # the constructor takes any

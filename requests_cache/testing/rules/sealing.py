@@ -78,8 +78,9 @@ class SealingRules(Contract):
     def test_without_the_key_it_is_a_miss(
         self, storage_factory: Callable[..., Any], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Told once; and the entry is left as it is"""
+        """It is told once, and the entry is left alone"""
         self.needs('sharing')
+        caplog.set_level(logging.DEBUG, 'requests_cache')
         writer = storage_factory(encryption_key=KEY)
         for key in 'ab':
             writer[key] = make_response(1)

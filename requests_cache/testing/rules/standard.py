@@ -32,6 +32,15 @@ def went_to_origin(origin: Origin, send: Callable[[], Any]) -> bool:
 
 
 class StandardRules(Contract):
+    """A session with `cache_control='strict'` on the backend; every test asks a real server on loopback"""
+
+    @pytest.fixture
+    def origin(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origin]:
+        """A programmable HTTP server, which is asked without a proxy"""
+        monkeypatch.setenv('NO_PROXY', '*')
+        with Origin() as server:
+            yield server
+
     @pytest.fixture
     def strict(self, cache_factory: Any) -> Iterator[CachedSession]:
         with CachedSession(backend=cache_factory(), cache_control='strict', autoclose=False) as session:

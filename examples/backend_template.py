@@ -1,0 +1,198 @@
+"""A backend of one's own: a cache in a text file, one line for each response
+
+Recorded responses can then be committed, and reviewed in a pull request. Each comment tells of a decision that you
+have to make for your backend as well; `test_backend_template.py` beside it has its tests. Run this file to see what it
+writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+from local_api import LocalApi
+
+from requests_cache import BaseCache, BaseStorage, CachedSession
+from requests_cache.exceptions import BackendUnavailableError
+
+
+class JsonLinesStorage(BaseStorage[str, Any]):
+    """A file with a line `["key", "entry"]` for each write, and `["key"]` for each deletion
+
+    The last line for a key counts. All of it is held in memory, so this is for some thousands of responses.
+
+    Args:
+        path: The file; it is made with the first write
+        kwargs: Passed on to `BaseStorage`, which takes `serializer`, `encryption_key`, and others
+    """
+
+    # `__iter__` goes over a copy of the keys, so entries may be written and deleted meanwhile. Maintenance then deletes
+    # as it goes, and does not collect all keys first.
+    iteration_tolerates_writes = True
+
+    def __init__(self, path: str | Path, **kwargs: Any):
+        # Raises an error for `max_cache_bytes` and `max_entries`, as `can_be_bounded` is False
+        super().__init__(**kwargs)
+        self.path = Path(path)
+        self._entries: dict[str, Any] | None = None
+        self._pid = os.getpid()
+        # Sessions are used by several threads. It can be acquired again by the same thread, for `write_if`.
+        self._lock = RLock()
+
+    # The five methods of a mutable mapping
+
+    def __getitem__(self, key: str) -> Any:
+        with self._lock:
+            entry = self._loaded()[key]  # a KeyError if it is missing, and no other exception
+        # Outside the lock, as it takes longest. What cannot be read becomes None, which is a miss.
+        return self.deserialize(key, entry)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        # First of all, so that a value that cannot be serialized leaves the old entry as it is. With the key, by which
+        # encryption and signatures tell that an entry was not moved.
+        entry = self.serialize(value, key)
+        with self._lock:
+            self._loaded()
+            self._append([key, _as_json(entry)])
+            self._loaded()[key] = entry
+
+    def __delitem__(self, key: str) -> None:
+        with self._lock:
+            if key not in self._loaded():
+                raise KeyError(key)
+            self._append([key])
+            del self._loaded()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        with self._lock:
+            keys = list(self._loaded())
+        yield from keys
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._loaded())
+
+    # What can be done better than by these five
+
+    def __contains__(self, key: object) -> bool:
+        with self._lock:  # `Mapping` would read the entry
+            return key in self._loaded()
+
+    def clear(self) -> None:
+        with self._lock, self._faults():
+            self.path.unlink(missing_ok=True)
+            self._entries = {}
+
+    def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
+        with self._lock:  # nobody else writes between the look and the write
+            return super().write_if(key, value, is_expected)
+
+    def close(self) -> None:
+        """Leave one line for each key, sorted, so that differences between two versions of the file are small
+
+        A later use opens it again, as sessions may be used after they were closed.
+        """
+        with self._lock, self._faults():
+            # A forked child has what its parent had when it was forked: it must not write that over what is new
+            if self._entries is not None and self._pid == os.getpid() and self.path.exists():
+                lines = [_line([key, _as_json(entry)]) for key, entry in sorted(self._entries.items())]
+                # The file is either the old one or the new one, also if the process is killed meanwhile
+                temporary = self.path.with_name(f'{self.path.name}.tmp')
+                temporary.write_bytes(b''.join(lines))
+                os.replace(temporary, self.path)
+            self._entries = None
+
+    # The file
+
+    def _loaded(self) -> dict[str, Any]:
+        # Not in the constructor: making a session should need no disk, and fail for nothing
+        if self._entries is None:
+            entries: dict[str, Any] = {}
+            with self._faults():
+                data = self.path.read_bytes() if self.path.exists() else b''
+            for key, entry in filter(None, map(_parsed, data.splitlines())):
+                if entry is None:
+                    entries.pop(key, None)
+                else:
+                    entries[key] = entry
+            self._entries = entries
+        return self._entries
+
+    def _append(self, line: list[str]) -> None:
+        with self._faults():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Opened for each write: there is nothing to close, and nothing that a forked child could share by mistake.
+            # Only the user may read the file, as responses may be private.
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            with open(descriptor, 'r+b', buffering=0) as file:
+                length = file.seek(0, os.SEEK_END)
+                if length:
+                    file.seek(length - 1)
+                # A writer that was killed may have left half a line
+                is_whole = not length or file.read(1) == b'\n'
+                file.write(_line(line) if is_whole else b'\n' + _line(line))
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        # Requests go on without the cache after any exception, but maintenance such as `cache.clear()` raises this one,
+        # which callers can catch whatever the backend is
+        try:
+            yield
+        except OSError as e:
+            raise BackendUnavailableError(f'{self.path} cannot be used: {e}') from e
+
+
+def _line(parts: list[Any]) -> bytes:
+    # ASCII, so that keys and entries may hold any text, also what cannot be encoded in UTF-8
+    return json.dumps(parts, ensure_ascii=True).encode() + b'\n'
+
+
+def _as_json(entry: Any) -> Any:
+    # Serializers write text or bytes; encryption and compression always write bytes
+    return {'base64': b64encode(entry).decode()} if isinstance(entry, bytes) else entry
+
+
+def _parsed(line: bytes) -> tuple[str, Any] | None:
+    """The key and entry of a line, which is None for a deletion; no pair at all if the line is damaged"""
+    try:
+        key, *rest = json.loads(line)
+        entry = rest[0] if rest else None
+        entry = b64decode(entry['base64']) if isinstance(entry, dict) else entry
+    except (ValueError, TypeError, KeyError):
+        return None
+    return (key, entry) if isinstance(key, str) else None
+
+
+class JsonLinesCache(BaseCache):
+    """Responses in `NAME.jsonl`, redirects in `NAME.redirects.jsonl`
+
+    Args:
+        cache_name: Path of the files, without their suffixes
+        serializer: Text is easier to review than bytes, so JSON is the default
+        kwargs: Sessions pass on all that is not theirs: what `BaseStorage` takes, and what nobody knows
+    """
+
+    def __init__(self, cache_name: str | Path = 'http_cache', serializer: Any = None, **kwargs: Any):
+        super().__init__(cache_name=str(cache_name))
+        # Sessions always pass a serializer, which is None if their user did not name one
+        self.responses = JsonLinesStorage(f'{cache_name}.jsonl', serializer=serializer or 'json', **kwargs)
+        # From keys to keys: plain text, which needs no serializer and is not encrypted
+        self.redirects = JsonLinesStorage(f'{cache_name}.redirects.jsonl')
+
+
+def main() -> None:
+    with LocalApi() as api, CachedSession('recorded', backend=JsonLinesCache) as session:
+        for _ in range(2):
+            response = session.get(f'{api.base_url}/pages/1')
+            print(f'{response.status_code}, from cache: {response.from_cache}')
+    print(Path('recorded.jsonl').read_text()[:70], '...')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,83 @@
+"""The tests of the template: `pytest test_backend_template.py`, with requests-cache[testing] installed"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backend_template import JsonLinesCache, JsonLinesStorage
+
+from requests_cache.testing import (
+    CacheContract,
+    LeaseRules,
+    ReplacingRules,
+    SealingRules,
+    SharingRules,
+    StandardRules,
+    StorageContract,
+)
+
+
+class OnJsonLines:
+    """How a storage and a cache are opened, for all classes of tests below"""
+
+    # What cannot be asked of this backend, and why: these tests are skipped, and `pytest -rs` shows the reasons
+    lacks = {
+        'large bodies': 'an entry is one line, with all of its body',
+        'shared leases': 'leases are those of `BaseCache`, in the memory of one process',
+        'sharing': 'a storage reads the file once, and does not look again for what others write',
+    }
+    # Some tests write this many entries. A storage that reads or writes in batches needs more than two batches hold.
+    many = 300
+    # Each test of round trips is run with all of these
+    serializers = (None, 'json', 'yaml', 'pickle')
+
+    def open_storage(self, place: Path, kind: str = 'responses', **kwargs: Any) -> JsonLinesStorage:
+        """`kind` is 'responses' or 'redirects'; two calls with the same place open the same entries"""
+        serializer = {'serializer': 'json'} if kind == 'responses' else {}
+        return JsonLinesStorage(place / f'{kind}.jsonl', **{**serializer, **kwargs})
+
+    def open_cache(self, place: Path, **kwargs: Any) -> JsonLinesCache:
+        return JsonLinesCache(place / 'cache', **kwargs)
+
+    @pytest.fixture
+    def broken_storage(self, place: Path) -> JsonLinesStorage:
+        """A storage that can do nothing, here as its file is a directory"""
+        (place / 'directory.jsonl').mkdir()
+        return JsonLinesStorage(place / 'directory.jsonl', serializer='json')
+
+
+class TestJsonLines(OnJsonLines, StorageContract, CacheContract, SharingRules, ReplacingRules, LeaseRules):
+    """What every backend must do, and what this one does besides"""
+
+
+class TestSealedJsonLines(OnJsonLines, SealingRules):
+    """`compression` and `encryption_key` work as far as `serialize` and `deserialize` are called with the key"""
+
+
+class TestStandardOnJsonLines(OnJsonLines, StandardRules):
+    """`cache_control='strict'`, over a real server"""
+
+
+# What the contract cannot know of
+
+
+def test_one_line_for_each_key_after_closing(tmp_path: Path) -> None:
+    storage = JsonLinesStorage(tmp_path / 'file.jsonl')
+    storage.update({'b': '1', 'a': '2'})
+    storage['b'] = '3'
+    storage['c'] = '4'
+    del storage['c']
+    storage.close()
+    assert (tmp_path / 'file.jsonl').read_text() == '["a", "2"]\n["b", "3"]\n'
+    assert dict(storage.items()) == {'a': '2', 'b': '3'}
+
+
+@pytest.mark.parametrize('half', ['["c", "4', '["c"', '[', 'null', '5', '{"c": 1}', '"c"', '[[], "4"]', '\ufeff'])
+def test_half_a_line_is_passed_over(tmp_path: Path, half: str) -> None:
+    path = tmp_path / 'file.jsonl'
+    path.write_text(f'["a", "1"]\n{half}', encoding='utf-8')
+    storage = JsonLinesStorage(path)
+    storage['d'] = '5'
+    assert dict(JsonLinesStorage(path).items()) == {'a': '1', 'd': '5'}
