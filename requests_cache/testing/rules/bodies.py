@@ -1,7 +1,7 @@
-"""What a storage must do with large bodies, and with entries that others may have written meanwhile
+"""What a storage must do with large bodies
 
-`storage.pieces` says where the bodies are. What a backend keeps is seen through `unused()`, which names the bodies that
-no entry refers to, and through the body of an entry, which can be read as long as its pieces are there.
+`storage.pieces` says where the bodies are (`backends.bodies.Pieces`). Its method `unused()` gives those that no entry
+refers to. A body that was read can be read further as long as its pieces are there.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from .base import Contract
 
 
 class LargeBodyRules(Contract):
+    """Bodies beyond `large_body_bytes` are kept in pieces, and read as they are needed"""
+
     @pytest.fixture
     def large_storage(self, storage_factory: Callable[..., Any]) -> Any:
         return self.in_pieces(storage_factory(large_body_bytes=1_000))
@@ -28,6 +30,7 @@ class LargeBodyRules(Contract):
     def test_a_large_body_is_read_in_pieces(
         self, serializer: Any, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """A large body can be read in parts or as a whole, and its response is as it was written"""
         options = {} if serializer is None else {'serializer': serializer}
         storage = self.in_pieces(storage_factory(large_body_bytes=1_000, **options))
         storage['key'] = large(1)
@@ -41,12 +44,14 @@ class LargeBodyRules(Contract):
 
     @pytest.mark.parametrize('length', [1_000, 1_001, 1_499, 1_500, 1_501, 2_000])
     def test_lengths_about_the_limits(self, large_storage: Any, length: int) -> None:
+        """Bodies that are about as long as the limit, or as some pieces, are whole"""
         large_storage['key'] = large(1, length)
         read = large_storage['key']
         assert read._is_body_unread == (length > large_storage._longest_content)
         assert read.content == large(1, length).content
 
     def test_part_of_a_body_takes_its_pieces_only(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """To read a range of a body, no other pieces are read"""
         large_storage['key'] = large(1)
         asked: list[int] = []
         read = type(large_storage.pieces).read
@@ -60,11 +65,13 @@ class LargeBodyRules(Contract):
         assert asked == [1, 2]
 
     def test_an_entry_without_a_body_in_pieces_is_small(self, large_storage: Any) -> None:
+        """A short body may take the place of a long one"""
         large_storage['key'] = large(1)
         large_storage['key'] = make_response(2)
         assert facts(large_storage['key']) == facts(make_response(2))
 
     def test_all_that_is_done_with_entries(self, large_storage: Any) -> None:
+        """Entries with large bodies are listed, counted, scanned and deleted as others are"""
         large_storage['large'] = large(1)
         large_storage['small'] = make_response(2)
         large_storage['another'] = large(3)
@@ -111,6 +118,7 @@ class LargeBodyRules(Contract):
             assert large_storage['key'].content == large(2).content
 
     def test_new_header_fields_leave_the_body_where_it_is(self, large_storage: Any) -> None:
+        """If only header fields change, the body is not written again"""
         large_storage['key'] = large(1)
         read = large_storage['key']
         body_id = read._body.id
@@ -122,6 +130,7 @@ class LargeBodyRules(Contract):
         assert again.content == large(1).content
 
     def test_under_another_key_it_is_another_body(self, large_storage: Any) -> None:
+        """A body that is copied to another key does not depend on the first one"""
         large_storage['key'] = large(1)
         large_storage['other'] = large_storage['key']
         del large_storage['key']
@@ -130,6 +139,7 @@ class LargeBodyRules(Contract):
     def test_copied_to_and_from_other_storages(
         self, large_storage: Any, storage_factory: Callable[..., Any], cache_factory: Callable[..., Any]
     ) -> None:
+        """Entries can be copied between storages with pieces of other lengths"""
         from ...backends.memory import DictStorage
 
         memory: Any = DictStorage(large_body_bytes=100)
@@ -145,6 +155,7 @@ class LargeBodyRules(Contract):
     # Writing
 
     def test_written_bit_by_bit(self, large_storage: Any) -> None:
+        """A body can be written while it arrives, and there is no entry before it is whole"""
         content = os.urandom(LARGE)
         writer = large_storage.body_writer('key')
         for start in range(0, LARGE, 333):
@@ -155,6 +166,7 @@ class LargeBodyRules(Contract):
         assert large_storage['key'].content == content
 
     def test_a_short_body_is_given_back(self, large_storage: Any) -> None:
+        """A body that turns out to be short becomes a part of its entry"""
         writer = large_storage.body_writer('key')
         writer.write(b'some ')
         writer.write(b'bytes')
@@ -163,6 +175,7 @@ class LargeBodyRules(Contract):
         assert not list(large_storage.pieces.unused())
 
     def test_nothing_is_left_of_what_was_given_up(self, large_storage: Any) -> None:
+        """If a writer gives up, its pieces are removed, and the old entry stays"""
         large_storage['key'] = large(1)
         writer = large_storage.body_writer('key')
         writer.write(large(2).content)
@@ -173,6 +186,8 @@ class LargeBodyRules(Contract):
     def test_an_entry_that_cannot_be_written_leaves_nothing(
         self, large_storage: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """If an entry cannot be written, the pieces of its body are removed"""
+
         def fail(*args: Any, **kwargs: Any) -> Any:
             raise ValueError('cannot be serialized')
 
@@ -186,7 +201,7 @@ class LargeBodyRules(Contract):
     def test_leftovers_are_removed(
         self, large_storage: Any, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """If their writer does not exist any more"""
+        """Pieces whose writer does not exist any more are removed; those of a writer at work stay"""
         large_storage['kept'] = large(1)
         writers = {name: large_storage.body_writer(name) for name in ('alive', 'kept')}
         with monkeypatch.context() as patch:
@@ -207,6 +222,7 @@ class LargeBodyRules(Contract):
             assert large_storage[name].content == large(3).content
 
     def test_a_body_that_was_cleared_meanwhile_makes_no_entry(self, large_storage: Any) -> None:
+        """If all is cleared while a body is written, there is no entry without a body"""
         writer = large_storage.body_writer('key')
         writer.write(large(1).content)
         large_storage.clear()
@@ -218,6 +234,7 @@ class LargeBodyRules(Contract):
             assert large_storage['key'].content == large(1).content
 
     def test_damage_is_noticed(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A piece that was changed makes reading fail, as a connection that breaks does"""
         large_storage['key'] = large(1)
         read = type(large_storage.pieces).read
 
@@ -233,6 +250,7 @@ class LargeBodyRules(Contract):
             list(large_storage['key'].iter_content(100))
 
     def test_pieces_that_change_places_are_noticed(self, large_storage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So do pieces that have changed places"""
         large_storage['key'] = large(1)
         read = type(large_storage.pieces).read
         monkeypatch.setattr(
@@ -246,6 +264,7 @@ class LargeBodyRules(Contract):
     # Caches
 
     def test_methods_of_caches(self, cache_factory: Callable[..., Any]) -> None:
+        """What caches do with entries, they do with those that have large bodies"""
         cache = cache_factory(large_body_bytes=1_000)
         self.in_pieces(cache.responses)
         cache.save_response(large(1), 'old', PAST)
@@ -261,6 +280,7 @@ class LargeBodyRules(Contract):
         assert not list(cache.responses.pieces.unused())
 
     def test_copying_all_but_what_was_lost(self, cache_factory: Callable[..., Any]) -> None:
+        """`update()` leaves out entries whose bodies are gone, and copies all others"""
         from ...backends.base import BaseCache
 
         cache, source = cache_factory(large_body_bytes=1_000), BaseCache()

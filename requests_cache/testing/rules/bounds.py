@@ -29,12 +29,15 @@ def body(number: int = 0, length: int = BODY_BYTES, **kwargs: Any) -> Any:
 
 
 class BoundRules(Contract):
+    """A storage with bounds keeps within them: what was least recently used makes room for what is new"""
+
     @pytest.fixture
     def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
         self.needs('bounds')
         return storage_factory
 
     def test_a_number_of_entries(self, bounded: Callable[..., Any]) -> None:
+        """`max_entries` holds after each write, and the last ones stay"""
         storage = bounded(max_entries=4)
         for number in range(10):
             storage[f'{number}'] = make_response(number)
@@ -43,6 +46,7 @@ class BoundRules(Contract):
         assert set(storage) == {'6', '7', '8', '9'}
 
     def test_what_was_used_stays(self, bounded: Callable[..., Any]) -> None:
+        """Reading an entry is a use of it; looking for its key, or scanning, is not"""
         storage = bounded(max_entries=3)
         for key in 'abc':
             storage[key] = make_response(1)
@@ -57,6 +61,7 @@ class BoundRules(Contract):
         assert set(storage) == {'c', 'e', 'f'}
 
     def test_a_number_of_bytes(self, bounded: Callable[..., Any]) -> None:
+        """`max_cache_bytes` holds after each write, and the last ones stay"""
         storage = bounded(max_cache_bytes=10 * BODY_BYTES)
         for number in range(30):
             storage[f'{number}'] = body(number)
@@ -65,13 +70,14 @@ class BoundRules(Contract):
         assert {f'{number}' for number in range(25, 30)} <= set(storage)
 
     def test_nothing_goes_while_there_is_room(self, bounded: Callable[..., Any]) -> None:
+        """No entry is evicted before a bound is reached"""
         storage = bounded(max_cache_bytes='1 MB', max_entries=25)
         for number in range(25):
             storage[f'{number}'] = body(number)
         assert len(list(storage)) == 25
 
     def test_too_large(self, bounded: Callable[..., Any]) -> None:
-        """It is not stored, and nothing is evicted; an older one is out of date"""
+        """An entry that is too large for the store evicts nothing; an older one with its key is deleted"""
         storage = bounded(max_cache_bytes=5 * BODY_BYTES)
         for key in 'abc':
             assert storage.put(key, make_response(1))
@@ -84,6 +90,7 @@ class BoundRules(Contract):
         assert set(storage) == {'b', 'c'}
 
     def test_too_large_while_it_is_written(self, bounded: Callable[..., Any]) -> None:
+        """A body is given up as soon as it is larger than all that may be stored"""
         storage = self.in_pieces(bounded(max_cache_bytes=5 * BODY_BYTES, large_body_bytes=1_000))
         for key in 'abc':
             storage[key] = make_response(1)
@@ -98,6 +105,7 @@ class BoundRules(Contract):
         assert list(storage.pieces.unused()) == []
 
     def test_overwriting(self, bounded: Callable[..., Any]) -> None:
+        """An entry that is replaced counts once, by its new size"""
         storage = bounded(max_cache_bytes=10 * BODY_BYTES, max_entries=3)
         for key in 'abc':
             storage[key] = make_response(1)
@@ -109,6 +117,7 @@ class BoundRules(Contract):
         assert set(storage) == {'b', 'c', 'd'}
 
     def test_deleted_entries_make_room(self, bounded: Callable[..., Any]) -> None:
+        """What was deleted or cleared counts no longer"""
         storage = bounded(max_entries=3)
         for key in 'abc':
             storage[key] = make_response(1)
@@ -123,6 +132,7 @@ class BoundRules(Contract):
         assert set(storage) == {'x', 'y', 'z'}
 
     def test_large_bodies_count(self, bounded: Callable[..., Any]) -> None:
+        """Bodies in pieces count as a part of their entries"""
         storage = self.in_pieces(bounded(max_cache_bytes=100_000, large_body_bytes=1_000), 5_000)
         for number in range(12):
             storage[f'{number}'] = body(number, 20_000)
@@ -137,7 +147,7 @@ class BoundRules(Contract):
         assert sum(value.size for _, value in storage.scan()) <= 100_000
 
     def test_what_others_wrote_counts(self, bounded: Callable[..., Any]) -> None:
-        """Also without bounds"""
+        """Entries that storages without bounds wrote or deleted are accounted for, sooner or later"""
         self.needs('sharing')
         storage, other = bounded(max_entries=4), bounded()
         for key in 'abc':
@@ -152,6 +162,7 @@ class BoundRules(Contract):
         assert 'new' in again
 
     def test_many_threads(self, bounded: Callable[..., Any]) -> None:
+        """Bounds hold with many threads, and what is accounted for is what is there"""
         self.needs('threads')
         storages = [bounded(max_entries=8, max_cache_bytes='1 MB') for _ in range(2 if self.has('sharing') else 1)]
         n_threads = 6
@@ -173,7 +184,7 @@ class BoundRules(Contract):
         assert set(storages[0]) == {f'last-{number}' for number in range(8)}
 
     def test_any_sequence(self, bounded: Callable[..., Any]) -> None:
-        """What is kept is what a model keeps that knows nothing but the order of uses"""
+        """After any sequence of operations, those entries are kept that a simple model keeps"""
         storage = bounded(max_entries=5)
 
         @settings(
@@ -221,12 +232,14 @@ class BoundRules(Contract):
     def test_errors(
         self, keywords: dict[str, Any], error: type[Exception], text: str, storage_factory: Callable[..., Any]
     ) -> None:
+        """Values without a meaning are errors; so are bounds for a storage that has none"""
         if 'delete_expired_after' not in keywords and not self.has('bounds'):
             error, text = ValueError, 'bound'
         with pytest.raises(error, match=text):
             storage_factory(**keywords)
 
     def test_what_has_long_expired_is_deleted(self, storage_factory: Callable[..., Any]) -> None:
+        """With `delete_expired_after`, each write deletes a few of the entries that have expired for so long"""
         self.needs('deletion of expired entries')
         storage = storage_factory(delete_expired_after=timedelta(hours=1), large_body_bytes=1_000)
         with time_machine.travel(NOW, tick=False) as clock:

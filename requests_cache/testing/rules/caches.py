@@ -19,7 +19,10 @@ from .redirects import save_chain
 
 
 class CacheRules(Contract):
+    """What a cache does with its storages: find, save, delete, list and copy responses"""
+
     def test_saved_responses_are_found(self, cache: Any) -> None:
+        """A response is found by the key it was saved with, and no other"""
         cache.save_response(make_response(1), 'key', FUTURE)
         response = cache.get_response('key')
         assert response.from_cache
@@ -30,6 +33,7 @@ class CacheRules(Contract):
         assert cache.get_response('other', default=5) == 5
 
     def test_the_key_of_the_request_is_the_default(self, cache: Any) -> None:
+        """Without a key, a response is saved for its request, and found by request or URL"""
         response = make_response(1, request=CachedRequest(method='GET', url='http://example.com/1'))
         cache.save_response(response)
         assert list(cache.responses) == [cache.create_key(response.request)]
@@ -39,6 +43,7 @@ class CacheRules(Contract):
         assert not cache.contains()
 
     def test_deleting_a_response_deletes_its_redirects(self, cache: Any) -> None:
+        """Redirects to a response are deleted with it, and no others"""
         save_chain(cache)
         save_chain(cache, host='other')
         before = len(cache.redirects)
@@ -48,6 +53,7 @@ class CacheRules(Contract):
         assert cache.contains(url='http://other/middle')
 
     def test_delete_by_key(self, cache: Any) -> None:
+        """`delete()` returns how many responses it removed"""
         fill(cache, 5)
         assert cache.delete() == 0
         assert cache.delete('missing') == 0
@@ -56,6 +62,7 @@ class CacheRules(Contract):
         assert sorted(cache.responses) == ['3', '4']
 
     def test_delete_by_request(self, cache: Any) -> None:
+        """Responses can be deleted by their requests or URLs"""
         requests = [Request('GET', f'http://example.com/{i}') for i in range(4)]
         for i, request in enumerate(requests):
             cache.save_response(make_response(i), cache.create_key(request))
@@ -64,6 +71,7 @@ class CacheRules(Contract):
         assert list(cache.responses) == [cache.create_key(requests[3])]
 
     def test_delete_expired(self, cache: Any) -> None:
+        """`delete(expired=True)` removes what has expired, and nothing else"""
         fill(cache, 3, PAST)
         cache.save_response(make_response(7), 'fresh', FUTURE)
         cache.save_response(make_response(8), 'never')
@@ -72,6 +80,7 @@ class CacheRules(Contract):
         assert cache.delete(expired=True) == 0
 
     def test_delete_expired_and_more(self, cache: Any) -> None:
+        """What meets any of several conditions is deleted, and counted once"""
         fill(cache, 2, PAST)
         cache.save_response(make_response(5, created_at=datetime.now(timezone.utc)), 'new', FUTURE)
         cache.save_response(make_response(6), 'old', FUTURE)
@@ -82,6 +91,7 @@ class CacheRules(Contract):
         assert removed == 5
 
     def test_delete_older_than(self, cache: Any) -> None:
+        """`older_than` takes a moment, a timedelta, or seconds"""
         now = datetime.now(timezone.utc)
         for hours in (1, 3, 5):
             cache.save_response(make_response(hours, created_at=now - timedelta(hours=hours)), str(hours))
@@ -91,12 +101,14 @@ class CacheRules(Contract):
         assert cache.delete(older_than=now) == 1
 
     def test_delete_invalid(self, cache: Any) -> None:
+        """`delete(invalid=True)` removes what cannot be read"""
         fill(cache, 2, PAST)
         self.plant(cache.responses, 'bad', self.damaged[0])
         assert cache.delete(invalid=True) == 1
         assert sorted(cache.responses) == ['0', '1']
 
     def test_filter(self, cache: Any) -> None:
+        """`filter()` yields responses that meet any of its conditions"""
         fill(cache, 2, PAST)
         cache.save_response(make_response(7), 'fresh', FUTURE)
         cache.save_response(make_response(8), 'never')
@@ -115,6 +127,7 @@ class CacheRules(Contract):
         assert found(valid=False, older_than=CREATED + timedelta(seconds=8)) == ['0', '1', 'fresh']
 
     def test_deleting_while_filtering(self, cache: Any) -> None:
+        """What is yielded may be deleted before the next one is asked for"""
         self.needs('writing while iterating')
         fill(cache, 30, PAST)
         for response in cache.filter():
@@ -122,6 +135,7 @@ class CacheRules(Contract):
         assert len(cache.responses) == 0
 
     def test_urls(self, cache: Any) -> None:
+        """`urls()` lists each URL once, sorted"""
         fill(cache, 2, PAST)
         cache.save_response(make_response(0), 'same URL')
         cache.save_response(make_response(7), 'fresh', FUTURE)
@@ -130,6 +144,7 @@ class CacheRules(Contract):
         assert cache.urls(valid=False) == [make_response(i).url for i in (0, 1)]
 
     def test_summary(self, cache: Any) -> None:
+        """`summary()` counts all entries in one pass"""
         save_chain(cache)
         cache.save_response(make_response(1, content=b'', status_code=404), '1', PAST)
         cache.save_response(make_response(2, url='https://other:8080/', content=b'x' * 100), '2', FUTURE)
@@ -144,6 +159,7 @@ class CacheRules(Contract):
         assert counted == list(range(1, summary.entries + 1))
 
     def test_remove_leftovers(self, cache: Any) -> None:
+        """Redirects to nothing are removed, and those to responses stay"""
         save_chain(cache)
         before = len(cache.redirects)
         cache._save_redirects({'from': 'nothing'})
@@ -152,6 +168,7 @@ class CacheRules(Contract):
         assert 'from' not in cache.redirects
 
     def test_reset_expiration(self, cache: Any) -> None:
+        """All entries that can be read get the new expiration"""
         fill(cache, 50, PAST)
         self.plant(cache.responses, 'bad', self.damaged[0])
         cache.reset_expiration(timedelta(days=1))
@@ -166,7 +183,7 @@ class CacheRules(Contract):
         assert cache.contains(url='http://example.com/middle')
 
     def test_reset_expiration_by_a_function(self, cache: Any) -> None:
-        """With DO_NOT_CACHE, the entry goes; what cannot be read stays as it is"""
+        """A function decides for each response; DO_NOT_CACHE deletes it. What cannot be read stays."""
         fill(cache, 30, PAST)
         self.plant(cache.responses, 'bad', self.damaged[0])
         urls = [make_response(i).url for i in range(30)]
@@ -181,6 +198,7 @@ class CacheRules(Contract):
         assert 'bad' in cache.responses
 
     def test_remove_expired_responses(self, cache: Any) -> None:
+        """The method of earlier versions still works, with a warning"""
         fill(cache, 3, PAST)
         cache.save_response(make_response(8), 'never')
         with pytest.warns(DeprecationWarning, match='remove_expired_responses'):
@@ -188,6 +206,7 @@ class CacheRules(Contract):
         assert list(cache.responses) == ['never']
 
     def test_update_from_another_backend(self, cache: Any) -> None:
+        """`update()` copies entries and redirects of another cache, and leaves what is here"""
         other = BaseCache()
         fill(other, 3, FUTURE)
         other.redirects['from'] = '1'
@@ -202,6 +221,7 @@ class CacheRules(Contract):
         assert cache.get_response('2').expires == FUTURE
 
     def test_update_of_another_backend(self, cache: Any) -> None:
+        """Another cache can copy all entries of this one that can be read"""
         fill(cache, 3, FUTURE)
         save_chain(cache)
         self.plant(cache.responses, 'bad', self.damaged[0])
@@ -212,6 +232,7 @@ class CacheRules(Contract):
         assert other.contains(url='http://example.com/middle')
 
     def test_recreate_keys(self, cache: Any) -> None:
+        """`recreate_keys()` gives entries the keys that they have by the present settings"""
         for i in range(3):
             request = CachedRequest(method='GET', url=f'http://example.com/{i}')
             cache.responses[f'old key {i}'] = make_response(i, request=request)
@@ -226,6 +247,7 @@ class CacheRules(Contract):
         assert sorted(cache.responses) == keys
 
     def test_clear_a_cache(self, cache: Any) -> None:
+        """`clear()` removes responses and redirects, also if there are none"""
         save_chain(cache)
         cache.clear()
         assert len(cache.responses) == len(cache.redirects) == 0
@@ -235,6 +257,7 @@ class CacheRules(Contract):
         cache.clear()
 
     def test_close_and_use_again(self, cache: Any, cache_factory: Callable[..., Any]) -> None:
+        """`close()` may be called twice; a later use opens the cache again"""
         save_chain(cache)
         cache.close()
         cache.close()
@@ -245,6 +268,7 @@ class CacheRules(Contract):
         assert cache.contains('key')
 
     def test_keywords_of_others_are_passed_over(self, cache_factory: Callable[..., Any]) -> None:
+        """The constructor takes keywords that are not its own, as sessions pass all of theirs"""
         cache = cache_factory(expire_after=5, stale_if_error=True, no_such_option=1, allowable_codes=(200,))
         cache.save_response(make_response(1), 'key')
         assert cache.contains('key')
@@ -256,6 +280,7 @@ class CacheRules(Contract):
         assert facts(cache.get_response('key')) == facts(make_response(1, expires=FUTURE))
 
     def test_owned_keywords(self, cache: Any) -> None:
+        """`owned_keywords()` names the keywords of the constructor, or is None if it takes any"""
         owned = type(cache).owned_keywords()
         if owned is None:  # the constructor takes any
             return
@@ -264,6 +289,7 @@ class CacheRules(Contract):
         assert not owned & {'kwargs', 'self', 'expire_after', 'no_such_option'}
 
     def test_text_forms(self, cache: Any) -> None:
+        """`str()` and `repr()` show the class and the name"""
         assert str(cache) == repr(cache) == f'<{type(cache).__name__}(name={cache.cache_name})>'
 
 

@@ -14,7 +14,10 @@ from .base import Contract
 
 
 class LeaseRules(Contract):
+    """`cache.leases` keeps a value for a key that is replaced in one step; `single_flight="shared"` is built on it"""
+
     def test_a_lease_is_replaced_if_it_is_what_it_is_thought_to_be(self, cache: Any) -> None:
+        """`swap(key, old, new)` replaces the old value if it is still there; None stands for no value"""
         leases = cache.leases
         assert leases.read('key') is None
         assert not leases.swap('key', 'held:1:0', 'held:1:1')
@@ -32,6 +35,7 @@ class LeaseRules(Contract):
 
     @pytest.mark.parametrize('key', [*STRANGE_KEYS[:12], 'ключ 键 🔑', 'lone surrogate \ud800', 'k' * 10_000])
     def test_for_any_key(self, cache: Any, key: str) -> None:
+        """A lease may be held for any key, and for no other key that looks like it"""
         self.needs('any key')
         assert cache.leases.swap(key, None, 'held:1:0')
         assert cache.leases.read(key) == 'held:1:0'
@@ -39,6 +43,7 @@ class LeaseRules(Contract):
         assert cache.leases.swap(key, 'held:1:0', None)
 
     def test_leases_are_no_entries(self, cache: Any) -> None:
+        """Leases do not appear among the entries, and are not deleted with them"""
         cache.save_response(make_response(1), 'key')
         assert cache.leases.swap('key', None, 'held:1:0')
         assert cache.leases.swap('other', None, 'held:2:0')
@@ -52,6 +57,7 @@ class LeaseRules(Contract):
         assert cache.leases.swap('key', cache.leases.read('key'), 'held:3:0')
 
     def test_one_of_many_takes_it(self, cache_factory: Callable[..., Any]) -> None:
+        """If several threads ask for a lease, one of them gets it"""
         self.needs('threads')
         n_threads = 6
         first = cache_factory()
@@ -75,6 +81,7 @@ class LeaseRules(Contract):
             assert sum(result[attempt] for result in results) >= 1
 
     def test_those_of_other_processes_are_seen(self, cache_factory: Callable[..., Any]) -> None:
+        """A lease that was taken by one cache is seen by another one on the same place"""
         self.needs('sharing', 'shared leases')
         one, other = cache_factory(), cache_factory()
         assert one.leases.swap('key', None, 'held:1:0')

@@ -27,7 +27,10 @@ DIGESTS = st.text('0123456789abcdef', min_size=16, max_size=16)
 
 
 class MappingRules(Contract):
+    """A storage is a mutable mapping: from keys to responses as `responses`, from keys to keys as `redirects`"""
+
     def test_set_and_get(self, storage: Any, serializer: Any, storage_factory: Callable[..., Any]) -> None:
+        """A response is read as it was written, and has its key in `cache_key`"""
         if serializer is not None:
             storage = storage_factory(serializer=serializer)
         storage['key'] = make_response(1)
@@ -36,6 +39,7 @@ class MappingRules(Contract):
         assert read.cache_key == 'key'
 
     def test_all_fields_survive(self, serializer: Any, storage_factory: Callable[..., Any]) -> None:
+        """No field of a response may be lost or rounded, whatever the serializer"""
         storage = storage_factory(**({} if serializer is None else {'serializer': serializer}))
         response = make_response(
             1,
@@ -57,6 +61,7 @@ class MappingRules(Contract):
     def test_bodies_are_kept_byte_for_byte(
         self, content_type: str, serializer: Any, storage_factory: Callable[..., Any]
     ) -> None:
+        """A body that is text, JSON or neither is read with the same bytes, also if it is empty or long"""
         storage = storage_factory(**({} if serializer is None else {'serializer': serializer}))
         for content in (b'', b'null', b'text', b'\xff\xfe\x00', b'x' * 100_000):
             headers = CaseInsensitiveDict({'Content-Type': content_type, 'Content-Length': str(len(content))})
@@ -66,12 +71,14 @@ class MappingRules(Contract):
             assert read.headers == headers
 
     def test_overwriting_replaces(self, storage: Any) -> None:
+        """Writing to a key that exists replaces its entry; it makes no second one"""
         storage['key'] = make_response(1, content=b'long ' * 1000)
         storage['key'] = make_response(2, content=b'')
         assert facts(storage['key']) == facts(make_response(2, content=b''))
         assert len(storage) == 1
 
     def test_empty(self, storage: Any, redirects: Any) -> None:
+        """A storage without entries has none by any method, and needs no set-up"""
         for empty in (storage, redirects):
             assert len(empty) == 0
             assert list(empty) == list(empty.keys()) == list(empty.values()) == list(empty.items()) == []
@@ -83,6 +90,7 @@ class MappingRules(Contract):
             empty.clear()
 
     def test_missing_keys(self, storage: Any, redirects: Any) -> None:
+        """Reading or deleting a key that does not exist raises a KeyError, and no other exception"""
         for mapping in (storage, redirects):
             with pytest.raises(KeyError):
                 mapping['key']
@@ -94,6 +102,7 @@ class MappingRules(Contract):
                 mapping.popitem()
 
     def test_mapping_methods(self, redirects: Any) -> None:
+        """What `MutableMapping` derives from the five methods works, and `str()` shows the keys"""
         redirects.update({'a': '1', 'b': '2'}, c='3')
         assert dict(redirects.items()) == {'a': '1', 'b': '2', 'c': '3'}
         assert sorted(redirects.values()) == ['1', '2', '3']
@@ -109,12 +118,14 @@ class MappingRules(Contract):
         assert str(redirects) == str(list(redirects))
 
     def test_redirects_are_plain_text(self, redirects: Any) -> None:
+        """Redirects are read as text, of the type `str`"""
         for value in ('target', '', "it's", 'ключ\n\x00'):
             redirects['key'] = value
             assert redirects['key'] == value
             assert type(redirects['key']) is str
 
     def test_delete(self, storage: Any) -> None:
+        """Deleting a key removes its entry, and no other"""
         storage.update({'a': make_response(1), 'b': make_response(2)})
         del storage['a']
         assert list(storage) == ['b']
@@ -122,6 +133,7 @@ class MappingRules(Contract):
             del storage['a']
 
     def test_clear(self, storage: Any, redirects: Any) -> None:
+        """`clear()` removes all entries of this storage, and none of the other storage in the same place"""
         storage.update({'a': make_response(1), 'b': make_response(2)})
         redirects['a'] = 'b'
         storage.clear()
@@ -131,6 +143,7 @@ class MappingRules(Contract):
         assert list(storage) == ['c']
 
     def test_each_read_gives_an_object_of_its_own(self, storage: Any) -> None:
+        """A caller that changes a response changes neither what is stored nor what others read"""
         response = make_response(1)
         storage['key'] = response
         response.headers['X-Number'] = 'changed'
@@ -139,6 +152,7 @@ class MappingRules(Contract):
         assert storage['key'] is not storage['key']
 
     def test_keys_may_hold_anything(self, storage: Any, redirects: Any) -> None:
+        """A key of a `key_fn` may look like a path, SQL or a pattern, and is never taken for one"""
         self.needs('any key')
         storage['other'] = make_response(0)
         for key in STRANGE_KEYS:
@@ -163,6 +177,7 @@ class MappingRules(Contract):
             assert list(redirects) == ['points there']
 
     def test_similar_keys_are_different(self, redirects: Any) -> None:
+        """Keys that differ in case, white space or normalization are different keys"""
         self.needs('any key')
         for one, other in CLOSE_KEYS:
             redirects[one] = 'one'
@@ -174,6 +189,7 @@ class MappingRules(Contract):
             del redirects[other]
 
     def test_bulk_delete(self, storage: Any) -> None:
+        """`bulk_delete()` takes any iterable, also a view on this storage, and counts each removed entry once"""
         storage.update({str(i): make_response(i) for i in range(10)})
         assert storage.bulk_delete([]) == 0
         assert storage.bulk_delete(iter(())) == 0
@@ -185,6 +201,7 @@ class MappingRules(Contract):
         assert len(storage) == 0
 
     def test_many_entries(self, redirects: Any) -> None:
+        """More entries than a page or batch holds are listed, scanned, deleted and cleared"""
         entries = {f'key {i}': str(i) for i in range(self.many)}
         self.fill(redirects, entries)
         assert len(redirects) == self.many
@@ -197,6 +214,7 @@ class MappingRules(Contract):
         assert len(redirects) == 0
 
     def test_writes_while_iterating(self, redirects: Any) -> None:
+        """Each key that is there all the time is seen once, whatever is written and deleted meanwhile"""
         self.needs('writing while iterating')
         assert redirects.iteration_tolerates_writes
         entries = {f'key {i}': str(i) for i in range(self.many)}
@@ -215,6 +233,8 @@ class MappingRules(Contract):
         assert all(redirects[k] == 'changed' for k in seen[::37] if k in entries)
 
     def test_rewriting_while_scanning_ends(self, storage: Any) -> None:
+        """An entry that is written anew while all are scanned is not seen again"""
+        self.needs('writing while iterating')
         storage.update({str(i): make_response(i, expires=PAST) for i in range(50)})
         seen = []
         for key, response in storage.scan():
@@ -224,6 +244,8 @@ class MappingRules(Contract):
         assert len(storage) == 50
 
     def test_round_trips(self, storage: Any, redirects: Any) -> None:
+        """Any body, reason, status and key are read as they were written"""
+
         @settings(max_examples=self.examples, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
             key=KEYS if self.has('any key') else DIGESTS,
@@ -241,6 +263,7 @@ class MappingRules(Contract):
         check()
 
     def test_behaves_like_a_dict(self, redirects: Any) -> None:
+        """Any sequence of operations has the results that it has with a dict"""
         keys, others = st.sampled_from(['a', 'b', 'A', '\ud800', "'"]), st.text(max_size=3)
         if not self.has('any key'):
             keys = others = st.sampled_from(['a', 'b', 'c'])

@@ -13,7 +13,10 @@ from .base import Contract
 
 
 class RedirectRules(Contract):
+    """A response that was reached by redirects is found by the requests that lead to it"""
+
     def test_redirects_lead_to_the_response(self, cache: Any) -> None:
+        """Each request of a chain finds the response, with the history from that request on"""
         save_chain(cache)
         for path in ('/start', '/middle'):
             response = cache.get_response(cache.create_key(Request('GET', f'http://example.com{path}')))
@@ -23,6 +26,7 @@ class RedirectRules(Contract):
         assert len(cache.responses) == 1
 
     def test_a_redirect_to_nothing_is_nothing(self, cache: Any) -> None:
+        """A redirect whose response is gone is a miss, and does not keep a new one from being stored"""
         save_chain(cache)
         start, middle = (cache.create_key(Request('GET', f'http://example.com/{p}')) for p in ('start', 'middle'))
         del cache.responses[start]  # as a store does by itself, when the time of an entry is over
@@ -34,7 +38,7 @@ class RedirectRules(Contract):
         assert cache.contains(url='http://example.com/middle')
 
     def test_deleting_within_a_request_does_not_look_at_other_redirects(self, cache: Any) -> None:
-        """As it would take the longer the more there are"""
+        """It would take longer the more there are"""
         save_chain(cache)
         cache.redirects = Countable(cache.redirects)
         session = CachedSession(backend=cache, filter_fn=lambda response: False, autoclose=False)
@@ -43,12 +47,14 @@ class RedirectRules(Contract):
         assert not cache.contains(url='http://example.com/start')
 
     def test_deleting_by_key_deletes_the_way_there(self, cache: Any) -> None:
+        """`delete(key)` deletes the redirects to it"""
         save_chain(cache)
         save_chain(cache, host='other')
         assert cache.delete(cache.create_key(Request('GET', 'http://example.com/start'))) == 1
         assert set(cache.redirects.values()) == {cache.create_key(Request('GET', 'http://other/start'))}
 
     def test_deleting_a_url_in_the_middle_of_redirects(self, cache: Any) -> None:
+        """`delete(urls=…)` of any URL of a chain deletes the response, and no other"""
         save_chain(cache)
         save_chain(cache, host='other')
         assert cache.delete(urls=['http://example.com/middle']) == 1
@@ -57,7 +63,7 @@ class RedirectRules(Contract):
             assert cache.contains(url=f'http://other/{path}')
 
     def test_deleting_a_url_whose_redirect_is_out_of_date(self, cache: Any) -> None:
-        """What is stored where it leads is the response to another URL"""
+        """If the response at the end is one to another URL, it stays"""
         save_chain(cache)
         other = make_response(1, request=CachedRequest(method='GET', url='http://example.com/start'))
         cache.save_response(other)
@@ -65,6 +71,7 @@ class RedirectRules(Contract):
         assert cache.contains(url='http://example.com/start')
 
     def test_redirects_to_nothing_are_deleted_with_expired_entries(self, cache: Any) -> None:
+        """Redirects whose response is gone are removed by maintenance"""
         save_chain(cache)
         save_chain(cache, host='other')
         cache.save_response(make_response(1), 'expired', PAST)
@@ -74,6 +81,7 @@ class RedirectRules(Contract):
         assert cache.contains(url='http://other/middle')
 
     def test_deleting_expired_entries_deletes_their_redirects(self, cache: Any) -> None:
+        """Redirects to what has expired are deleted with it"""
         save_chain(cache, expires=PAST)
         save_chain(cache, host='other', expires=FUTURE)
         assert cache.delete(expired=True) == 1

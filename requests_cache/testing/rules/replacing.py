@@ -12,7 +12,10 @@ from .base import Contract
 
 
 class ReplacingRules(Contract):
+    """`write_if()` looks and writes in one step"""
+
     def test_writing_if_nothing_has_changed(self, storage: Any) -> None:
+        """It writes if what is stored is what was expected, and returns whether it did"""
         assert storage.write_if('key', make_response(1), lambda stored: stored is None)
         assert not storage.write_if('key', make_response(2), lambda stored: stored is None)
         assert storage['key'].content == make_response(1).content
@@ -20,6 +23,7 @@ class ReplacingRules(Contract):
         assert storage['key'].content == make_response(2).content
 
     def test_only_one_writes_over_the_same(self, storage: Any, storage_factory: Callable[..., Any]) -> None:
+        """Of several threads that expect the same entry, one replaces it"""
         n_threads = 4
         storages = [storage_factory() if self.has('sharing') else storage for _ in range(n_threads)]
         storage['key'] = make_response(0)

@@ -34,10 +34,13 @@ class Sealed:
 
 
 class SealingRules(Contract):
+    """The keywords `compression` and `encryption_key` work beside any serializer"""
+
     @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
     def test_responses_stay_as_they_are(
         self, sealing: dict[str, Any], serializer: Any, storage_factory: Callable[..., Any]
     ) -> None:
+        """Compressed and encrypted responses are read as they were written"""
         own = {} if serializer is None else {'serializer': serializer}
         storage = storage_factory(**sealing, **own)
         responses = {
@@ -55,6 +58,7 @@ class SealingRules(Contract):
 
     @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
     def test_large_bodies_are_sealed(self, sealing: dict[str, Any], storage_factory: Callable[..., Any]) -> None:
+        """So are bodies in pieces"""
         storage = self.in_pieces(storage_factory(large_body_bytes=1_000, **sealing))
         storage['key'] = large(1)
         storage['other'] = large(2)
@@ -65,6 +69,7 @@ class SealingRules(Contract):
         assert list(storage) == ['other']
 
     def test_caches_with_and_without(self, storage_factory: Callable[..., Any]) -> None:
+        """Storages with and without these keywords may use the same place"""
         plain = storage_factory(**NOT_SEALED)
         self.needs('sharing')
         plain['plain'] = make_response(1)
@@ -78,7 +83,7 @@ class SealingRules(Contract):
     def test_without_the_key_it_is_a_miss(
         self, storage_factory: Callable[..., Any], caplog: pytest.LogCaptureFixture
     ) -> None:
-        """It is told once, and the entry is left alone"""
+        """An entry whose key was not given is read as None, with one warning, and stays"""
         self.needs('sharing')
         caplog.set_level(logging.DEBUG, 'requests_cache')
         writer = storage_factory(encryption_key=KEY)
@@ -103,6 +108,7 @@ class SealingRules(Contract):
         assert not reader.is_locked('a')
 
     def test_entries_cannot_change_places(self, storage_factory: Callable[..., Any]) -> None:
+        """An encrypted entry that was moved to another key is read as None"""
         storage = storage_factory(encryption_key=KEY)
         if storage.serializer is None:
             pytest.skip('entries are not serialized')
@@ -113,7 +119,7 @@ class SealingRules(Contract):
 
     @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
     def test_any_byte_is_changed(self, sealing: dict[str, Any], storage_factory: Callable[..., Any]) -> None:
-        """All bytes are, in the unit tests; here some are by what a storage does with them"""
+        """An entry of which any byte was changed, or that was cut off, is not returned"""
         storage = storage_factory(**{**NOT_SEALED, **sealing})
         if storage.serializer is None:
             pytest.skip('entries are not serialized')
@@ -127,6 +133,7 @@ class SealingRules(Contract):
     def test_pieces_cannot_change_places(
         self, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        """Encrypted pieces of a body that have changed places are not returned"""
         storage = self.in_pieces(storage_factory(encryption_key=KEY, large_body_bytes=1_000))
         storage['key'] = large(1)
         read = type(storage.pieces).read
@@ -141,6 +148,7 @@ class SealingRules(Contract):
                     storage['key']._body.read()
 
     def test_a_change_of_keys(self, cache_factory: Callable[..., Any]) -> None:
+        """`reencrypt()` writes all entries with the first key, after which the others are not needed"""
         old = cache_factory(encryption_key=KEY)
         self.in_pieces(old.responses)
         contents = {'small': make_response(1), 'large': large(2)}
@@ -162,7 +170,7 @@ class SealingRules(Contract):
     def test_a_change_of_keys_is_interrupted(
         self, where: str, cache_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Every entry can be read, by the old key or the new one, and it can be gone on with"""
+        """After an interruption, every entry can be read by one of the two keys, and the change can be resumed"""
         contents = {'small': make_response(1), 'large': large(2), 'another': large(3), 'last': make_response(4)}
         cache = cache_factory(encryption_key=KEY, large_body_bytes=1_000)
         self.in_pieces(cache.responses)

@@ -22,7 +22,10 @@ from .base import Contract
 
 
 class SerializingRules(Contract):
+    """Values go through the serializer of the storage, and what cannot be read does no harm"""
+
     def test_a_changed_character_is_noticed(self, serializer: Any, storage_factory: Callable[..., Any]) -> None:
+        """A response of which one character was changed in the store is not returned"""
         self.needs('readable entries')
         storage = storage_factory(**({} if serializer is None else {'serializer': serializer}))
         texts = {
@@ -37,6 +40,7 @@ class SerializingRules(Contract):
             assert (storage['key'] is None) is (right != 'Very Fine'), right
 
     def test_damaged_values_are_read_as_none(self, damage: Any, storage: Any) -> None:
+        """What is no entry is read as None, is listed as all others are, and can be overwritten"""
         storage['good'] = make_response(1)
         self.plant(storage, 'bad', damage)
         assert storage['bad'] is None
@@ -51,6 +55,7 @@ class SerializingRules(Contract):
         assert facts(storage['bad']) == facts(make_response(2))
 
     def test_damaged_values_can_be_deleted(self, damage: Any, storage: Any) -> None:
+        """What is no entry can be deleted"""
         self.plant(storage, 'a', damage)
         self.plant(storage, 'b', damage)
         del storage['a']
@@ -58,6 +63,7 @@ class SerializingRules(Contract):
         assert len(storage) == 0
 
     def test_looking_for_a_key_does_not_decode(self, storage: Any) -> None:
+        """Looking for keys, listing and deleting them do not read entries"""
         storage['key'] = make_response(1)
         storage.serializer = Refusing(AssertionError('decoded'))
         assert 'key' in storage
@@ -66,6 +72,7 @@ class SerializingRules(Contract):
         assert storage.bulk_delete(['key']) == 1
 
     def test_a_value_that_cannot_be_written_leaves_the_old_one(self, storage: Any) -> None:
+        """If a value cannot be serialized, the old entry stays, and no new one is left behind"""
         storage['key'] = make_response(1)
         serializer, storage.serializer = storage.serializer, _Unwritable()
         with pytest.raises((BackendError, ZeroDivisionError)):
@@ -79,6 +86,7 @@ class SerializingRules(Contract):
         assert facts(storage['key']) == facts(make_response(3))
 
     def test_a_wrong_signature_is_raised(self, storage_factory: Callable[..., Any]) -> None:
+        """An entry that was signed with another key raises the exception of itsdangerous, as in 1.3.x"""
         itsdangerous = pytest.importorskip('itsdangerous')
         self.needs('serializers', 'sharing')
         response = make_response(1)
@@ -88,6 +96,7 @@ class SerializingRules(Contract):
             storage_factory(serializer=safe_pickle_serializer('two'))['key']
 
     def test_serializers_are_told_the_key(self, storage_factory: Callable[..., Any]) -> None:
+        """Both `serialize` and `deserialize` are called with the key, also by `update()` and `scan()`"""
         self.needs('serializers', 'keyed serializers', 'any key')
         keyed = Stage(dumps=_bind, loads=_unbind, takes_key=True)
         storage = storage_factory(serializer=SerializerPipeline([pickle_serializer, keyed], 'keyed', is_binary=True))
@@ -99,6 +108,8 @@ class SerializingRules(Contract):
         assert len(list(storage.items())) == len({'key', 'a', 'b', *STRANGE_KEYS})
 
     def test_a_store_that_fails(self, broken_storage: Any) -> None:
+        """Each method raises a `BackendError` with the exception of the driver as its cause"""
+
         def fails(attempt: Callable[[], Any]) -> None:
             with pytest.raises(BackendError) as caught:
                 attempt()

@@ -19,7 +19,10 @@ THREADS = 8
 
 
 class SharingRules(Contract):
+    """A store may be used by several storages, threads and processes at once"""
+
     def test_writes_are_seen_by_others(self, storage: Any, another: Callable[..., Any]) -> None:
+        """What one storage writes or deletes, another one on the same place sees at once"""
         other = another()
         storage['key'] = make_response(1)
         assert facts(other['key']) == facts(make_response(1))
@@ -35,12 +38,14 @@ class SharingRules(Contract):
         assert len(storage) == len(other) == 0
 
     def test_entries_outlive_a_closed_storage(self, storage: Any, another: Callable[..., Any]) -> None:
+        """A storage that is opened later has the entries of one that was closed"""
         self.needs('persistence')
         storage['key'] = make_response(1)
         storage.close()
         assert facts(another()['key']) == facts(make_response(1))
 
     def test_a_closed_storage_opens_again(self, storage: Any) -> None:
+        """`close()` may be called twice; a later use opens the storage again"""
         storage['key'] = make_response(1)
         storage.close()
         storage.close()
@@ -51,6 +56,7 @@ class SharingRules(Contract):
         assert facts(storage['key']) == facts(make_response(2))
 
     def test_threads_lose_nothing(self, storage: Any, redirects: Any) -> None:
+        """Threads that use one storage find all that they wrote"""
         self.needs('threads')
 
         def work(thread: int) -> None:
@@ -74,6 +80,7 @@ class SharingRules(Contract):
         assert len(redirects) == THREADS * 10
 
     def test_threads_with_storages_of_their_own(self, another: Callable[..., Any]) -> None:
+        """So do threads with a storage each"""
         self.needs('threads')
 
         def work(thread: int) -> None:
@@ -88,6 +95,7 @@ class SharingRules(Contract):
         assert set(another()) == {f'{t} {i}' for t in range(THREADS) for i in range(5)}
 
     def test_only_one_thread_deletes_an_entry(self, storage: Any) -> None:
+        """If several threads delete an entry, `bulk_delete()` counts it for one of them"""
         self.needs('threads')
 
         def work(thread: int) -> int:
@@ -100,6 +108,7 @@ class SharingRules(Contract):
             assert sum(run_in_threads(work)) == 1
 
     def test_readers_see_whole_entries(self, storage: Any, another: Callable[..., Any]) -> None:
+        """Readers get the old entry or the new one, and never none or half of each"""
         self.needs('threads')
 
         def read(mapping: Any) -> None:
@@ -123,6 +132,7 @@ class SharingRules(Contract):
                 future.result()
 
     def test_iterating_in_one_thread_and_writing_in_another(self, redirects: Any) -> None:
+        """A thread that iterates sees all entries that stay, whatever others write and delete"""
         self.needs('threads', 'writing while iterating')
         self.fill(redirects, {f'kept {i}': 'kept' for i in range(50)})
 
@@ -141,6 +151,7 @@ class SharingRules(Contract):
         assert len(redirects) == 50
 
     def test_a_forked_child(self, storage: Any, redirects: Any) -> None:
+        """A child reads what its parent wrote, and closes its storage without harm to that of its parent"""
         self.needs('forking')
         if not hasattr(os, 'fork'):
             pytest.skip('this system does not fork')
@@ -163,6 +174,7 @@ class SharingRules(Contract):
         assert redirects['before'] == 'a'
 
     def test_a_child_forked_while_iterating(self, redirects: Any) -> None:
+        """Parent and child each go on with an iteration that was begun before the fork"""
         self.needs('forking')
         if not hasattr(os, 'fork'):
             pytest.skip('this system does not fork')

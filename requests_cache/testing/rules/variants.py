@@ -25,9 +25,12 @@ MODES: dict[str, dict[str, Any]] = {
 
 
 class VariantRules(Contract):
+    """Variants of a resource are deleted together, and keep their keys when keys are made anew"""
+
     @pytest.mark.parametrize('mode', MODES)
     @pytest.mark.parametrize('way', ['urls', 'requests', 'prepared'])
     def test_deleting_a_url_deletes_all_variants_and_parts(self, mode: str, way: str, cache_factory: Any) -> None:
+        """Deleting by URL or request removes all variants and parts of the resource, and of no other"""
         with open_session(cache_factory(), **MODES[mode]) as session:
             for url in (URL, f'{URL}/other'):
                 for value in ('1', '2', '3', None):
@@ -50,7 +53,7 @@ class VariantRules(Contract):
 
     @pytest.mark.parametrize('mode', MODES)
     def test_deleting_what_was_not_verified(self, mode: str, cache_factory: Any) -> None:
-        """Variants of a request that verifies certificates are others"""
+        """What was requested with `verify=False` is deleted by itself"""
         with open_session(cache_factory(), **MODES[mode]) as session:
             for verify in (True, False):
                 for value in ('1', '2'):
@@ -62,6 +65,7 @@ class VariantRules(Contract):
 
     @pytest.mark.parametrize('mode', MODES)
     def test_deleting_a_url_whatever_the_matched_headers_are(self, mode: str, cache_factory: Any) -> None:
+        """With `match_headers`, deleting by URL removes the responses for all values of these headers"""
         with open_session(cache_factory(), match_headers=['X-B', 'User-Agent'], **MODES[mode]) as session:
             for value in ('1', '2'):
                 session.get(URL, headers={'X-B': value})
@@ -77,6 +81,7 @@ class VariantRules(Contract):
             assert not session.get(URL, headers={'X-B': '2'}).from_cache
 
     def test_deleting_what_does_not_vary_takes_no_pass_over_the_store(self, cache: Any) -> None:
+        """Deleting by request does not read all entries, if its response has no variants"""
         for number in range(2):
             cache.save_response(make_response(number, headers={'Vary': 'Accept-Encoding, Cookie'}), str(number))
             request = make_response(number).request
@@ -85,6 +90,7 @@ class VariantRules(Contract):
         assert cache.delete(requests=[make_response(1).request, Request('GET', 'http://example.com/missing')]) == 1
 
     def test_deleting_does_not_need_readable_entries(self, cache: Any) -> None:
+        """A damaged entry is deleted by its URL"""
         key = cache.create_key(Request('GET', URL))
         self.plant(cache.responses, key, self.damaged[0])
         self.plant(cache.responses, 'bad', self.damaged[0])
@@ -93,6 +99,7 @@ class VariantRules(Contract):
 
     @pytest.mark.parametrize('mode', MODES)
     def test_recreating_keys_changes_nothing(self, mode: str, cache_factory: Any) -> None:
+        """With the same settings, all keys stay and all requests hit as before"""
         with open_session(cache_factory(), **MODES[mode]) as session:
             requests: list[dict[str, Any]] = [{'url': URL, 'headers': {'X-A': value}} for value in ('1', '2', None)]
             requests += [{'url': f'{URL}?q=1#fragment'}, {'url': f'{URL}?redirect=2'}, {'url': f'{URL}?redirect=1'}]
@@ -110,7 +117,7 @@ class VariantRules(Contract):
 
     @pytest.mark.parametrize('last', [{}, {'X-A': '1', 'X-B': '1'}])
     def test_recreating_keys_of_variants_beside_a_redirect(self, last: dict[str, str], cache_factory: Any) -> None:
-        """The first variant for a URL is the end of a chain from another one"""
+        """So they do if the first variant for a URL was reached by a redirect from another one"""
         with open_session(cache_factory()) as session:
             session.get(f'{URL}?redirect=2', headers={'X-A': '2'})
             session.get(f'{URL}?redirect=1', headers=last)
@@ -121,6 +128,7 @@ class VariantRules(Contract):
             assert session.get(f'{URL}?redirect=2', headers={'X-A': '2'}).from_cache
 
     def test_every_hit_is_one_after_recreating_keys(self, cache_factory: Any) -> None:
+        """Whatever was requested and with whatever settings, what was a hit is one afterwards, also in a copy"""
         cache = cache_factory()
 
         @settings(max_examples=self.examples, deadline=None, suppress_health_check=list(HealthCheck))
@@ -167,6 +175,7 @@ class VariantRules(Contract):
                 assert [seen(session.get(**request)) for request in requests] == before
 
     def test_the_most_recent_of_entries_with_the_same_key_stays(self, cache: Any) -> None:
+        """If several entries get the same key, the most recent one stays"""
         for number, key in enumerate(('b', 'c', 'a')):
             cache.save_response(make_response(number, request=make_response(0).request), key)
         cache.recreate_keys()
