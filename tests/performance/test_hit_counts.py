@@ -21,8 +21,14 @@ LIMITS = {
     'filesystem': (365, 3900),
     'strict': (355, 3650),
 }
-# What is beyond preparing, as a multiple of preparing
-TIMES_FLOOR = {'memory': 0.36, 'sqlite': 0.42, 'filesystem': 0.65, 'strict': 0.6}
+# What is beyond preparing, as a multiple of preparing. From Python 3.12 on, preparing takes a third fewer instructions,
+# as `requests` checks types by protocols, which was slow before.
+if sys.version_info < (3, 12):
+    TIMES_FLOOR = {'memory': 0.36, 'sqlite': 0.42, 'filesystem': 0.65, 'strict': 0.6}
+    STRICT_TIMES_DEFAULT = 1.15
+else:
+    TIMES_FLOOR = {'memory': 0.52, 'sqlite': 0.6, 'filesystem': 0.98, 'strict': 0.88}
+    STRICT_TIMES_DEFAULT = 1.19
 
 
 @pytest.fixture(scope='module')
@@ -47,7 +53,7 @@ def test_hit(case: str, counted: dict[str, dict[str, int]]) -> None:
 
 
 def test_standard_costs_little_more(counted: dict[str, dict[str, int]]) -> None:
-    assert counted['strict']['instructions'] <= 1.15 * counted['sqlite']['instructions']
+    assert counted['strict']['instructions'] <= STRICT_TIMES_DEFAULT * counted['sqlite']['instructions']
 
 
 @pytest.mark.parametrize('case', ['memory', 'sqlite', 'filesystem'])
