@@ -33,6 +33,7 @@ from requests_cache.testing.values import PAST, STRANGE_KEYS, facts, make_respon
 
 KEY = '0123456789abcdef'
 needs_fifo = pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no FIFOs here')
+needs_modes = pytest.mark.skipif(os.name == 'nt', reason='files have no such modes there')
 needs_fork = pytest.mark.skipif(not hasattr(os, 'fork'), reason='no forks here')
 
 
@@ -325,6 +326,7 @@ class TestPlaces:
     def test_get_cache_path_is_found_here(self, tmp_path: Path) -> None:
         assert get_cache_path('x/y') == tmp_path / 'x' / 'y'
 
+    @needs_modes
     def test_permissions(self, cache: FileCache, cache_path: Path) -> None:
         cache.save_response(make_response(1), KEY)
         cache.save_response(make_response(2), 'k' * 1000)
@@ -332,6 +334,7 @@ class TestPlaces:
         assert mode(cache_path) == 0o700
         assert {mode(p) for p in files_in(cache_path)} == {0o600}
 
+    @needs_modes
     def test_a_directory_that_is_there_stays_as_it_is(self, cache_path: Path) -> None:
         cache_path.mkdir(parents=True)
         cache_path.chmod(0o755)
@@ -348,6 +351,7 @@ class TestPlaces:
 
 
 class TestClear:
+    @needs_modes
     def test_foreign_files_stay(self, cache: FileCache, cache_path: Path) -> None:
         for key in (KEY, 'custom', '../strange', 'k' * 1000):
             cache.save_response(make_response(1), key)
