@@ -157,7 +157,7 @@ def test_what_else_is_in_the_way(
 ) -> None:
     (tmp_path / 'folder.db').mkdir()
     (tmp_path / 'notes.db').write_text('These are notes, and no database. ' * 100)
-    for name, reason in (('folder.db', 'it is a directory; '), ('notes.db', 'the file is of another kind')):
+    for name, reason in (('folder.db', 'it is a directory; '), ('notes.db', 'the file is not a database')):
         caplog.clear()
         with caplog.at_level(logging.DEBUG):
             assert_goes_on(new_session(cache_name=tmp_path / name), site)
@@ -174,7 +174,7 @@ def test_a_lock_of_somebody_else(
         with caplog.at_level(logging.DEBUG):
             assert session.get(site.url('/page')).content == BODY
     [message] = warned(caplog)
-    assert 'database is locked; another connection uses it for longer than the busy_timeout of 0.05 s' in message
+    assert 'database is locked; another connection has locked it for longer than the busy_timeout of 0.05 s' in message
 
 
 @pytest.mark.parametrize('backend', LOCAL_STORES)

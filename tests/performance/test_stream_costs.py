@@ -66,13 +66,13 @@ def test_memory(large_page: tuple[Origin, str], tmp_path: Path, stream: str, mos
 def coped(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What databases had to cope with"""
     errors: list[Any] = []
-    cope = Database._cope
+    cope = Database._prepare_retry
 
     def remember(self: Database, error: Exception, attempts: Any) -> float:
         errors.append(error)
         return cope(self, error, attempts)
 
-    monkeypatch.setattr(Database, '_cope', remember)
+    monkeypatch.setattr(Database, '_prepare_retry', remember)
     return errors
 
 

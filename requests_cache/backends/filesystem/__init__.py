@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ['FileCache', 'FileDict', 'LRUDict', 'LRUFileDict', 'get_cache_path']
 
-# How 1.0 wrote redirects; text in UTF-8 does not begin with it
+# The first byte of redirects that 1.0 pickled; no text in UTF-8 begins with it
 PICKLE_START = b'\x80'
 DEFAULT_MAX_CACHE_BYTES = 100 * 1024 * 1024
 logger = getLogger(__name__)
 
 
 def __getattr__(name: str) -> Any:
-    # The index is needed only where there are bounds
+    # Only bounded storages need the index
     if name == 'LRUDict':
         from .lru_index import LRUDict
 
@@ -69,13 +69,15 @@ class LRUFileDict(FileDict):
         **kwargs: Any,
     ):
         if max_cache_bytes is None:
-            raise TypeError('max_cache_bytes must be a number of bytes, not None')
+            raise TypeError(
+                'max_cache_bytes must be a number of bytes, not None; use FileDict for a cache without a limit'
+            )
         kwargs.update(max_cache_bytes=max_cache_bytes, max_file_bytes=max_file_bytes)
         super().__init__(*args, block_bytes=block_bytes, sync_index=sync_index, **kwargs)
 
     @property
     def max_cache_bytes(self) -> int:
-        """Size of all files, in bytes"""
+        """Limit for the size of all files, in bytes"""
         return self.bounds.max_bytes or 0
 
     @max_cache_bytes.setter
@@ -97,12 +99,12 @@ class LRUFileDict(FileDict):
         return self._bounded.index
 
     def _evict(self, desired_free_bytes: int) -> None:
-        """Delete what was not used for the longest time, until a number of bytes is free"""
+        """Delete the least recently used files until a number of bytes is free"""
         self._bounded.evict(desired_free_bytes)
 
 
 class RedirectDict(SQLiteDict):
-    """Keys by keys, in a database beside the files"""
+    """Redirects, from key to key, in a database beside the files"""
 
     def deserialize(self, key: str, value: Any) -> Any:
         if isinstance(value, bytes) and value.startswith(PICKLE_START):
@@ -119,7 +121,7 @@ class FileCache(BaseCache):
     Args:
         cache_name: Path of the directory
         use_temp: Put the directory into the one for temporary files, if the path is relative
-        decode_content: Add a readable copy of JSON and text bodies to the files
+        decode_content: Add readable copies of JSON and text bodies to the files
         serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; JSON by default
         use_cache_dir: Put the directory into the user's cache directory, if the path is relative
         extension: Extension of the files, without a dot; by default that of the serializer
@@ -172,7 +174,7 @@ class FileCache(BaseCache):
 
     @property
     def lock(self) -> Any:
-        """The lock that is held while a file is changed"""
+        """The lock that is held while files are changed"""
         return self.responses.lock
 
     def paths(self) -> Iterator[Path]:
@@ -180,16 +182,16 @@ class FileCache(BaseCache):
         return self.responses.paths()
 
     def delete(self, *args: str, **kwargs: Any) -> int:
-        """Delete entries that meet any of the conditions; see `BaseCache.delete`"""
+        """Delete entries that match any of the conditions; see `BaseCache.delete`"""
         return super().delete(*args, **kwargs)
 
     def clear(self) -> None:
-        """Delete all entries, and nothing else that may be in the directory"""
+        """Delete all entries, and nothing else in the directory"""
         self.responses.clear()
         try:
             self.redirects.clear()
         except BackendError as e:
-            logger.warning('The redirects could not be cleared, so their database is made anew: %s', e)
+            logger.warning('Could not clear the redirects, so their database is replaced by a new one: %s', e)
             self.redirects.close()
             remove_database(self.cache_dir / REDIRECTS_FILE)
             self.redirects.clear()

@@ -26,7 +26,7 @@ MAX_READ_BYTES = 1 << 20
 
 @contextmanager
 def storage_errors(action: str, path: Path) -> Iterator[None]:
-    """Turn what the operating system raises into a BackendError"""
+    """Raise a BackendError in place of an OSError"""
     try:
         yield
     except OSError as e:
@@ -34,12 +34,12 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
 
 
 def storage_error(action: str, path: Path, error: OSError) -> BackendError:
-    """The exception of this package that stands for one of the operating system, and says why and what to do"""
+    """A BackendError for an error of the operating system: what happened, why, and what to do about it"""
     return BackendError(f'Could not {action} {path}: {error.strerror or error}{explanation(path, error)}')
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory for entries, which only its owner can look into; one that is there stays as it is"""
+    """Make a directory that only its owner can read; an existing one stays as it is"""
     try:
         path.mkdir(mode=DIRECTORY_MODE, parents=True)
     except FileExistsError:
@@ -52,18 +52,18 @@ def make_directory(path: Path) -> None:
 
 
 def read_file(path: Path) -> bytes:
-    """Content of a regular file
+    """Read a regular file
 
     Raises:
-        FileNotFoundError: There is none
-        OSError: It cannot be read
+        FileNotFoundError: There is no regular file at this path
+        OSError: The file cannot be read
     """
     descriptor = _open_to_read(path)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise FileNotFoundError(f'not a regular file: {path}')
-        # One byte more than there is, so that one call also finds the end
+        # One byte more than the file holds, so that a single call also reaches its end
         data = os.read(descriptor, status.st_size + 1)
         if len(data) == status.st_size:
             return data
@@ -76,7 +76,7 @@ def read_file(path: Path) -> bytes:
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """Open a file to read parts of it"""
+    """Open a file for reading parts of it"""
     return open(_open_to_read(path), 'rb', buffering=0)
 
 
@@ -90,7 +90,7 @@ def _open_to_read(path: Path) -> int:
 
 
 def open_to_change(path: Path) -> IO[bytes]:
-    """Open a file that is there, to write to parts of it"""
+    """Open an existing file for reading and writing parts of it"""
     try:
         return open(path, 'r+b')
     except PermissionError as e:
@@ -98,15 +98,15 @@ def open_to_change(path: Path) -> IO[bytes]:
 
 
 def create_file(path: Path) -> IO[bytes]:
-    """Open a file to write, which is not there yet"""
+    """Create a file, which must not exist yet, and open it for writing"""
     return open(os.open(path, _WRITE_FLAGS, ENTRY_MODE), 'wb')
 
 
 def replace_file(path: Path, data: bytes, lock: AbstractContextManager[object]) -> None:
-    """Write a file so that readers see either the old content or the new one, whole
+    """Write a file so that readers see either all of the old content or all of the new
 
     Args:
-        path: A file, or where to make one; a symbolic link is replaced, not followed
+        path: The file, which need not exist; a symbolic link is replaced, not followed
         data: The content
         lock: Held while the file is moved into its place
     """
@@ -119,7 +119,7 @@ def replace_file(path: Path, data: bytes, lock: AbstractContextManager[object]) 
 
 
 def move_file(source: Path, target: Path) -> None:
-    """Move a file to a place where another one may be, which it replaces"""
+    """Move a file; a file that exists at the target is replaced"""
     try:
         os.replace(source, target)
     except PermissionError as e:
@@ -127,10 +127,10 @@ def move_file(source: Path, target: Path) -> None:
 
 
 def write_and_move(directory: Path, data: bytes, move: Callable[[Path], None]) -> None:
-    """Write a temporary file and call `move` with its path; whatever happens, it is not left behind
+    """Write a temporary file and call `move` with its path; if anything fails, the file is removed
 
-    `move` is called again, with another file, if it raises FileNotFoundError: then the directory was removed, or a
-    process that cleared it took the temporary file for a leftover.
+    If `move` raises FileNotFoundError, it is called again with another file: the directory was removed, or a process
+    that cleared it took the temporary file for a leftover.
     """
     for attempt in range(1, WRITE_ATTEMPTS + 1):
         try:
@@ -157,10 +157,10 @@ def _written(directory: Path, data: bytes) -> Iterator[Path]:
 
 
 def remove_file(path: Path) -> bool:
-    """Remove a file; whether there was one
+    """Remove a file; returns whether there was one
 
     Raises:
-        OSError: It cannot be removed
+        OSError: The file cannot be removed
     """
     try:
         remove(path)
@@ -174,13 +174,13 @@ def remove_file(path: Path) -> bool:
 
 
 def remove_database(path: Path) -> None:
-    """Remove a database in the directory of a cache, and the journals beside it"""
+    """Remove a database in a cache directory, and the journals beside it"""
     with storage_errors('remove', path):
         remove_files(path)
 
 
 def read_key_file(path: Path, extension: str) -> str | None:
-    """The key of an entry with a long key; None if it is not known"""
+    """The key of an entry with a long key; None if it is unknown"""
     try:
         key = read_file(key_file(path)).decode('utf-8', 'surrogatepass')
     except (OSError, ValueError):
@@ -189,7 +189,7 @@ def read_key_file(path: Path, extension: str) -> str | None:
 
 
 def has_entry_mode(path: Path) -> bool:
-    """Whether a file is a regular one with the permissions that entries are created with"""
+    """Whether a path is that of a regular file with the permissions that entries are created with"""
     try:
         mode = path.lstat().st_mode
     except OSError:
@@ -198,14 +198,15 @@ def has_entry_mode(path: Path) -> bool:
 
 
 def encode_text(value: object) -> bytes:
-    """Content of a file for what a serializer gave
+    """The bytes to write for what a serializer returned
 
     Raises:
-        BackendError: It is neither text nor bytes
+        BackendError: The serializer returned neither text nor bytes
     """
     if isinstance(value, str):
         return value.encode('utf-8', 'surrogatepass')
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value)
     kind = type(value).__name__
-    raise BackendError(f'A file holds text or bytes, and the serializer gave a {kind}') from TypeError(kind)
+    message = f'The serializer returned a {kind}, but a file holds text or bytes; use one that returns either of them'
+    raise BackendError(message) from TypeError(kind)

@@ -1,4 +1,4 @@
-"""Room that is reserved in an index for files to come, as a transaction for each of them takes as long as the file"""
+"""Room that is reserved in the index for future files, as a transaction for each would take as long as its file"""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from time import monotonic
 from ..eviction import NOTHING, Bounds, Usage
 from .directory import Measured
 
-# Room is reserved for so many files of the size of the first one, if they are not larger than that. It is at most one
-# part in so many of what the cache may hold, and that of all processes together another one.
+# Room is reserved for so many files of the size of the first one, unless that is too large. Each reservation is at most
+# 1/16 of what the cache may hold, and all reservations together are at most 1/8.
 FILES_IN_ADVANCE = 16
 LARGEST_IN_ADVANCE_BYTES = 256 * 1024
 ADVANCE_ONE_IN, ADVANCES_ONE_IN = 16, 8
-# After that it is given up, long before others may take the process for one that is gone
+# Reservations end after that, long before other processes may take this one for dead
 ADVANCE_SECONDS = 600.0
 
 
 class Advance:
-    """Room that this process has reserved for files to come, and those that were put into it
+    """Room that this process has reserved for future files, and the files that were written since
 
     Args:
-        owner: Name of the reservation; an empty one if there is none
-        room: How much it is
-        index_file: Which file the index is in
+        owner: Name of the reservation; empty if there is none
+        room: How much is reserved
+        index_file: What identifies the file of the index
     """
 
     def __init__(self, owner: str = '', room: Usage = NOTHING, index_file: tuple[int, ...] | None = None):
@@ -31,12 +31,12 @@ class Advance:
         self._room = room
         self.index_file = index_file
         self._end = monotonic() + ADVANCE_SECONDS
-        # None for those of which it is not known whether they were written
+        # None for files that may or may not have been written
         self.files: dict[str, Measured | None] = {}
         self.n_written = 0
 
     def has_room(self, n_bytes: int, index_file: tuple[int, ...] | None) -> bool:
-        """Whether there is room for a file, and the index is still where that was reserved"""
+        """Whether there is room for a file, and the index is still the one with the reservation"""
         return (
             self._room.n_entries > 0
             and self._room.n_bytes >= n_bytes
@@ -45,7 +45,7 @@ class Advance:
         )
 
     def put(self, key: str, measured: Measured, put: Callable[[], None]) -> None:
-        """Put a file into the room that there is"""
+        """Move a file into place, and subtract it from the room"""
         self._room = Usage(self._room.n_bytes - measured.n_bytes, self._room.n_entries - 1)
         self.n_written += 1
         self.files[key] = None
@@ -53,18 +53,18 @@ class Advance:
         self.files[key] = measured
 
     def measure_later(self, key: str) -> bool:
-        """Have a file measured when the index is told of the others; False if there are none to come"""
+        """Have a file measured in the next transaction; False if there is no reservation, and so no need for one"""
         if self.owner:
             self.files[key] = None
         return bool(self.owner)
 
     def close(self) -> None:
-        """Let nothing more be put into it"""
+        """Use none of the room any more"""
         self._room = NOTHING
 
 
 def wanted_in_advance(bounds: Bounds, n_bytes: int) -> Usage:
-    """How much room to have for the next files after one of a size"""
+    """How much room to reserve for the files that follow one of a given size"""
     if n_bytes > LARGEST_IN_ADVANCE_BYTES:
         return NOTHING
     part = bounds.part(ADVANCE_ONE_IN)
@@ -72,13 +72,13 @@ def wanted_in_advance(bounds: Bounds, n_bytes: int) -> Usage:
 
 
 def room_in_advance(bounds: Bounds, usage: Usage, reserved: Usage, wanted: Usage) -> Usage:
-    """How much of the room that is wanted may be reserved
+    """How much of the wanted room may be reserved
 
     Args:
         bounds: The bounds
-        usage: What is accounted for
-        reserved: How much of it is reserved already, by other processes
-        wanted: How much is wanted
+        usage: What is used, including reservations
+        reserved: What other processes have reserved
+        wanted: How much to reserve if possible
     """
     free, most = bounds.room(usage), bounds.part(ADVANCES_ONE_IN)
     return Usage(

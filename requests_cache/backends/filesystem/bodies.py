@@ -1,14 +1,15 @@
-"""Large bodies beside the files of entries, in a directory that earlier versions do not look into
+"""Large bodies, in files beside those of the entries, in a directory that earlier versions do not look into
 
-    .requests-cache-large/entries.json/NAME        id of the body, line feed, and what else there is of the entry NAME
+    .requests-cache-large/entries.json/NAME        id of the body, line feed, and the rest of the entry NAME
     .requests-cache-large/entries.json/.bodies/ID  its body
-    .requests-cache-large/entries.json/.loose/ID   a body that no entry refers to yet, or maybe not for long
+    .requests-cache-large/entries.json/.loose/ID   a body that no entry refers to yet, or soon will not any more
 
-The second directory has the extension of the files. A file with the same name in the cache directory itself counts
-more: an earlier version wrote it. A body begins with its key; then come the pieces, each with its length before it.
+The second directory is named after the extension of the files. A file with the same name in the cache directory itself
+takes precedence, as an earlier version wrote it. The file of a body begins with the key of its entry. The pieces
+follow, each with its length before it.
 
-Bodies are loose until their entry is in its place, and again when it is about to be replaced or deleted. So whatever
-happens in between, what is left behind is found by a look into one directory that hardly ever holds anything.
+A body is loose until its entry is in place, and again when the entry is about to be replaced or deleted. So if the
+process is killed in between, the leftovers are all in one directory, which is empty most of the time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from .access import (
 from .names import LARGE_DIRECTORY, entry_of_key_file, is_entry, is_temporary
 
 LENGTH_BYTES = 4
-# Bodies of which it is known where their next piece begins, as pieces are mostly read and written one after the other
+# For so many bodies, remember where the next piece begins: pieces are mostly read and written in order
 MAX_REMEMBERED = 64
 _NOT_KNOWN = (0, 0)
 _BODIES, _LOOSE = '.bodies', '.loose'
@@ -48,7 +49,7 @@ _NOTHING_THERE = (FileNotFoundError, NotADirectoryError)
 
 
 class Files(Protocol):
-    """The storage of the small entries, which knows names, and locks both"""
+    """The storage of the small entries, which knows the file names, and whose lock is for large entries as well"""
 
     cache_dir: Path
     extension: str
@@ -67,10 +68,10 @@ class Files(Protocol):
 
 
 class BodyFiles(Pieces):
-    """Large entries of a storage, and their bodies
+    """The large entries of a storage, and their bodies
 
     Args:
-        storage: The storage, which is locked while entries are changed
+        storage: The storage; it is locked while entries are changed
     """
 
     def __init__(self, storage: Files):
@@ -99,7 +100,7 @@ class BodyFiles(Pieces):
         path, _ = self._places(body_id)
         with storage_errors('write', path), self._storage._reading():
             if index:
-                # Where all was cleared meanwhile, there is nothing to add to
+                # If the cache was cleared meanwhile, the file does not exist, and this fails
                 with open_to_change(path) as file:
                     end = _append(file, key, index, piece, self._next.get(body_id, _NOT_KNOWN))
                 remember(self._next, body_id, (index + 1, end), MAX_REMEMBERED)
@@ -109,7 +110,7 @@ class BodyFiles(Pieces):
 
     def _created(self, path: Path) -> IO[bytes]:
         for _ in range(WRITE_ATTEMPTS - 1):
-            with suppress(FileExistsError, FileNotFoundError):  # where a process clears all at the same moment
+            with suppress(FileExistsError, FileNotFoundError):  # another process is clearing the cache
                 self._make_place(_LOOSE)
                 return create_file(path)
         self._make_place(_LOOSE)
@@ -118,7 +119,7 @@ class BodyFiles(Pieces):
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
         if not _BODY_ID.fullmatch(body_id):
             return None
-        # It may be moved meanwhile, and back
+        # The body may be moved meanwhile, and back again
         loose, in_place = self._places(body_id)
         for path in (in_place, loose, in_place):
             with storage_errors('read', path), self._storage._reading():
@@ -134,7 +135,7 @@ class BodyFiles(Pieces):
     def delete(self, key: str, body_id: str) -> None:
         """Delete a body, and its entry with it"""
         with storage_errors('delete', self.root), self._storage._changing():
-            for path in self._records_of(key):
+            for path in self._paths_of(key):
                 if _body_of(path) == body_id:
                     self._storage._remove_file(path)
             for place in self._places(body_id):
@@ -149,23 +150,23 @@ class BodyFiles(Pieces):
             if not _BODY_ID.fullmatch(body_id):
                 continue
             key = _key_of(self.root / _LOOSE / body_id)
-            if all(_body_of(path) != body_id for path in self._records_of(key)):
+            if all(_body_of(path) != body_id for path in self._paths_of(key)):
                 yield key, body_id
 
     def _unused_entries(self) -> Iterator[tuple[str, str]]:
-        """Those that an earlier version wrote over"""
-        for path in filter(self._is_hidden, self._all_records()):
+        """Entries that an earlier version has overwritten"""
+        for path in filter(self._is_hidden, self._all_paths()):
             key, body_id = self._storage._path2key(path), _body_of(path)
             if key is not None and body_id:
                 yield key, body_id
 
-    # Entries; what changes them is called while the storage is locked
+    # Entries; the storage is locked while the methods that change them are called
 
     def read_entry(self, key: str) -> bytes | None:
-        """What else there is of an entry than its body; None if there is no such entry"""
+        """An entry without its body; None if there is no such entry"""
         if not self.is_there:
             return None
-        for path in self._records_of(key):
+        for path in self._paths_of(key):
             try:
                 return read_file(path).partition(b'\n')[2]
             except _NOTHING_THERE:  # noqa: PERF203
@@ -173,52 +174,52 @@ class BodyFiles(Pieces):
         return None
 
     def has_entry(self, key: str) -> bool:
-        return any(path.is_file() for path in self._records_of(key))
+        return any(path.is_file() for path in self._paths_of(key))
 
     def path_of(self, key: str) -> Path:
-        """Where the entry of a key is, or would be"""
+        """The file of the entry of a key, which need not exist"""
         return self.root / self._storage._file_name(key)
 
     def names(self) -> Iterator[str]:
         """Names of the files of all entries"""
-        return (path.name for path in self._all_records() if not self._is_hidden(path))
+        return (path.name for path in self._all_paths() if not self._is_hidden(path))
 
     def put_entry(self, temp: Path, path: Path, key: str, body_id: str) -> None:
-        """Move the file of an entry into its place, if its body is there
+        """Move the file of an entry into place, if its body exists
 
         Raises:
-            BackendError: Its body is not there any more
+            BackendError: The body does not exist any more
         """
         self.size_of_body(body_id)
         old = _body_of(path)
         if old and old != body_id:
-            self._loosen(old)
+            self._make_loose(old)
         move_file(temp, path)
-        self._fasten(body_id)
+        self._put_in_place(body_id)
         if old and old != body_id:
             remove_file(self._places(old)[0])
-        self.remove_entry(key, but=path)
+        self.remove_entry(key, keep=path)
 
-    def remove_entry(self, key: str, but: Path | None = None) -> bool:
-        """Remove an entry, wherever it may be but for one place; returns whether there was one
+    def remove_entry(self, key: str, keep: Path | None = None) -> bool:
+        """Remove an entry from everywhere but one path; returns whether there was one
 
-        It costs one failed call of the system if there is none.
+        If there is none, this costs a single failed system call.
         """
         if not self.is_there:
             return False
         removed = False
-        for path in self._records_of(key):
-            if path == but or (body_id := _body_of(path)) is None:
+        for path in self._paths_of(key):
+            if path == keep or (body_id := _body_of(path)) is None:
                 continue
             if body_id:
-                self._loosen(body_id)
+                self._make_loose(body_id)
             removed = self._storage._remove_file(path) or removed
             if body_id:
                 remove_file(self._places(body_id)[0])
         return removed
 
     def clear(self) -> None:
-        """Remove all that is ours, also what is being written"""
+        """Remove everything that is ours, including what is being written"""
         root, extension = self.root, self._storage.extension
         for name in _listed(root):
             path = root / name
@@ -229,12 +230,12 @@ class BodyFiles(Pieces):
                 if _BODY_ID.fullmatch(name):
                     remove_file(place / name)
         for directory in (root / _BODIES, root / _LOOSE, root, root.parent):
-            with suppress(OSError):  # there is none, or something in it that is not ours
+            with suppress(OSError):  # it does not exist, or contains something that is not ours
                 directory.rmdir()
         self._was_seen = False
 
     def size_of_body_at(self, path: Path) -> int:
-        """Size of the file of the body of an entry, which is 0 if there is none"""
+        """Size of the file with the body of an entry; 0 if there is none"""
         body_id = _body_of(path)
         return self._size_of_body(body_id) or 0 if body_id else 0
 
@@ -242,11 +243,13 @@ class BodyFiles(Pieces):
         """Size of the file of a body
 
         Raises:
-            BackendError: There is none
+            BackendError: The body does not exist
         """
         size = self._size_of_body(body_id)
         if size is None:
-            raise BackendError('the body of the entry was deleted before the entry was written')
+            raise BackendError(
+                'the body of the entry was deleted before the entry was written; the cache may have been cleared'
+            )
         return size
 
     def _size_of_body(self, body_id: str) -> int | None:
@@ -259,17 +262,17 @@ class BodyFiles(Pieces):
     # Places
 
     def _places(self, body_id: str) -> tuple[Path, Path]:
-        """Where a body is while it is loose, and where after that"""
+        """The paths of a body: while it is loose, and once it is in place"""
         if not _BODY_ID.fullmatch(body_id):
-            raise BackendError(f'not the id of a body: {body_id!r}')
+            raise BackendError(f'{body_id!r} is not the id of a body; the entry may be damaged')
         root = self.root
         return root / _LOOSE / body_id, root / _BODIES / body_id
 
-    def _loosen(self, body_id: str) -> None:
-        loose, fast = self._places(body_id)
-        self._move(fast, loose)
+    def _make_loose(self, body_id: str) -> None:
+        loose, in_place = self._places(body_id)
+        self._move(in_place, loose)
 
-    def _fasten(self, body_id: str) -> None:
+    def _put_in_place(self, body_id: str) -> None:
         self._move(*self._places(body_id))
 
     def _move(self, source: Path, target: Path) -> None:
@@ -286,17 +289,17 @@ class BodyFiles(Pieces):
             make_directory(directory)
         self._was_seen = True
 
-    def _records_of(self, key: str) -> list[Path]:
-        """Where the entry of a key may be"""
+    def _paths_of(self, key: str) -> list[Path]:
+        """Paths where the entry of a key may be"""
         other = self._storage._other_path(key, self.root)
         return [self.path_of(key)] if other is None else [self.path_of(key), other]
 
-    def _all_records(self) -> Iterator[Path]:
+    def _all_paths(self) -> Iterator[Path]:
         root = self.root
         return (root / name for name in _listed(root) if is_entry(name, self._storage.extension))
 
     def _is_hidden(self, path: Path) -> bool:
-        """Whether an earlier version wrote an entry with the same key"""
+        """Whether an earlier version wrote an entry with the same key, which takes precedence"""
         return os.path.lexists(Path(self._storage.cache_dir, path.name))
 
 
@@ -305,7 +308,7 @@ def entry_file(body_id: str, data: bytes) -> bytes:
 
     Args:
         body_id: Id of its body
-        data: What else there is of it
+        data: The entry without its body
     """
     return b'%s\n%s' % (body_id.encode(), data)
 
@@ -318,7 +321,7 @@ def _listed(directory: Path) -> list[str]:
 
 
 def _body_of(path: Path) -> str | None:
-    """The id of the body of an entry; None if there is no entry, and an empty one if it is damaged"""
+    """The id of the body of an entry; None if there is no entry, and empty if the entry is damaged"""
     try:
         with open_file(path) as file:
             body_id, end, _ = file.read(_MAX_ID_BYTES).partition(b'\n')
@@ -335,30 +338,30 @@ def _append(file: IO[bytes], key: str, index: int, piece: bytes, known: tuple[in
     """Write the next piece; returns where the one after it will begin"""
     length = file.seek(0, os.SEEK_END)
     if _start_of(file, key, index, known) != length:
-        raise BackendError('the pieces of a body are written one after the other')
+        raise BackendError(f'piece {index} of a body was written out of order')
     file.seek(length)
     file.write(_framed(piece))
     return length + LENGTH_BYTES + len(piece)
 
 
 def _read_piece(file: IO[bytes], key: str, index: int, known: tuple[int, int]) -> tuple[bytes | None, int]:
-    """A piece, and where the next one begins"""
+    """A piece, and the position where the next one begins"""
     start = _start_of(file, key, index, known)
     if start is None:
         return None, 0
     file.seek(start)
     length = int.from_bytes(file.read(LENGTH_BYTES), 'big')
     end = start + LENGTH_BYTES + length
-    # A damaged length must not take up all memory
+    # A damaged length must not make us allocate all memory
     is_there = length > 0 and end <= os.fstat(file.fileno()).st_size
     return (file.read(length), end) if is_there else (None, 0)
 
 
 def _start_of(file: IO[bytes], key: str, index: int, known: tuple[int, int]) -> int | None:
-    """Where a piece begins, by the lengths of those before it; None if there are too few
+    """The position where a piece begins, computed from the lengths of those before it; None if there are too few
 
     Args:
-        known: Number of an earlier piece, and where that begins
+        known: Number of an earlier piece, and the position where it begins
     """
     at, position = known if known[0] <= index and known[1] else (0, LENGTH_BYTES + len(encode_text(key)))
     size = os.fstat(file.fileno()).st_size
@@ -372,7 +375,7 @@ def _start_of(file: IO[bytes], key: str, index: int, known: tuple[int, int]) -> 
 
 
 def _key_of(path: Path) -> str:
-    """The key of the entry that a body is for; an empty one if that cannot be told"""
+    """The key of the entry that a body is for; empty if it cannot be read"""
     try:
         with open_file(path) as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), 'big')

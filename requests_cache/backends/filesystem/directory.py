@@ -1,7 +1,7 @@
-"""The directory of a storage: where the files of its entries are, and how large
+"""The directory of a storage: where the files of its entries are, and how large they are
 
-A small entry is a file in the directory itself; that of a large one is in another directory, and its body in a file of
-its own (see `BodyFiles`).
+A small entry is a file in the directory itself. The file of a large entry is in another directory, and its body in a
+separate file (see `BodyFiles`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Measured(NamedTuple):
-    """What can be seen of an entry without reading it
+    """What the file system knows about an entry
 
     Args:
-        used_ns: When it was last used, in nanoseconds since the epoch, as far as its file tells
+        used_ns: When its file was last read or written, in nanoseconds since the epoch
         n_bytes: Size of its files
     """
 
@@ -40,7 +40,7 @@ class Directory:
     cache_dir: Path
     extension: str
     pieces: BodyFiles
-    # Sizes with which an index goes by are rounded up to a multiple of it
+    # The index rounds sizes up to a multiple of this
     block_bytes = 1
 
     def _changing(self) -> AbstractContextManager[None]:
@@ -52,7 +52,7 @@ class Directory:
     # One entry
 
     def _key2path(self, key: str) -> Path:
-        # Some four times as fast as to give both to `Path`
+        # About four times as fast as passing both to `Path`
         return self.cache_dir / self._file_name(key)
 
     def _file_name(self, key: str) -> str:
@@ -64,12 +64,12 @@ class Directory:
         return folds_case(self.cache_dir)
 
     def _other_path(self, key: str, directory: Path | None = None) -> Path | None:
-        """Where the entry of a key is if it was written on a system that treats capitals in another way"""
+        """Where the entry of a key is if it was written on a system that treats case differently; None if here"""
         key = str(key)
         if not has_capitals(key):
             return None
         path = Path(directory or self.cache_dir, file_name(key, self.extension, not self._folds_case))
-        # Where case does not count, the file of another key would be found under the name with capitals
+        # Where case is ignored, the name with capitals would also find the file of another key
         if path.name == self._file_name(key) or (self._folds_case and path.name not in self._listed(path.parent)):
             return None
         return path
@@ -81,13 +81,13 @@ class Directory:
             return []
 
     def _path2key(self, path: Path | os.DirEntry[str]) -> str | None:
-        """The key of an entry whose file is at a path; None if a file there is none of an entry"""
+        """The key of the entry whose file is at a path; None if it is not the file of an entry"""
         if is_long(path.name, self.extension):
             return read_key_file(Path(path), self.extension)
         return key_of(path.name, self.extension)
 
     def _places(self, key: str) -> Iterator[tuple[Path, bool]]:
-        """Where the file of an entry may be, the place first that counts most; and whether large entries are there"""
+        """Paths where the file of an entry may be, in order of precedence, and whether each is for large entries"""
         yield self._key2path(key), False
         if (other := self._other_path(key)) is not None:
             yield other, False
@@ -95,7 +95,7 @@ class Directory:
             yield self.pieces.path_of(key), True
 
     def _measure(self, key: str) -> Measured | None:
-        """What can be seen of an entry; None if there is none"""
+        """Measure an entry; None if there is none"""
         for path, is_large in self._places(key):
             if (measured := self._measure_file(path, is_large)) is not None:
                 return measured
@@ -117,12 +117,12 @@ class Directory:
     # All entries
 
     def _listing(self) -> AbstractContextManager[Any]:
-        """What keeps entries from going from one directory to the other while both are listed"""
+        """A lock that keeps entries from moving between the two directories while both are listed"""
         return self._changing() if self.pieces.is_there else self._reading()
 
     def _all_paths(self) -> Iterator[Path]:
-        # A file written while a directory is read may appear in it once more, and so without end. Names are therefore
-        # read first, into one piece of memory: about 20 bytes each.
+        # A file that is written while its directory is being read may be listed again, so that a loop which writes
+        # would never end. So all names are read first, packed into one buffer: about 20 bytes each.
         with self._listing():
             small, large = _packed(self._names()), _packed(self._large_names())
         return chain(_unpack(Path(self.cache_dir), small), _unpack(self.pieces.root, large))

@@ -1,4 +1,4 @@
-"""The index of a storage of files, within one transaction"""
+"""The index of a storage of files, as seen within one transaction"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Files(Protocol):
-    """What the index is about"""
+    """The files that the index describes"""
 
     def _measure(self, key: str) -> Measured | None: ...
 
@@ -32,7 +32,7 @@ class FileIndex(Index):
         connection: The connection
         table: Statements for the index
         files: The files
-        now_ns: Gives the time
+        now_ns: Returns the time, in nanoseconds since the epoch
     """
 
     def __init__(self, connection: Connection, table: LRUTable, files: Files, now_ns: Callable[[], int]):
@@ -40,7 +40,7 @@ class FileIndex(Index):
         self._table = table
         self._files = files
         self._now_ns = now_ns
-        # Of candidates, as a damaged database may hold keys that are found in no other way
+        # Rows of candidates, as keys in a damaged database may not be found by their text
         self._rows: dict[str, int] = {}
 
     def touch(self, uses: Mapping[str, int]) -> None:
@@ -49,7 +49,7 @@ class FileIndex(Index):
                 self.add(key, used)
 
     def add(self, key: str, used_ns: int | None = None) -> None:
-        """Account for an entry that is not in the index, if there is one"""
+        """Add an entry that is missing from the index, if its file exists"""
         if (measured := self._files._measure(key)) is not None:
             used_ns = measured.used_ns if used_ns is None else used_ns
             self._connection.execute(self._table.add, (to_column(key), used_ns, measured.n_bytes))
@@ -60,12 +60,12 @@ class FileIndex(Index):
         return self.usage()
 
     def size_of(self, key: str) -> int | None:
-        """Size that is accounted for an entry; None if there is none"""
+        """Size of an entry in the index; None if it is not there"""
         row = self._connection.execute(self._table.select, (to_column(key),)).fetchone()
         return None if row is None else int(row[0])
 
     def set_size(self, key: str, n_bytes: int) -> None:
-        """Account for an entry as it was written"""
+        """Correct the size of an entry"""
         self._connection.execute(self._table.set_size, (n_bytes, to_column(key)))
 
     def oldest(self, count: int) -> list[Candidate]:
@@ -80,7 +80,7 @@ class FileIndex(Index):
             try:
                 self._files._remove_files(key)
             except BackendError as e:  # noqa: PERF203
-                logger.warning('Could not make room: %s', shown_text(e))
+                logger.warning('Could not evict an entry: %s', shown_text(e))
                 stuck.append(key)
             else:
                 gone.append((self._rows[key],))
@@ -96,43 +96,43 @@ class FileIndex(Index):
         return removed
 
     def clear(self) -> None:
-        """Account for nothing, after all was deleted"""
+        """Empty the index, after all files were deleted"""
         self._connection.execute(self._table.delete_all)
-        self.count_anew()
+        self.recount()
 
     def usage(self) -> Usage:
-        """What is accounted for, with what is reserved"""
+        """What all entries take up, with all reservations"""
         n_bytes = self._connection.execute(self._table.select_total).fetchone()[0]
         n_entries = self._connection.execute(self._table.select_count).fetchone()[0]
         reserved = self.reserved()
         return Usage(n_bytes + reserved.n_bytes, n_entries + reserved.n_entries)
 
-    def count_anew(self) -> None:
-        """Have the sums right, whatever was wrong with them"""
+    def recount(self) -> None:
+        """Compute the sums again"""
         self._table.set_total(self._connection)
 
-    # Room that is reserved for entries that are not in the index yet
+    # Reservations for entries that are not in the index yet
 
     def reserved(self) -> Usage:
-        """How much is reserved by all processes"""
+        """What all processes have reserved"""
         return Usage(*self._connection.execute(self._table.reserved).fetchone())
 
     def reserve_more(self, owner: str, room: Usage) -> None:
-        """Reserve room for entries to come"""
+        """Reserve room for future entries"""
         self._connection.execute(self._table.reserve, (owner, *room))
 
     def enter(self, owner: str, entries: Mapping[str, Measured | None]) -> None:
-        """Account for entries that were written into reserved room, and release the rest of it
+        """Add entries for which room was reserved, and release the reservation
 
         Args:
-            owner: Who reserved it
-            entries: The entries; None for those that may have been written or not
+            owner: Name of the reservation
+            entries: The entries; None for those that may or may not have been written
         """
         for key, entry in entries.items():
             column = to_column(key)
             if entry is not None and self._connection.execute(self._table.add, (column, *entry)).rowcount:
                 continue
-            # It is in the index already, and another process may have written it in the meantime
+            # It is already in the index, and another process may have written it meanwhile
             if (measured := self._files._measure(key)) is not None:
                 used_ns = measured.used_ns if entry is None else entry.used_ns
                 self._connection.execute(self._table.put, (column, used_ns, measured.n_bytes))
@@ -140,14 +140,14 @@ class FileIndex(Index):
             self.release([owner])
 
     def release(self, owners: Iterable[str]) -> None:
-        """Account no more for what some have reserved"""
+        """Release reservations"""
         for owner in owners:
             self._connection.execute(self._table.release, (owner,))
 
-    # What others have done without the index
+    # Changes that others have made without the index
 
     def unknown(self, keys: Collection[str]) -> set[str]:
-        """Those of some keys that are not in the index"""
+        """The keys that are not in the index"""
         if not keys:
             return set()
         statement = self._table.keys_in(len(keys))
@@ -155,10 +155,10 @@ class FileIndex(Index):
         return set(keys).difference(from_column(key) for (key,) in found)
 
     def check_rows(self, after: int, count: int) -> int:
-        """Compare some rows of the index with the files
+        """Compare some rows of the index with the files, and correct them
 
         Args:
-            after: What was returned the last time; 0 at first
+            after: What the previous call returned; 0 at first
             count: How many rows
         """
         rows = self._connection.execute(self._table.next_rows, (after, count)).fetchall()

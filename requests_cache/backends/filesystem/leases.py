@@ -1,8 +1,8 @@
-"""Leases as small files, in a directory that earlier versions do not look into
+"""Leases, as small files in a directory that earlier versions do not look into
 
     .requests-cache-leases/NAME    the lease for an entry
 
-They have a lock of their own, so that they do not wait while many entries are changed.
+They have a separate lock, so that they need not wait while many entries are changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .names import LEASES_DIRECTORY, LOCK_FILE, is_temporary
 if TYPE_CHECKING:
     from .bodies import Files
 
-# Whoever holds a lease writes it every other second, but the clock of the file system may be another one
+# A holder writes its lease every other second; the margin is for a file system whose clock differs
 ABANDONED_AFTER_SECONDS = 3600
 _NAME = lazy_pattern(r'[0-9a-f]{64}')
 
@@ -45,11 +45,11 @@ class FileLeases(Leases):
 
     @property
     def directory(self) -> Path:
-        """Where they are"""
+        """The directory of the leases"""
         return Path(self._storage.cache_dir, LEASES_DIRECTORY)
 
     def _path(self, key: str) -> Path:
-        # Entries with other extensions are others
+        # Entries whose files have another extension are different entries
         return self.directory / sha256(encode_text(f'{self._storage.extension}\n{key}')).hexdigest()
 
     def read(self, key: str) -> str | None:
@@ -75,19 +75,19 @@ class FileLeases(Leases):
                 return True
 
     def clear(self) -> None:
-        """Remove all of them"""
+        """Remove all leases"""
         directory = self.directory
         for path in self._files():
             remove_file(path)
-        with suppress(OSError):  # there is none, or another process has it open
+        with suppress(OSError):  # it does not exist, or another process has it open
             os.unlink(directory / LOCK_FILE)
-        with suppress(OSError):  # there is none, or something in it that is not ours
+        with suppress(OSError):  # it does not exist, or contains something that is not ours
             directory.rmdir()
 
     def remove_leftovers(self) -> None:
-        """Remove those of processes that ended without doing so"""
+        """Remove leases of processes that ended without removing them"""
         oldest = time() - ABANDONED_AFTER_SECONDS
-        with suppress(OSError):  # they hinder nobody
+        with suppress(OSError):  # they do no harm
             for path in self._files():
                 if path.stat().st_mtime < oldest:
                     remove_file(path)

@@ -1,4 +1,4 @@
-"""Who may change entries: one thread of one process at a time"""
+"""The lock for changing entries, which one thread of one process holds at a time"""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ...exceptions import BackendUnavailableError
 from .names import LOCK_FILE
 
 LOCK_SECONDS = 10.0
-# How long to sleep before looking again whether another process is done
+# How long to sleep before trying again
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.0005, 0.02
 
 if sys.platform == 'win32':
     from msvcrt import LK_NBLCK, LK_UNLCK, locking
 
-    # What is raised for a lock that another process has
+    # Raised for a lock that another process holds
     _IsTaken = PermissionError
 
     def _open(directory: Path) -> int:
@@ -55,25 +55,25 @@ else:
         flock(descriptor, LOCK_EX | LOCK_NB)
 
     def _unlock(descriptor: int) -> None:
-        # To close it does not do if a child was forked meanwhile, which has it as well
+        # Closing the descriptor is not enough: a child that was forked meanwhile has a copy of it
         flock(descriptor, LOCK_UN)
 
 
 class ChangeLock(local):
-    """Held by one thread while it changes entries, as often as it asks for it
+    """A reentrant lock that a thread holds while it changes entries
 
-    Threads exclude each other by a lock of the storage, and processes by an advisory lock: on the directory itself, so
-    that there is no file to keep, or on Windows on a file in it. Processes do not exclude each other where the file
-    system has no such locks (as most that are shared by networks) or where the directory may not be read, and 1.3 does
-    not ask for the lock. Each change is whole even then; but if two processes write over what they both read, both may
-    take themselves for the only one.
+    The lock of the storage excludes other threads, and an advisory lock excludes other processes. It is on the
+    directory itself, so that no file is needed; on Windows it is on a file in the directory. Processes do not exclude
+    each other where the file system has no such locks (as on most network shares) or where the directory cannot be
+    read, and 1.3 does not use the lock. Even then each change is atomic; but if two processes overwrite what both have
+    read, each may believe that it was the only one.
     """
 
     _current: Callable[[], _AdvisoryLock | None] = staticmethod(lambda: None)
 
     @property
     def is_held(self) -> bool:
-        """Whether this thread holds it"""
+        """Whether this thread holds the lock"""
         current = self._current()
         return current is not None and current.is_held
 
@@ -82,21 +82,21 @@ class ChangeLock(local):
         """A block that changes entries
 
         Args:
-            directory: Where they are
-            threads: The lock that keeps other threads out
-            is_foreign: It was given by the caller, and may be of any kind; otherwise it is not waited for without end
+            directory: The directory of the entries
+            threads: The lock that excludes other threads
+            is_foreign: Whether the caller has given that lock: it may be of any kind, and there is no timeout for it
 
         Raises:
-            BackendUnavailableError: Others have it for too long
+            BackendUnavailableError: Others have held a lock for too long
         """
         if self.is_held:
             yield
             return
-        # If an interruption keeps it from being released, that is done when this frame is gone
+        # If an interruption prevents its release, it is released when this frame is gone
         lock = _AdvisoryLock()
         with threads if is_foreign else within(threads, LOCK_SECONDS) as is_mine:
             if not (is_mine or is_foreign):
-                raise BackendUnavailableError(f'{directory} is in use by another thread') from TimeoutError()
+                raise _in_use(directory, 'thread') from TimeoutError()
             try:
                 lock.acquire(directory)
                 self._current = ref(lock)
@@ -105,8 +105,13 @@ class ChangeLock(local):
                 lock.release()
 
 
+def _in_use(directory: Path, by: str) -> BackendUnavailableError:
+    text = f'{directory} is in use by another {by}, which did not release it within {LOCK_SECONDS:g} s; try again later'
+    return BackendUnavailableError(text)
+
+
 class _AdvisoryLock:
-    """A lock that keeps other processes out, where that is possible"""
+    """A lock that excludes other processes, where the system has one"""
 
     is_held = False
     _descriptor = -1
@@ -115,22 +120,22 @@ class _AdvisoryLock:
         while not self.is_held:
             with suppress(OSError):
                 self._descriptor = _open(directory)
-            if self._descriptor >= 0 and self._waits(directory) and not os.fstat(self._descriptor).st_nlink:
-                # Another process removed the directory meanwhile, and may have made it anew
+            if self._descriptor >= 0 and self._lock(directory) and not os.fstat(self._descriptor).st_nlink:
+                # Another process has removed the directory meanwhile, and may have made a new one
                 self.release()
             else:
                 self.is_held = True
 
-    def _waits(self, directory: Path) -> bool:
-        """Lock what is open; returns whether that took some time"""
+    def _lock(self, directory: Path) -> bool:
+        """Lock the open descriptor; returns whether it had to wait"""
         end, pause = monotonic() + LOCK_SECONDS, 0.0
         while True:
             try:
                 _try_to_lock(self._descriptor)
             except _IsTaken:
                 if monotonic() > end:
-                    raise BackendUnavailableError(f'{directory} is in use by another process') from TimeoutError()
-            except OSError:  # not possible here
+                    raise _in_use(directory, 'process') from TimeoutError()
+            except OSError:  # there are no locks here
                 return False
             else:
                 return pause > 0

@@ -1,4 +1,4 @@
-"""An index of files: how large they are, and when they were last used"""
+"""An index of files: their sizes, and when they were last used"""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ logger = getLogger(__name__)
 
 
 class Files(Protocol):
-    """What an index is about"""
+    """The files that an index describes"""
 
     def measure_all(self) -> Iterator[tuple[str, int, int]]:
         """Key, time of the last use in nanoseconds since the epoch, and size in bytes of every file"""
 
     def settle(self) -> None:
-        """Have the index told of all that it is yet to be told"""
+        """Write everything to the index that is still pending"""
 
 
 class LRUDict(DatabaseAccess, MutableMapping[str, int]):
@@ -49,7 +49,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         db_path: Path of the database; `.sqlite` is added if it has no suffix
         table_name: Name of the table
         args: `busy_timeout` and `fast_save`
-        files: The files, to make the index anew from
+        files: The files, from which the index can be rebuilt
         kwargs: See `SQLiteDict`
     """
 
@@ -71,7 +71,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         self._database = make_database(self.db_path, _connect, (self.table,), options)
 
     def _settle(self) -> None:
-        # Not in the middle of something that this thread does with the database
+        # Not while this thread is in the middle of using the database
         if self._files is not None and not self._database.is_held():
             self._files.settle()
 
@@ -101,10 +101,10 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         return self._database.row(self.table.contains, (to_column(key),)) is not None
 
     def update_access_time(self, key: str) -> None:
-        """Note that a file was used just now
+        """Record that a file was used just now
 
         Raises:
-            KeyError: It is not in the index
+            KeyError: The file is not in the index
         """
         self._settle()
         parameters = (time_ns(), to_column(key))
@@ -112,7 +112,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
             raise KeyError(key)
 
     def serialize(self, value: int) -> int:
-        """A size as it is stored, which is as it is"""
+        """The stored form of a size: the size itself"""
         return value
 
     def deserialize(self, key: str, value: int) -> int:
@@ -125,7 +125,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         return self.count()
 
     def count(self, *args: Any, **kwargs: Any) -> int:
-        """Number of files; arguments are ignored, as nothing in an index expires"""
+        """Number of files; arguments are ignored, as entries of an index do not expire"""
         self._settle()
         return int(self._database.row(self.table.count)[0])
 
@@ -150,19 +150,19 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         limit: int | None = None,
         **kwargs: Any,
     ) -> Iterator[str]:
-        """Keys in a given order
+        """Keys, in a given order
 
         Args:
             key: `access_time`, `size` or `key`
             reversed: In descending order
-            limit: How many; None for all
+            limit: How many keys to return; None for all
             kwargs: Ignored
 
         Raises:
-            ValueError: There is no such order
+            ValueError: `key` is none of these
         """
         if key not in SORT_KEYS:
-            raise ValueError(f'Invalid sort key: {key}')
+            raise ValueError(f'Invalid sort key: {key}; use one of {", ".join(SORT_KEYS)}')
         self._settle()
         order = f'{key} {"DESC" if reversed else "ASC"}'
         pages = self._database.read(lambda c: self.table.sorted_keys(c, order, '1', (), limit or None))
@@ -170,7 +170,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
             yield from map(from_column, keys)
 
     def get_lru(self, total_size: int) -> list[str]:
-        """Keys of the files to remove to free a number of bytes: those first that were not used for the longest time"""
+        """Keys of the files to remove to free a number of bytes, least recently used first"""
         keys = []
         for key in self.sorted() if total_size > 0 else ():
             keys.append(key)
@@ -185,7 +185,7 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         return int((self._database.row(self.table.select_total) or self._database.row(self.table.sum_and_count))[0])
 
     def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[int] | None = None) -> int:
-        """Forget files with any of some keys or sizes, and pass over those that are not there; returns their number"""
+        """Remove files with any of the given keys or sizes from the index; returns how many there were"""
         self._settle()
         stored = map(to_column, keys or ())
         return self._delete_in('key', stored) + self._delete_in('size', values or ())
@@ -212,25 +212,25 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         try:
             super().close()
         except BackendError as e:
-            logger.debug('The index could not be closed: %s', e)
+            logger.debug('Could not close the index: %s', e)
 
     # For a storage with bounds
 
     def owners(self) -> list[str]:
-        """Who has reserved room"""
+        """Names of all reservations"""
         return [owner for (owner,) in self._database.read(lambda c: c.execute(self.table.owners).fetchall())]
 
     @property
     def opened_file(self) -> tuple[int, ...] | None:
-        """What tells the file that is open from another one at its path, where that can be; see `identity`"""
+        """What identifies the open file, if another one can take its place; see `identity`"""
         return self._database.opened_file
 
     def write_if_idle(self, action: Callable[[Connection], object]) -> bool:
-        """Call a function in a transaction, unless that takes a wait or fails; see `Database.write_if_idle`"""
+        """Call a function in a transaction, unless the database is locked; see `Database.write_if_idle`"""
         return self._database.write_if_idle(action)
 
     def apply(self, action: Callable[[Connection], T]) -> T:
-        """Call a function in a transaction, after what is wrong with the index was put right; it may be called twice"""
+        """Repair the index if necessary, and call a function in a transaction; it may be called twice"""
         for is_last in (False, True):
             try:
                 with self.connection(commit=True) as connection:
@@ -241,25 +241,25 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
                         self.table.set_total(connection)
                     return action(connection)
             except Error as e:  # noqa: PERF203
-                if is_last or not self._mend(e):
+                if is_last or not self._repair(e):
                     raise backend_error(e, self.db_path) from e
             except BackendError as e:
-                if is_last or not self._mend(e.__cause__):
+                if is_last or not self._repair(e.__cause__):
                     raise
         raise AssertionError('the last attempt returns or raises')
 
     def is_plausible(self) -> bool:
-        """Whether there is something in the index, and its sums are right
+        """Whether the index is not empty, and its sums are right
 
         Raises:
-            BackendUnavailableError: That cannot be told at present
+            BackendUnavailableError: The database is locked, or cannot be opened
         """
 
         def look(connection: Connection) -> bool:
             totals = connection.execute(self.table.select_total).fetchall()
             total, count = connection.execute(self.table.sum_and_count).fetchone()
             counts = connection.execute(self.table.select_count).fetchall() if self.table.has_bounds else [(count,)]
-            # 1.3 goes by the first total, and adds another one whenever it opens the index
+            # 1.3 uses the first total, and adds another one whenever it opens the index
             return bool(count) and totals[:1] == [(total,)] and counts == [(count,)]
 
         try:
@@ -269,8 +269,8 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
         except BackendError:
             return False
 
-    def make_anew(self) -> None:
-        """Make the index anew from the files; access times that are in it are kept"""
+    def rebuild(self) -> None:
+        """Rebuild the index from the files, keeping the access times that it has"""
         try:
             self._database.write(lambda connection: connection.execute(self.table.delete_total))
         except BackendUnavailableError:
@@ -287,11 +287,11 @@ class LRUDict(DatabaseAccess, MutableMapping[str, int]):
             connection.execute(self.table.delete_unsized)
         self.table.set_total(connection)
 
-    def _mend(self, error: BaseException | None) -> bool:
-        """Do something about a damaged index; whether there was something to do"""
+    def _repair(self, error: BaseException | None) -> bool:
+        """Repair a damaged index; returns whether there was something to repair"""
         text = str(error).lower() if isinstance(error, Error) else ''
         if any(part in text for part in _DAMAGED):
-            logger.warning('The index %s is damaged, and made anew: %s', self.db_path, error)
+            logger.warning('The index %s is damaged, and will be rebuilt: %s', self.db_path, error)
             self._database.close()
             remove_database(Path(self.db_path))
         elif not any(part in text for part in _OUTDATED):

@@ -1,12 +1,12 @@
-"""The tables of an index of files: statements that make, read and write them
+"""The tables of an index of files, and the statements that create, read and write them
 
-    NAME        key, time of the last use, and size of each file, as 1.3 has it
-    NAME_size   one row with the sum of the sizes, kept by triggers, as 1.3 has it
+    NAME        key, time of the last use, and size of each file, as in 1.3
+    NAME_size   one row with the sum of the sizes, kept up to date by triggers, as in 1.3
     NAME_room   what processes have reserved for files that are not in the index yet
-    NAME_count  one row with the number of files, kept by triggers
+    NAME_count  one row with the number of files, kept up to date by triggers
 
-The second table has no row until the sum is known: so a database that was made anew can be told from the index of an
-empty directory. The last two are only made for storages with bounds, and 1.3 does not look at them.
+The second table has no row until the sum is known, which tells a new database from the index of an empty directory. The
+last two tables exist only for bounded storages, and 1.3 does not look at them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class LRUTable(Table):
 
     Args:
         name: Name of the table
-        has_bounds: Whether it is the index of a storage with bounds
+        has_bounds: Whether the index belongs to a bounded storage
     """
 
     def __init__(self, name: str, has_bounds: bool = False):
@@ -64,7 +64,7 @@ class LRUTable(Table):
         return '"' + f'{self.name}_{suffix}'.replace('"', '""') + '"'
 
     def keys_in(self, count: int) -> str:
-        """Which of some keys are in the index"""
+        """Select those of a number of keys that are in the index"""
         return f'SELECT key FROM {self.quoted} WHERE key IN ({",".join("?" * count)})'
 
     @property
@@ -77,7 +77,7 @@ class LRUTable(Table):
         return [statement for name, statement in self._schema().items() if name not in present]
 
     def _schema(self) -> dict[str, str]:
-        """Statements that make what is in the database, by name"""
+        """Statements that create the tables, indexes and triggers, by name"""
         table, total = self.quoted, self._quoted('size')
         return {
             f'{self.name}_size': f'CREATE TABLE IF NOT EXISTS {total} (total_size INTEGER NOT NULL)',
@@ -114,7 +114,7 @@ class LRUTable(Table):
         return {name: f'CREATE TRIGGER IF NOT EXISTS {self._quoted(suffix)} AFTER {event} BEGIN UPDATE {update}; END'}
 
     def set_total(self, connection: Connection) -> None:
-        """Count anew"""
+        """Compute the sum and the number of files again"""
         connection.execute(self.delete_total)
         connection.execute(self.insert_total)
         if self.has_bounds:

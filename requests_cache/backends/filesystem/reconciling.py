@@ -1,7 +1,7 @@
-"""Finding what was written and deleted without the index: by 1.3, by sessions without bounds, by processes in the end
+"""Finding what was written and deleted without the index: by 1.3, by sessions without bounds, by processes that ended
 
-For each file that is written, another one is looked up in the index, and for every few of them a row of the index is
-compared with its file. So that is done with all of them by the time that so many others have been written.
+For each file that is written, another one is looked up in the index, and for every fourth, a row of the index is
+compared with its file. So a full comparison is done by the time that as many files have been written as there are.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WRITES_PER_CHECK = 4
 
 
 class Reconciled(Directories, Protocol):
-    """Whose files these are"""
+    """The storage of the files"""
 
     def _holds_entry(self, path: Path) -> bool: ...
 
@@ -28,7 +28,7 @@ class Reconciled(Directories, Protocol):
 
 
 class Reconciling:
-    """Has the index account for what there is
+    """Corrects the index by what is on disk
 
     Args:
         storage: The storage
@@ -40,12 +40,12 @@ class Reconciling:
         self._checked_row = 0
 
     def step(self, index: FileIndex, n_written: int) -> None:
-        """Do a little, after so many files have been written"""
+        """Compare a few more, in proportion to the files that were written"""
         self.add_unknown(list(islice(self._rounds, 1 + n_written)), index)
         self._checked_row = index.check_rows(self._checked_row, 1 + n_written // WRITES_PER_CHECK)
 
     def all_files(self) -> Iterator[list[os.DirEntry[str]]]:
-        """All files, many at a time"""
+        """All files, in batches"""
         rounds, is_over = Rounds(self._storage), False
         while not is_over:
             some = list(islice(rounds, CHUNK_SIZE))
@@ -53,17 +53,17 @@ class Reconciling:
             yield some
 
     def add_unknown(self, files: Iterable[os.DirEntry[str]], index: FileIndex) -> None:
-        """Account for those files that are not in the index"""
+        """Add files that are missing from the index"""
         found = {key: file for file in files if (key := self._storage._path2key(file)) is not None}
         for key in index.unknown(found):
-            # Most of them were evicted since the system read the directory, many names at a time
+            # Most were evicted after the system had read their names, many at a time, from the directory
             path = found[key].path
             if os.path.exists(path) and self._storage._holds_entry(Path(path)):
                 index.add(key)
 
     @property
     def is_open(self) -> bool:
-        """Whether a directory is kept open"""
+        """Whether a directory is open"""
         return self._rounds.is_open
 
     def close(self) -> None:

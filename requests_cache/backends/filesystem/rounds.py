@@ -1,7 +1,7 @@
-"""Going round all files of a storage, a few with each write, and what is deleted on the way
+"""Visiting all files of a storage in rounds, a few files with each write, and deleting what has long expired
 
-A directory is kept open from one write to the next, so a round takes little memory, however many files there are. Files
-that are written or deleted meanwhile may be passed over, or come twice.
+A directory stays open from one write to the next, so that a round needs little memory, however many files there are.
+Files that are written or deleted meanwhile may be missed or visited twice.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ from .names import is_temporary
 if TYPE_CHECKING:
     from .bodies import BodyFiles
 
-# Of the files of old entries, so many are looked at with each write, and so many are read that are to be kept; some of
-# what earlier writes did not read may be made up for
+# With each write, at most so many files are looked at, and so many are read that turn out not to have expired. What
+# earlier writes did not use of the second limit is saved up to `MOST_READ_IN_VAIN`.
 LOOKED_AT_PER_WRITE = 8
 READ_IN_VAIN_PER_WRITE = 2
 MOST_READ_IN_VAIN = 8
-# How long to wait for a thread that is in the middle of it
+# How long to wait for another thread that is deleting
 CLOSING_SECONDS = 1.0
 logger = getLogger(__name__)
 
 
 class Directories(Protocol):
-    """Where the files of a storage are"""
+    """A storage, as far as its directories matter here"""
 
     cache_dir: Path
     pieces: BodyFiles
 
 
 class Storage(Directories, Protocol):
-    """Whose entries are to be deleted"""
+    """A storage whose expired entries are deleted"""
 
     delete_expired_after: float | None
 
@@ -60,10 +60,10 @@ class Storage(Directories, Protocol):
 
 
 class Rounds:
-    """All files of a storage, and whatever else is in its directories, one after the other
+    """Iterates over all files of a storage, and over everything else in its directories
 
-    After the end of a round, the next one can be begun. On the way, temporary files are removed that were left behind
-    by writers which did not come to an end.
+    After the end of a round, iterating again begins the next one. Temporary files that killed writers have left behind
+    are removed on the way.
 
     Args:
         storage: The storage
@@ -71,7 +71,7 @@ class Rounds:
 
     def __init__(self, storage: Directories):
         self._storage = storage
-        # Directories to come in this round; None between rounds
+        # Directories that are still to be visited in this round; None between rounds
         self._to_come: list[Path] | None = None
         self._files: Any = None
         self._process = os.getpid()
@@ -81,7 +81,7 @@ class Rounds:
 
     def __next__(self) -> os.DirEntry[str]:
         if self._process != os.getpid():
-            # A forked child has a directory open that its parent goes on with
+            # In a forked child, the open directory still belongs to the parent
             self._process = os.getpid()
             self.close()
         while self._files is not None or self._open_next():
@@ -101,8 +101,8 @@ class Rounds:
                 self._files = os.scandir(self._to_come.pop())
                 return True
             except OSError as e:  # noqa: PERF203
-                if not isinstance(e, FileNotFoundError):  # mostly there are no large entries
-                    logger.debug('Not looked at: %s', e)
+                if not isinstance(e, FileNotFoundError):  # most caches have no large entries
+                    logger.debug('Could not list a cache directory: %s', e)
         self._to_come = None
         return False
 
@@ -110,7 +110,7 @@ class Rounds:
         try:
             file: os.DirEntry[str] | None = next(self._files, None)
         except OSError as e:
-            logger.debug('Not looked at to the end: %s', e)
+            logger.debug('Could not list all of a cache directory: %s', e)
             file = None
         if file is None:
             self._close_directory()
@@ -120,7 +120,7 @@ class Rounds:
         try:
             remove_file(Path(file.path))
         except OSError as e:
-            logger.debug('A temporary file was left where it is: %s', e)
+            logger.debug('Could not remove an abandoned temporary file: %s', e)
 
     def _close_directory(self) -> None:
         if self._files is not None:
@@ -129,11 +129,11 @@ class Rounds:
 
     @property
     def is_open(self) -> bool:
-        """Whether a directory is kept open"""
+        """Whether a directory is open"""
         return self._files is not None
 
     def close(self) -> None:
-        """Begin a new round the next time"""
+        """Close the open directory; the next iteration begins a new round"""
         self._close_directory()
         self._to_come = None
 
@@ -142,7 +142,7 @@ class Rounds:
 
 
 def _is_older(file: os.DirEntry[str], limit: float) -> bool:
-    """Whether a file was written before a time; not if there is none any more"""
+    """Whether a file was last written before a time; False if it does not exist any more"""
     try:
         return file.stat(follow_symlinks=False).st_mtime < limit
     except OSError:
@@ -152,8 +152,8 @@ def _is_older(file: os.DirEntry[str], limit: float) -> bool:
 class ExpiredFiles:
     """Deletes entries that have long expired, a few with each write
 
-    When an entry expires is told by its file only. One that was written after the time in question has not expired
-    before it, so its file need not be read. Files that do not hold a response are left alone.
+    Only the file of an entry says when it expires. An entry that was written after the time in question cannot have
+    expired before it, so its file need not be read. Files that do not contain a response are left alone.
 
     Args:
         storage: The storage
@@ -167,13 +167,13 @@ class ExpiredFiles:
         renew_after_fork(self, '_lock', Lock)
 
     def step(self) -> None:
-        """Delete some; nobody waits for it, and faults of it harm nobody"""
+        """Delete some of them, unless another thread is doing so; errors are logged"""
         if not self._lock.acquire(blocking=False):
             return
         try:
             self._step()
         except (CacheError, OSError) as e:
-            logger.debug('Expired entries were not deleted: %s', shown_text(e))
+            logger.debug('Could not delete expired entries: %s', shown_text(e))
         finally:
             self._lock.release()
 
@@ -192,7 +192,7 @@ class ExpiredFiles:
             if not self._may_be_in_vain or len(found) == EXPIRED_PER_WRITE:
                 break
         if found:
-            with self._storage._changing():  # where they may have been replaced meanwhile
+            with self._storage._changing():  # as they may have been replaced meanwhile, look again
                 self._storage.bulk_delete([key for key in found if self._expired_before(key, limit)])
 
     def _expired_before(self, key: str, limit: float) -> bool:

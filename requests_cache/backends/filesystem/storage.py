@@ -51,16 +51,16 @@ if TYPE_CHECKING:
     from .upkeep import BoundedFiles
 
 logger = getLogger(__name__)
-# May be entered by many threads at once, and again and again
+# A context manager that can be entered repeatedly, by many threads at once
 _NO_LOCK: AbstractContextManager[None] = nullcontext()
-# They are about the directory and its files, not about the databases inside of it
+# Options for the directory and its files, not for the databases in it
 _NOT_FOR_DATABASES = UPKEEP_KEYWORDS | {
     'database', 'db_path', 'decode_content', 'serializer', 'table_name', 'use_cache_dir', 'use_memory', 'use_temp',
 }  # fmt: skip
 
 
 def database_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Those of a cache's options that are meant for the databases in its directory"""
+    """The options of a cache that are meant for the databases in its directory"""
     return {k: v for k, v in options.items() if k not in _NOT_FOR_DATABASES}
 
 
@@ -112,8 +112,8 @@ class FileDict(Directory, BaseStorage[str, Any]):
         try:
             make_directory(self.cache_dir)
         except OSError as e:
-            # Its use will show, and say so if it matters
-            logger.debug('The cache directory cannot be made: %s', e)
+            # If it matters, the first use of the cache reports it
+            logger.debug('Could not create the cache directory %s: %s', self.cache_dir, e)
         self._begin_upkeep()
         if self._bounded is not None:
             self._bounded.open(bool(kwargs.get('sync_index')))
@@ -137,7 +137,9 @@ class FileDict(Directory, BaseStorage[str, Any]):
 
     def __getstate__(self) -> dict[str, Any]:
         if self._locks_reads:
-            raise TypeError('A cache that was given a lock cannot be pickled, copied or sent to another process')
+            raise TypeError(
+                'A cache that was given a lock cannot be pickled, copied or sent to another process; create one there'
+            )
         left_out = ('_bounded', '_changes', '_expired', '_folds_case', '_lock', 'leases', 'pieces')
         return {name: value for name, value in self.__dict__.items() if name not in left_out}
 
@@ -148,7 +150,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
 
     @property
     def lock(self) -> Any:
-        """The lock held while something is changed, or during every operation if it was given by the caller"""
+        """The lock that is held during changes, or during every operation if the caller has given it"""
         return self._lock
 
     @cached_property
@@ -159,7 +161,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         return FileLeases(self)
 
     def remove_leftovers(self) -> None:
-        """Remove bodies and leases that were left behind by processes which did not come to an end"""
+        """Remove bodies and leases that killed processes have left behind"""
         super().remove_leftovers()
         self.leases.remove_leftovers()
 
@@ -167,7 +169,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         return self.lock if self._locks_reads and not self._changes.is_held else _NO_LOCK
 
     def _changing(self) -> AbstractContextManager[None]:
-        """The lock for changes, which a thread may take again, and which keeps other processes out as well"""
+        """The lock for changes, which is reentrant and also excludes other processes"""
         return self._changes.held(self.cache_dir, self.lock, self._locks_reads)
 
     def __getitem__(self, key: str) -> CachedResponse | None:
@@ -193,7 +195,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         except FileNotFoundError:
             if (data := self._read_elsewhere(key)) is not None:
                 return data
-            # A small entry may have taken the place of a large one meanwhile
+            # A small entry may have replaced a large one meanwhile
             if not self.pieces.is_there:
                 raise
         return read_file(path)
@@ -206,16 +208,16 @@ class FileDict(Directory, BaseStorage[str, Any]):
         return self.pieces.read_entry(key)
 
     def _content(self, data: bytes) -> str | bytes:
-        """What a file holds, as the serializer takes it"""
+        """The content of a file, as text or bytes, whichever the serializer takes"""
         is_raw = self.is_binary or getattr(self.serializer, 'takes_buffers', False) or is_sealed(data)
         return data if is_raw else decode_text(data)
 
     def _peek(self, key: str) -> Any:
-        """Read an entry without counting as a use of it"""
+        """Read an entry without recording that it was used"""
         return self[key] if self._bounded is None else self._value_of(key)
 
     def _read_quietly(self, key: str) -> Any:
-        """The same, and None for one that cannot be read, about which nothing is logged"""
+        """Read an entry without recording that; None if it cannot be read, which is not logged"""
         try:
             return self._loads(key, self._content(self._read(key, self._key2path(key))))
         except Exception:
@@ -235,7 +237,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
             self._store(key, entry_file(body.id, data), body.id)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
-        """Write an entry, if what is stored under its key is what is expected; see `ChangeLock` for other processes"""
+        """Write an entry if the stored one is as expected; see `ChangeLock` about other processes"""
         with self._changing():
             return super().write_if(key, value, is_expected)
 
@@ -255,7 +257,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         other = self._other_path(key)
         if other is not None and other.is_file():
             return True
-        # A small entry may have taken the place of a large one meanwhile
+        # A small entry may have replaced a large one meanwhile
         return self.pieces.is_there and (self.pieces.has_entry(key) or path.is_file())
 
     def __iter__(self) -> Iterator[str]:
@@ -264,7 +266,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
                 yield key
 
     def keys(self) -> KeysView[str]:
-        """Keys of all entries, unreadable ones included"""
+        """Keys of all entries, including unreadable ones"""
         return super().keys()
 
     def __len__(self) -> int:
@@ -272,11 +274,11 @@ class FileDict(Directory, BaseStorage[str, Any]):
             return sum(1 for _ in self._names()) + sum(1 for _ in self._large_names())
 
     def paths(self) -> Iterator[Path]:
-        """Paths of the files of all entries; the bodies of large ones are in other files"""
+        """Paths of the files of all entries; large bodies are in other files"""
         return self._all_paths()
 
     def size(self) -> int:
-        """Size of all entries in bytes; with bounds, each file is rounded up to a multiple of `block_bytes`"""
+        """Size of all entries in bytes; in a bounded storage, each file counts as a multiple of `block_bytes`"""
         if self._bounded is not None:
             return self._bounded.index.total_size()
         total = 0
@@ -291,8 +293,8 @@ class FileDict(Directory, BaseStorage[str, Any]):
     def scan(self) -> Iterator[tuple[str, Any]]:
         """All keys with their values, None for those that cannot be read
 
-        A file that cannot be read, and that nothing shows to be ours, is passed over: who looks for unreadable entries
-        is about to delete them.
+        An unreadable file is skipped unless its name or mode shows that it is ours: callers that look for unreadable
+        entries are about to delete them.
         """
         for path in self.paths():
             if (key := self._path2key(path)) is None:
@@ -314,7 +316,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         return sum(self._remove(key) for key in keys)
 
     def clear(self) -> None:
-        """Delete all entries, and nothing else that may be in the directory"""
+        """Delete all entries, and nothing else in the directory"""
         if self._expired is not None:
             self._expired.close()
         if self._bounded is not None:
@@ -324,7 +326,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
             self._clear_files()
 
     def close(self) -> None:
-        """Close what is open; a later use opens it again"""
+        """Close open files and databases; the next use opens them again"""
         super().close()
         if self._expired is not None:
             self._expired.close()
@@ -348,11 +350,11 @@ class FileDict(Directory, BaseStorage[str, Any]):
                     self._drop_key(entry)
 
     def _is_ours(self, path: Path) -> bool:
-        """Whether the name of a file, or the way it was created, shows that a storage of this kind wrote it"""
+        """Whether the name or mode of a file shows that a storage of this kind wrote it"""
         return is_certainly_ours(path.name, self.extension) or has_entry_mode(path) or path.parent == self.pieces.root
 
     def _holds_entry(self, path: Path) -> bool:
-        """Whether a file with the name of an entry may be taken for one"""
+        """Whether a file that has the name of an entry is one"""
         return self.serializer is None or self._is_ours(path) or self._is_readable(path)
 
     def _is_readable(self, path: Path) -> bool:
@@ -364,7 +366,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         return isinstance(value, CachedResponse)
 
     def _store(self, key: str, data: bytes, body_id: str | None) -> None:
-        """Write the file of an entry, whose body is in another one if it has an id"""
+        """Write the file of an entry; if `body_id` is given, its body is in another file"""
         path = self._key2path(key) if body_id is None else self.pieces.path_of(key)
         size = 0 if self._bounded is None else self._checked_size(data, body_id)
 
@@ -381,7 +383,7 @@ class FileDict(Directory, BaseStorage[str, Any]):
         self._write_file(key, path, data, move)
 
     def _checked_size(self, data: bytes, body_id: str | None) -> int:
-        """Size of an entry, which is not larger than those that are kept"""
+        """Size of an entry, after checking that it is not too large to keep"""
         sizes = [len(data)] if body_id is None else [len(data), self.pieces.size_of_body(body_id)]
         size = sum(map(self._get_size_on_disk, sizes))
         if self.bounds is not None:
@@ -392,11 +394,11 @@ class FileDict(Directory, BaseStorage[str, Any]):
         with storage_errors('write', path):
             self._keep_key(key, path)
             write_and_move(path.parent, data, move)
-            # Whoever deleted an older entry may have deleted its key after we looked
+            # Another process that deleted an older entry may have deleted its key after we looked
             self._keep_key(key, path)
 
     def _put_in_place(self, temp: Path, path: Path, key: str, body_id: str | None) -> None:
-        """Replace an entry, large or small, by another one"""
+        """Move an entry into place, and remove the one that it replaces, whether large or small"""
         if body_id is None:
             move_file(temp, path)
             self.pieces.remove_entry(key)

@@ -1,14 +1,13 @@
-"""Bounds of a storage of files, by an index in a database beside them
+"""Keeping a storage of files within its bounds, by an index in a database beside them
 
-The index of sizes is always ahead of the files. A writer first makes room and enters the size of its file, in one
-transaction, and then moves the file into its place. Whatever happens in between, the index accounts for at least what
-is on disk, so the bounds hold for all processes, killed ones included. An index that is damaged, or that somebody
-removed, is made anew from the files.
+The index of sizes is always ahead of the files. In one transaction, a writer makes room and records the size of its
+file; then it moves the file into place. If it is killed in between, the index still accounts for at least what is on
+disk, so the bounds hold for all processes. An index that is damaged or was removed is rebuilt from the files.
 
-A transaction costs as much as a file. So who makes room for a small file reserves some for the next few ones as well
-(`Advance`), and enters these in the index together, in the next transaction. If a process is killed before that, what
-it has reserved stays accounted for until another one opens the storage, and looks for files that are not in the index.
-What others have done without the index is found by and by (`Reconciling`).
+A transaction costs as much as writing a file. So a writer that makes room for a small file also reserves room for the
+next few (`Advance`), and records all of them together in its next transaction. If it is killed before that, its
+reservation counts until another process opens the storage and looks for files that are missing from the index.
+Changes that others make without the index are found gradually (`Reconciling`).
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ logger = getLogger(__name__)
 
 
 class Storage(Reconciled, Files, Protocol):
-    """What is to be looked after"""
+    """The storage to keep within its bounds"""
 
     bounds: Bounds | None
 
@@ -58,7 +57,7 @@ class Storage(Reconciled, Files, Protocol):
 
 
 class BoundedFiles:
-    """What is done about bounds beside writing and deleting files
+    """Keeps a storage within its bounds when files are written and deleted
 
     Args:
         storage: The storage
@@ -68,7 +67,7 @@ class BoundedFiles:
     def __init__(self, storage: Storage, options: dict[str, Any]):
         self._storage = storage
         self._path = str(Path(storage.cache_dir, LRU_INDEX_FILE))
-        # An index that a power failure damaged is made anew, so nothing waits until it has reached the disk
+        # If a power failure damages the index, it is rebuilt; so there is no need to wait for the disk
         self.index = LRUDict(Path(self._path), 'lru', files=self, **{'fast_save': True, **options})
         self._uses = Uses(self._tell_uses_if_idle)
         self._reconciling = Reconciling(storage)
@@ -81,21 +80,21 @@ class BoundedFiles:
         return self._storage.bounds or Bounds()
 
     def open(self, sync_index: bool) -> None:
-        """Make the index from the files, if there is none or it is wrong
+        """Build the index from the files, if it is missing or wrong
 
         Args:
-            sync_index: Do so in any case
+            sync_index: Build it in any case
         """
         try:
             if sync_index or not self.index.is_plausible():
                 with self._storage._changing():
-                    self.index.make_anew()
+                    self.index.rebuild()
             self._release_abandoned()
         except BackendError as e:
-            logger.warning('The index of %s cannot be used: %s', self._storage.cache_dir, shown_text(e))
+            logger.warning('Could not use the index of %s: %s', self._storage.cache_dir, shown_text(e))
 
     def _release_abandoned(self) -> None:
-        """After processes were killed, find what they have written, and release what they have reserved"""
+        """After processes were killed, find the files that they wrote, and release their reservations"""
         if owners := [owner for owner in self.index.owners() if is_abandoned(owner)]:
             for some in self._reconciling.all_files():
                 self._with_index(partial(self._reconciling.add_unknown, some))
@@ -104,11 +103,11 @@ class BoundedFiles:
     # Reading
 
     def note(self, key: str) -> None:
-        """Note that an entry was used"""
+        """Record that an entry was used"""
         self._uses.note(key)
 
     def _tell_uses_if_idle(self) -> None:
-        """Tell the index what was used, unless that takes a wait"""
+        """Write to the index what was used, unless it is locked"""
         uses, not_entered = self._uses.take(), self._advance.files
         later = {key: uses.pop(key) for key in list(uses) if key in not_entered}
         if not self.index.write_if_idle(lambda connection: self._within(connection).touch(uses)):
@@ -119,15 +118,15 @@ class BoundedFiles:
     # Writing and deleting
 
     def write(self, key: str, n_bytes: int, put: Callable[[], None]) -> None:
-        """Put a file in its place, as soon as there is room for it
+        """Make room for a file, and move it into place
 
         Args:
             key: Key of the entry
             n_bytes: Size of its files
-            put: Puts it in its place
+            put: Moves the file into place
 
         Raises:
-            FileNotFoundError: The index was replaced, maybe before the file was seen
+            FileNotFoundError: The index was replaced, possibly without the file
         """
         with self._storage._changing():
             if self._advance.has_room(n_bytes, identity(self._path)):
@@ -139,21 +138,21 @@ class BoundedFiles:
             if reserved != n_bytes and not self._advance.measure_later(key):
                 self._with_index(lambda index: index.set_size(key, n_bytes))
             if index_file not in (None, identity(self._path)):
-                raise FileNotFoundError(f'the index was replaced, maybe before the file was seen: {self._path}')
+                raise FileNotFoundError(f'the index was replaced, possibly without the new file: {self._path}')
 
     def _make_room(self, key: str, n_bytes: int, index: FileIndex) -> tuple[int | None, Advance]:
-        """Make room for an entry, and for the next ones
+        """Make room for an entry, and reserve some for the next ones
 
         Returns:
-            The size that is accounted for, which is that of the older entry if it is larger, and the room for others
+            The size that the index now has for the entry, which is the old entry's if that is larger; the reservation
         """
         self._reconciling.step(index, self._advance.n_written)
         more = wanted_in_advance(self._bounds, n_bytes)
         try:
             make_room(index, self._bounds, key, n_bytes, more)
         except BackendError:
-            # If nothing is left, and there is still no room, the sum was wrong
-            index.count_anew()
+            # If nothing is left to evict and there is still no room, the sum was wrong
+            index.recount()
             make_room(index, self._bounds, key, n_bytes, more)
         return index.size_of(key), self._reserve_in_advance(index, n_bytes, more)
 
@@ -177,8 +176,10 @@ class BoundedFiles:
         try:
             return self._with_index(remove, comes_first=True)
         except BackendUnavailableError as e:
-            # What is gone from the disk and still in the index takes up room until its turn comes
-            logger.warning('Deleting without the index of %s: %s', self._storage.cache_dir, shown_text(e))
+            # Deleted files that are still in the index count until they would be evicted
+            logger.warning(
+                'Deleting files without updating the index of %s: %s', self._storage.cache_dir, shown_text(e)
+            )
             with self._storage._changing():
                 return sum(map(self._storage._remove_files, keys))
 
@@ -199,7 +200,7 @@ class BoundedFiles:
                 raise
 
     def evict(self, n_bytes: int) -> None:
-        """Delete what was not used for the longest time, until a number of bytes is free"""
+        """Delete the least recently used entries until a number of bytes is free"""
         limit = max((self._bounds.max_bytes or 0) - n_bytes, 0)
         self._with_index(lambda index: evict_excess(index, Bounds(limit), index.usage()))
 
@@ -209,11 +210,11 @@ class BoundedFiles:
         return FileIndex(connection, self.index.table, self._storage, self._uses.now_ns)
 
     def _with_index(self, action: Callable[[FileIndex], T], comes_first: bool = False) -> T:
-        """Call a function in a transaction, in which the index is also told all that it is yet to be told
+        """Call a function in a transaction that also records all pending writes and uses
 
         Args:
             action: The function
-            comes_first: Call it before that, as there may be no room on the disk if it does not make some
+            comes_first: Call the function first, as it may have to free space on a full disk
         """
         with self._storage._changing():
             advance, uses = self._advance, self._uses.take()
@@ -236,22 +237,22 @@ class BoundedFiles:
             return result
 
     def settle(self) -> None:
-        """Tell the index all that it is yet to be told"""
+        """Write all pending writes and uses to the index"""
         if not (self._advance.owner or self._uses):
             return
         try:
             self._with_index(lambda index: None)
         except BackendError as e:
-            logger.debug('The index cannot be told of everything yet: %s', shown_text(e))
+            logger.debug('Could not update the index yet: %s', shown_text(e))
 
     def settle_if_idle(self) -> None:
-        """The same, unless that takes a wait"""
+        """Write all pending writes to the index, unless it is locked"""
         advance = self._advance
         if advance.owner and os.path.exists(self._path):
             self.index.write_if_idle(lambda connection: self._within(connection).enter(advance.owner, advance.files))
 
     def close(self) -> None:
-        """Tell the index all, and close it"""
+        """Write everything to the index, and close it"""
         if os.path.exists(self._path):
             self.settle()
         if self._reconciling.is_open:
@@ -259,7 +260,7 @@ class BoundedFiles:
                 with self._storage._changing():
                     self._reconciling.close()
             except BackendError as e:
-                logger.debug('A directory stays open: %s', shown_text(e))
+                logger.debug('Could not close a directory: %s', shown_text(e))
         self.index.close()
 
     # The files
@@ -274,22 +275,22 @@ class BoundedFiles:
 
 
 def file_bounds(bounds: Bounds, max_file_bytes: Any, block_bytes: Any) -> tuple[Bounds, int]:
-    """Bounds with the size of the largest entry to keep, and the size of blocks
+    """Add the limit for single entries to bounds; returns them with the block size
 
     Args:
         bounds: The bounds
-        max_file_bytes: Size of the largest entry, as a number or text; None for any that the bounds allow
+        max_file_bytes: Size of the largest entry to keep, as a number or text; None for `max_cache_bytes`
         block_bytes: Size of blocks, as a number or text
 
     Raises:
-        TypeError, ValueError: One of the sizes cannot be understood, or they contradict each other
+        TypeError, ValueError: A size is invalid, or they contradict each other
     """
     largest = bounds.max_bytes if max_file_bytes is None else to_bytes('max_file_bytes', max_file_bytes)
     block = to_bytes('block_bytes', block_bytes)
     if largest is not None and bounds.max_bytes is not None and largest > bounds.max_bytes:
-        raise ValueError(f'max_file_bytes must not be greater than max_cache_bytes ({bounds.max_bytes})')
+        raise ValueError(f'max_file_bytes ({largest}) must not be greater than max_cache_bytes ({bounds.max_bytes})')
     if largest is not None and block > largest:
-        raise ValueError(f'block_bytes must not be greater than max_file_bytes ({largest})')
+        raise ValueError(f'block_bytes ({block}) must not be greater than max_file_bytes ({largest})')
     return bounds._replace(max_entry_bytes=largest), block
 
 
@@ -298,6 +299,6 @@ _all: WeakSet[BoundedFiles] = WeakSet()
 
 @atexit.register
 def _settle_all() -> None:
-    """Leave nothing reserved when the process comes to its end"""
+    """Leave no reservations behind when the process ends"""
     for files in list(_all):
         files.settle_if_idle()

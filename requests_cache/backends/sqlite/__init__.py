@@ -188,7 +188,7 @@ class SQLiteCache(BaseCache):
         expires: datetime | None,
         is_expected: Callable[[CachedResponse | None], bool] | None = None,
     ) -> bool:
-        # The redirects that lead to it go into the same transaction
+        # In one transaction with the redirects that lead to the response
         with self._transaction() if response.history else nullcontext():
             return super()._save(response, cache_key, expires, is_expected)
 
@@ -197,7 +197,7 @@ class SQLiteCache(BaseCache):
         return getattr(self.redirects, '_database', None) is self.responses._database
 
     def _transaction(self, overwrite: bool = True) -> AbstractContextManager[None]:
-        """One transaction for both tables; those of two connections would wait for each other"""
+        """A block in one transaction for both tables, if they share a connection; two would wait for each other"""
         return self.responses.bulk_commit(overwrite) if self._is_one_database else nullcontext()
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
@@ -205,7 +205,7 @@ class SQLiteCache(BaseCache):
             self.redirects.update(redirects)
 
     def delete(self, *keys: str, expired: bool = False, vacuum: bool = True, **kwargs: Any) -> int:
-        """Delete entries that meet any of the conditions
+        """Delete entries that match any of the conditions
 
         Args:
             keys: Keys of entries
@@ -214,7 +214,7 @@ class SQLiteCache(BaseCache):
             kwargs: Further conditions; see `BaseCache.delete`
 
         Returns:
-            The number of responses removed
+            The number of deleted responses
         """
         with self._transaction():
             removed = self._delete_keys(list(keys))
@@ -237,8 +237,8 @@ class SQLiteCache(BaseCache):
     def _vacuum(self, removed: int) -> None:
         try:
             self.responses.vacuum_if_worthwhile(removed)
-        except BackendError as e:  # what was asked for is done; this can wait for the next time
-            logger.info('Unused space was not given back: %s', shown_text(e))
+        except BackendError as e:  # the entries are deleted; this can wait for the next time
+            logger.info('Could not give unused space back: %s', shown_text(e))
 
     def filter(
         self, valid: bool = True, expired: bool = True, invalid: bool = False, older_than: ExpirationTime = None
@@ -250,7 +250,7 @@ class SQLiteCache(BaseCache):
         return super().filter(valid, expired, invalid, older_than)
 
     def count(self, expired: bool = True) -> int:
-        """Number of responses, or of those that have not expired"""
+        """Number of responses; without `expired`, of those that have not expired"""
         return self.responses.count(expired=expired)
 
     def sorted(
@@ -292,27 +292,29 @@ class SQLiteCache(BaseCache):
         except BackendUnavailableError:
             raise
         except Exception as e:
-            logger.warning('Could not clear the cache, so its database is made anew: %s', shown_text(e))
+            logger.warning('Could not clear the cache, so its database is replaced by a new one: %s', shown_text(e))
             logger.debug('Could not clear the cache:\n%s', shown_traceback(e))
-            self._make_anew(e)
+            self._replace_database(e)
         else:
             self._give_back_space()
 
     def _give_back_space(self) -> None:
-        """After everything was deleted: what is not needed may be all that a full disk has"""
+        """After everything was deleted, give space back, which may be all that a full disk has"""
         try:
             self.responses.vacuum_if_worthwhile(0)
         except BackendError as e:
-            logger.info('Unused space was not given back: %s', shown_text(e))
+            logger.info('Could not give unused space back: %s', shown_text(e))
             if is_full(e.__cause__):
-                with suppress(BackendError):  # not removed, as it holds more than the cache
-                    self._make_anew(e)
+                with suppress(BackendError):  # it is kept, as it contains more than the cache
+                    self._replace_database(e)
 
-    def _make_anew(self, reason: Exception) -> None:
+    def _replace_database(self, reason: Exception) -> None:
         self.close()
         if isinstance(self.db_path, Path):
             if not is_database(self.db_path) or self._has_other_tables():
-                raise BackendError(f'{self.db_path} is not only a cache, so it was not removed') from reason
+                raise BackendError(
+                    f'{self.db_path} is not only a cache, so it was not removed; delete it, or give another path'
+                ) from reason
             self.close()
             try:
                 remove_files(self.db_path, unlink)

@@ -1,4 +1,4 @@
-"""What those who have a table in a database can do with the whole of it"""
+"""Access to the whole database, for the classes that have a table in it"""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .table import overwriting, vacuum
 
 
 class DatabaseAccess:
-    """The database, as users of a table in it know it
+    """The methods that concern the whole database
 
     Raises:
-        BackendUnavailableError: The database cannot be opened, or stays locked for too long
-        BackendError: It could not do what was asked
+        BackendUnavailableError: The database cannot be opened, or remains locked for too long
+        BackendError: Any other error of SQLite
     """
 
     db_path: Path | str
@@ -41,35 +41,35 @@ class DatabaseAccess:
 
     @contextmanager
     def _acquire_sqlite_lock(self) -> Iterator[None]:
-        """A transaction; waits until no other connection has one, but no longer than `busy_timeout`"""
+        """A block in a transaction; waits up to `busy_timeout` for those of other connections"""
         with self._database.transaction():
             yield
 
     def connection(self, commit: bool = False) -> AbstractContextManager[Any]:
-        """The connection to the database, for one thread at a time
+        """A block in which only this thread uses the connection to the database
 
         Args:
-            commit: Begin a transaction, and commit it at the end of the block
+            commit: Begin a transaction, and commit it after the block
         """
         return self._database.transaction() if commit else self._database.held()
 
     @contextmanager
     def bulk_commit(self, overwrite: bool = True) -> Iterator[None]:
-        """Make all changes of a block in one transaction; an exception undoes them
+        """Make all changes of a block in one transaction, which an exception rolls back
 
         Args:
-            overwrite: Whether SQLite shall overwrite what is deleted, if it was built so; vain before a vacuum
+            overwrite: Let SQLite overwrite deleted data, if it was built to; useless before a vacuum
         """
         with self._database.transaction() as connection, overwriting(connection, overwrite):
             yield
 
     def init_db(self) -> None:
-        """Open the database, and make the table if there is none"""
+        """Open the database again, and create the table if it is missing"""
         self._database.close()
         self._database.read(lambda connection: None)
 
     def close(self) -> None:
-        """Close the connection; a later use opens it again"""
+        """Close the connection; the next use opens it again"""
         self._database.close()
 
     def size(self) -> int:
@@ -83,6 +83,6 @@ class DatabaseAccess:
         return int(pages * self._database.row('PRAGMA page_size')[0])
 
     def vacuum(self) -> None:
-        """Give unused space of the database back to the system; not possible within a transaction"""
+        """Give unused space of the database back to the system; does nothing in a transaction"""
         if not self._active_transaction:
             self._database.read(vacuum)

@@ -1,13 +1,13 @@
-"""Large bodies in an SQLite database: two tables beside the one with the entries, made when they are needed
+"""Large bodies in an SQLite database: two tables beside that of the entries, created when they are needed
 
-    NAME_bodies   id of a body, key of its entry, and what is left of the entry; that is NULL until the body is complete
-    NAME_pieces   its pieces
+    NAME_bodies   id of a body, key of its entry, and the rest of the entry, which is NULL until the body is complete
+    NAME_pieces   the pieces of the body
 
-Nobody waits for a slow origin: pieces are collected in a temporary file, and written many at a time, as each
-transaction waits for the disk. The last ones are written together with the entry.
+Each transaction waits for the disk, and none should wait for a slow origin. So pieces are collected in a temporary file
+and written many at a time. The last ones are written together with the entry.
 
-The entry itself has no value then, so that 1.3.x and before take it for one that cannot be read. Triggers delete the
-body together with its entry, also if it is an earlier version that deletes or replaces this.
+The entry itself has no value then, so 1.3.x and older treat it as unreadable. Triggers delete the body together with
+its entry, even if an earlier version deletes or replaces the entry.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class BodyTables(Pieces):
     Args:
         database: The database
         table: The table with the entries
-        is_bounded: Write a body to the database together with its entry only, as it may turn out to be too large
+        is_bounded: Write a body only together with its entry, as it may turn out to be too large
     """
 
     def __init__(self, database: Database, table: Table, is_bounded: bool = False):
@@ -65,7 +65,7 @@ class BodyTables(Pieces):
         )
 
     def exist(self, connection: Connection) -> bool:
-        """Whether the tables have been made"""
+        """Whether the tables have been created"""
         return has_table(connection, self.names[1])
 
     # Pieces
@@ -80,7 +80,7 @@ class BodyTables(Pieces):
             collected.clear()
 
     def _write(self, connection: Connection, key: str | bytes, body_id: str, collected: _Collected) -> None:
-        """Write what has been collected of a body, within a transaction"""
+        """Write the collected pieces of a body, within a transaction"""
         if collected.first == 0:
             for statement in self._make:
                 connection.execute(statement)
@@ -98,7 +98,7 @@ class BodyTables(Pieces):
         collected = self._collected.pop(body_id, None)
         if collected is not None:
             collected.close()
-            if collected.first == 0:  # nothing has been written
+            if collected.first == 0:  # no piece has been written
                 return
 
         def delete(connection: Connection) -> None:
@@ -119,10 +119,10 @@ class BodyTables(Pieces):
     # Entries, in the same transaction as the table's own row
 
     def put(self, connection: Connection, key: str | bytes, body_id: str, piece_count: int, record: Any) -> None:
-        """Complete a body with what is left of its entry, and delete other bodies of the same entry
+        """Complete a body with the rest of its entry, and delete other bodies of the same entry
 
         Raises:
-            BackendError: It is not there any more
+            BackendError: The body does not exist any more
         """
         count = f'SELECT COUNT(*) FROM {self.pieces} WHERE body = ?'
         collected = self._collected.get(body_id)
@@ -131,33 +131,35 @@ class BodyTables(Pieces):
         is_there = self.exist(connection) and connection.execute(count, (body_id,)).fetchone()[0] == piece_count
         complete = f'UPDATE {self.bodies} SET record = ? WHERE body = ? AND key = ?'
         if not is_there or not connection.execute(complete, (record, body_id, key)).rowcount:
-            raise BackendError('the body of the entry was deleted before the entry was written')
+            raise BackendError(
+                'the body of the entry was deleted before the entry was written; the cache may have been cleared'
+            )
         others = f'SELECT body FROM {self.bodies} WHERE key = ? AND body != ? AND record IS NOT NULL'
         for (other,) in connection.execute(others, (key, body_id)).fetchall():
             connection.execute(f'DELETE FROM {self.pieces} WHERE body = ?', (other,))
             connection.execute(f'DELETE FROM {self.bodies} WHERE body = ?', (other,))
 
     def forget(self, body_id: str) -> None:
-        """Let go of what was collected of a body, as its entry has been written"""
+        """Forget the collected pieces of a body, as its entry has been written"""
         collected = self._collected.pop(body_id, None)
         if collected is not None:
             collected.close()
 
     def record(self, key: str) -> Any:
-        """What is left of an entry; None if there is none"""
+        """An entry without its body; None if there is no such entry"""
         statement = f'SELECT record FROM {self.bodies} WHERE key = ? AND record IS NOT NULL'
         values = (to_column(key),)
         row = self.database.read(lambda c: c.execute(statement, values).fetchone() if self.exist(c) else None)
         return None if row is None else row[0]
 
     def clear(self, connection: Connection) -> None:
-        """Delete all bodies, also those that are being written"""
+        """Delete all bodies, including those that are being written"""
         if self.exist(connection):
             connection.execute(f'DELETE FROM {self.pieces}')
             connection.execute(f'DELETE FROM {self.bodies}')
 
     def size_of_entry(self, connection: Connection) -> str:
-        """An expression for the size of an entry with its body, to sort by"""
+        """An SQL expression for the size of an entry with its body, for sorting"""
         if not self.exist(connection):
             return 'length(value)'
         bodies, of_entry = self.bodies, f'WHERE {self.bodies}.key = {self._table.quoted}.key'
@@ -166,7 +168,7 @@ class BodyTables(Pieces):
 
 
 class _Collected:
-    """Pieces of one body that have not been written to the database: a few in memory, more in a temporary file"""
+    """Pieces of one body that are not yet in the database: a few in memory, more of them in a temporary file"""
 
     def __init__(self) -> None:
         self._in_memory: list[bytes] = []
@@ -182,20 +184,20 @@ class _Collected:
             self._in_memory.append(piece)
             return
         if self._file is None:
-            self._file = TemporaryFile()  # noqa: SIM115 - it is closed with this
+            self._file = TemporaryFile()  # noqa: SIM115 - closed in `close()`
             self._file.writelines(self._in_memory)
             self._in_memory.clear()
         self._file.write(piece)
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
-        """The pieces, with their numbers"""
+        """The pieces with their numbers"""
         if self._file is None:
             return enumerate(self._in_memory, self.first)
         self._file.seek(0)
         return ((self.first + i, self._file.read(length)) for i, length in enumerate(self._lengths))
 
     def clear(self) -> None:
-        """Let go of pieces that have been written"""
+        """Forget pieces that have been written"""
         self.first += len(self._lengths)
         self._lengths.clear()
         self.size = 0

@@ -1,10 +1,10 @@
 """The connection to an SQLite database: how it is opened, closed, and left behind when the process forks
 
-SQLite keeps track of its file locks per process, and a child that inherits an open database inherits a wrong idea of
-them. So idle connections are closed before a fork, and each process opens its own when it needs one. The locks that
-guard them are held during the fork, so that no other thread is in the middle of something then. A connection that is
-busy for longer, or in a transaction of the forking thread, stays open: the child lets go of it without closing it, as
-closing would undo the transaction of its parent.
+SQLite keeps track of its file locks per process, so a child that inherits an open database has wrong information about
+them. Idle connections are therefore closed before a fork, and each process opens its own when it needs one. The locks
+that guard connections are held during the fork, so that no other thread is using one. A connection that stays busy, or
+is in a transaction of the forking thread, remains open. The child abandons it without closing it, as closing it would
+undo the transaction of its parent.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from .table import Table, decode_text, prepare
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-# How long to wait when the last wait was in vain. Threads that read wait one after the other, so theirs add up.
+# How long to wait after a wait that was in vain. Threads that read wait one after the other, so their waits add up.
 IMPATIENT_SECONDS = 0.02
-# However short the timeout, threads of one process take turns
+# Threads of one process wait at least so long for each other, however short the timeout
 MIN_LOCK_SECONDS = 2.0
-# How long a fork waits for threads that are in the middle of something
+# How long a fork waits for threads that are using a connection
 FORK_PATIENCE_SECONDS = 1.0
 JOURNALS = ('-journal', '-wal')
 SUFFIXES = ('', *JOURNALS, '-shm')
@@ -44,7 +44,7 @@ renew_after_fork(sys.modules[__name__], '_creating', Lock)
 
 
 class FreedIfInterrupted:
-    """A block after which this thread holds nothing of a database, if KeyboardInterrupt or the like ends it"""
+    """A block that releases what this thread holds of a database if KeyboardInterrupt or the like ends it"""
 
     __slots__ = ('_connector', '_was_held')
 
@@ -63,13 +63,13 @@ class Connector:
     """A connection that is opened when it is needed, and the lock that lets one thread use it at a time
 
     Args:
-        path: Path of a file, or text that SQLite takes as it is
-        connect: Makes a connection to a path, with keywords of `sqlite3.connect`
-        timeout_seconds: How long to wait for others
+        path: Path of a file, or a name that is passed to SQLite unchanged
+        connect: Opens a connection to a path, with keywords of `sqlite3.connect`
+        timeout_seconds: How long to wait for locks
         pragmas: Settings of each connection
-        tables: Tables that it must have
-        in_memory: Whether the database lives no longer than the connection
-        temp_root: Directory that all users may write to, if the file lies below it
+        tables: Tables that the database must have
+        in_memory: Whether the database exists only as long as the connection
+        temp_root: The directory that all users may write to, if the file is below it
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Connector:
         self._temp_root = temp_root
         self._file_name = str(path)
         self._identity: tuple[int, ...] | None = None
-        # Whether the connection neither looks for changes of the file nor locks it, so that we have to
+        # Whether the connection neither locks the file nor looks for changes, so that we have to look
         self.is_frozen = False
         self._set_patience(True)
         register(self)
@@ -105,11 +105,11 @@ class Connector:
 
     @property
     def opened_file(self) -> tuple[int, ...] | None:
-        """What tells the file that is open from another one at its path; None where no other one can take its place"""
+        """What identifies the open file; None where no other file can take its place"""
         return self._identity
 
     def try_to_open(self) -> None:
-        """Open the connection unless that fails or takes a wait; then the next use will have to"""
+        """Open the connection, unless that fails or the database is locked: then the next use will open it"""
         try:
             with self.lock:
                 self.open(wait=False)
@@ -117,7 +117,7 @@ class Connector:
             logger.debug('Could not open %s yet: %s', self.path, e)
 
     def open(self, wait: bool = True) -> Connection:
-        """Open the connection anew, and make the tables that are missing; the lock is held"""
+        """Open a new connection, and create missing tables; the lock is held"""
         if isinstance(self.path, Path):
             create_file(self.path, self._temp_root)
         self.is_frozen = False
@@ -125,7 +125,7 @@ class Connector:
             connection = self._prepared(self._connect(self.path), wait)
         except OperationalError as e:
             connection = self._open_frozen(e)
-        # Elsewhere a file cannot be removed while it is open
+        # On other systems, a file cannot be removed while it is open
         is_removable = isinstance(self.path, Path) and os.name == 'posix'
         if not self.is_frozen:
             self._identity = identity(self._file_name) if is_removable else None
@@ -145,15 +145,15 @@ class Connector:
         return connection
 
     def _open_frozen(self, error: OperationalError) -> Connection:
-        """Open a database in WAL mode where SQLite cannot make the files beside it that it reads such a database by
+        """Open a database in WAL mode in a place where SQLite cannot create the files that it needs beside it
 
         SQLite is told that the file does not change (`immutable=1`), so it neither locks the file nor looks for
-        changes. That is safe while there is no journal: whoever writes, writes to a journal or write-ahead log first.
-        So the file and its journals are looked at before and after each reading, and the database is opened anew if
-        something has changed. A database with a journal is not opened, as what is in the file may be half of a change.
+        changes. That is safe while there is no journal, as all changes are written to a journal or write-ahead log
+        first. So the file and its journals are checked before and after each read, and the database is opened again if
+        they have changed. A database with a journal is not opened, as its file may contain half of a change.
 
         Raises:
-            sqlite3.OperationalError: It cannot be opened in this way either
+            sqlite3.OperationalError: The database cannot be opened in this way either
         """
         found = frozen_identity(self._file_name) if is_unwritable(error) and isinstance(self.path, Path) else None
         if found is None:
@@ -167,41 +167,41 @@ class Connector:
         return connection
 
     def _configure(self, connection: Connection) -> None:
-        # The file may come from somebody else, so nothing that its schema might call is trusted
+        # The file may come from somebody else, so functions that its schema calls are not trusted
         for pragma in ('trusted_schema = OFF', *self._pragmas):
             if not _set_pragma(connection, pragma):
-                # One wait in vain is enough; what follows meets the same lock
+                # One wait in vain is enough, as the next pragmas would meet the same lock
                 set_busy_timeout(connection, 0)
 
     def usable(self) -> Connection:
-        """The connection, opened if need be; the lock is held"""
+        """The connection, which is opened if necessary; the lock is held"""
         if self.connection is not None:
-            if self._identity is None or self.depth or self._identity == self._present_identity():
+            if self._identity is None or self.depth or self._identity == self._current_identity():
                 return self.connection
-            self._leave()
+            self._close_outdated()
         return self.open()
 
-    def _present_identity(self) -> tuple[int, ...] | None:
+    def _current_identity(self) -> tuple[int, ...] | None:
         return frozen_identity(self._file_name) if self.is_frozen else identity(self._file_name)
 
-    def _leave(self) -> None:
-        """Close a connection to a file that is not at its path any more, or has changed unexpectedly"""
+    def _close_outdated(self) -> None:
+        """Close a connection to a file that is no longer at its path, or has changed unexpectedly"""
         connection, self.connection = self.connection, None
-        # Closing one in WAL mode removes the write-ahead log by its name, which may be that of a new database by now
+        # Closing a connection in WAL mode removes the write-ahead log, which may belong to a new database by now
         if not self.is_frozen and journal_mode(connection) == 'wal':
             abandon(connection)
         elif connection is not None:
             connection.close()
 
     def has_changed(self) -> bool:
-        """Whether what was just read may be a mixture, as somebody else wrote to a database that was not locked"""
-        return self._identity != self._present_identity()
+        """Whether what was just read may be inconsistent, as the unlocked file was changed meanwhile"""
+        return self._identity != self._current_identity()
 
     def enter(self) -> None:
-        """Take the lock, within the time limit
+        """Acquire the lock, within the time limit
 
         Raises:
-            BackendUnavailableError: Another thread keeps it
+            BackendUnavailableError: Another thread holds it for too long
         """
         if not self.lock.acquire(timeout=self._lock_seconds):
             raise self._in_use()
@@ -213,7 +213,7 @@ class Connector:
         return error
 
     def _set_patience(self, patient: bool) -> None:
-        """Wait as long as was asked for, or only as long as is needed to see that nothing has changed"""
+        """Set how long to wait for locks: the whole timeout, or only a moment after a wait that was in vain"""
         self._patient = patient
         self.wait_seconds = self.timeout_seconds if patient else min(self.timeout_seconds, IMPATIENT_SECONDS)
         self._lock_seconds = max(self.wait_seconds, MIN_LOCK_SECONDS)
@@ -228,11 +228,11 @@ class Connector:
             self._close()
 
     def give_up(self, error: BaseException, was_held: bool) -> None:
-        """After an exception that may come at any moment, such as KeyboardInterrupt, free all that this thread holds
+        """Release what this thread holds, after an exception that may occur anywhere, such as KeyboardInterrupt
 
         Args:
-            error: The exception; others are seen to where they are raised
-            was_held: Whether this thread was in the middle of something, which will do that
+            error: The exception; ordinary ones are handled where they are raised
+            was_held: Whether the thread held the lock before, in an outer block that will release it
         """
         lock: Any = self.lock
         if was_held or isinstance(error, (Exception, GeneratorExit)):
@@ -269,12 +269,12 @@ class Connector:
                 pass
 
     def before_fork(self) -> None:
-        """Close what is idle; the lock is held"""
+        """Close the connection if it is idle; the lock is held"""
         if not self.in_memory and not self.depth and not (self.connection and self.connection.in_transaction):
             self._close()
 
     def after_fork(self, was_idle: bool) -> None:
-        """In the child: let go of what belongs to the parent. `was_idle`: the lock was held during the fork"""
+        """In the child, abandon what belongs to the parent; `was_idle`: the lock was held during the fork"""
         if not was_idle:
             self.lock = RLock()
         if self.connection is not None and not (self.in_memory and was_idle):
@@ -299,7 +299,7 @@ def set_busy_timeout(connection: Connection, seconds: float) -> None:
 
 
 def _set_pragma(connection: Connection, pragma: str) -> bool:
-    """Whether the database was not locked; also one that is, or cannot be written to, may be of use"""
+    """Set a pragma, if possible; returns whether the database was not locked"""
     try:
         connection.execute(f'PRAGMA {pragma}').fetchall()
     except OperationalError as e:
@@ -312,23 +312,23 @@ def _set_pragma(connection: Connection, pragma: str) -> bool:
 
 
 def create_file(path: Path, temp_root: Path | None = None) -> None:
-    """Make an empty file that only its owner can read, if there is none; SQLite would make one that all can read
+    """Create an empty file that only its owner can read, if there is none; SQLite would let everybody read it
 
     Args:
         path: The file
-        temp_root: Directory that all users may write to, if the file lies below it
+        temp_root: The directory that all users may write to, if the file is below it
 
     Raises:
-        PermissionError: It lies there, and belongs to somebody else
+        PermissionError: The file is below `temp_root`, and belongs to another user
     """
-    # Closing a file takes away all locks that the process has on it, so nobody may have opened it as a database by then
+    # Closing a file releases all locks of the process on it, so no thread may have opened it as a database by then
     with _creating:
         if not os.path.exists(path):
             make_parents(path)
             try:
                 os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             except OSError as e:
-                logger.debug('Could not make %s: %s', path, e)
+                logger.debug('Could not create %s: %s', path, e)
     if temp_root is not None:
         for suffix in SUFFIXES:
             check_owner(path.with_name(path.name + suffix), temp_root)
@@ -352,7 +352,7 @@ def remove_files(path: Path, unlink: Callable[[str], None] | None = None) -> Non
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """What tells a file from another one at the same path; None if there is none"""
+    """What distinguishes a file from others at the same path; None if there is no file"""
     try:
         status = os.stat(path)
     except OSError:
@@ -361,7 +361,7 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file looks like a database, or is empty, as a new one is"""
+    """Whether a file looks like a database, or is empty like a new one"""
     try:
         with open(path, 'rb') as file:
             return file.read(len(SQLITE_HEADER)) in (SQLITE_HEADER, b'')
@@ -377,7 +377,7 @@ def journal_mode(connection: Any) -> str | None:
 
 
 def frozen_identity(path: str) -> tuple[int, ...] | None:
-    """What tells a file from any other one, and from itself after a change; None if it has a journal"""
+    """What distinguishes a file from others, and from itself after a change; None if it has a journal"""
     try:
         status = os.stat(path)
         if any(os.path.exists(f'{path}{suffix}') and os.path.getsize(f'{path}{suffix}') for suffix in JOURNALS):
@@ -396,18 +396,18 @@ _abandoned: list[Any] = []
 
 
 def register(database: Connector) -> None:
-    """Take care of a database when the process forks"""
+    """Have a database prepared for forks of the process"""
     _databases[id(database)] = database
 
 
 def abandon(connection: Any) -> None:
-    """Never close a connection, not even when the interpreter exits"""
+    """Keep a connection from ever being closed, even when the interpreter exits"""
     _abandoned.append(connection)
     try:
         from ctypes import py_object, pythonapi
 
         pythonapi.Py_IncRef(py_object(connection))
-    except (ImportError, AttributeError):  # not every Python has it; then the list must do
+    except (ImportError, AttributeError):  # not every Python has `ctypes`; the list keeps the connection then
         pass
 
 

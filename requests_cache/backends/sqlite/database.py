@@ -1,8 +1,8 @@
-"""An SQLite database: what its options mean, and reading and writing it in transactions, one thread at a time
+"""An SQLite database: its options, and reading and writing it in transactions, one thread at a time
 
-Two waits are bounded by the timeout: for the lock that other threads of this process hold, and for the locks of other
-processes. Once a wait was in vain, the next ones are cut short until one succeeds, so that a request which reads and
-writes a locked database is not held up again and again.
+The timeout limits two waits: for the lock that other threads of this process hold, and for the locks of other
+processes. After a wait that was in vain, later ones are short until one succeeds, so that a request which reads and
+writes a locked database does not wait several times.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar('T')
 MAX_PAUSE_SECONDS = 0.05
 IMPATIENT_WRITER_SECONDS = 0.25
-# Content of such a database is lost when the last connection to it is closed
+# The content of such a database is lost when the last connection to it is closed
 MEMORY_URI = 'file::memory:?cache=shared'
 DEFAULT_SECONDS = 5.0
 MAX_SECONDS = 2_000_000.0
@@ -42,7 +42,7 @@ logger = getLogger(__name__)
 
 
 class _Attempts:
-    """How often to try something, and for how long"""
+    """How often to try an operation, and for how long"""
 
     def __init__(self, seconds: float, waits_in_sqlite: bool = True):
         self.deadline = monotonic() + seconds
@@ -51,25 +51,25 @@ class _Attempts:
         self._pause = 0.0005
 
     def next_pause(self) -> float:
-        """Seconds to wait before the next attempt; 0 if the time is up"""
+        """Seconds to wait before the next attempt; 0 when the time is up"""
         self._pause = min(2 * self._pause, MAX_PAUSE_SECONDS)
         return max(0.0, min(self._pause, self.deadline - monotonic()))
 
 
 class Database(Connector):
-    """A connection, with the ways to use it"""
+    """A connection, with methods that read and write"""
 
-    # Apart from `_patient`, as a database that is locked for writing can mostly be read
+    # Separate from `_patient`, as a database that is locked for writing can usually be read
     _patient_to_write = True
 
-    def _cope(self, error: Exception, attempts: _Attempts) -> float:
-        """Prepare for another attempt; the lock is held
+    def _prepare_retry(self, error: Exception, attempts: _Attempts) -> float:
+        """Prepare another attempt after an error; the lock is held
 
         Returns:
-            Seconds to wait before it
+            Seconds to wait before the attempt
 
         Raises:
-            BackendError: There is no hope
+            BackendError: Another attempt would fail as well
         """
         if is_locked(error):
             seconds = attempts.next_pause() if not attempts.waits_in_sqlite or is_locked_at_once(error) else 0
@@ -89,7 +89,7 @@ class Database(Connector):
         raise backend_error(error, self.path, self.timeout_seconds) from error
 
     def _attempt(self, action: Callable[[Connection], T], attempts: _Attempts, keep_lock: bool = False) -> T:
-        """Call a function until it does not fail or there is no hope that it will not"""
+        """Call a function until it succeeds, or another attempt is useless"""
         while True:
             self.enter()
             failed = True
@@ -102,17 +102,19 @@ class Database(Connector):
                     return result
                 pause = self._pause_after_change(attempts)
             except DRIVER_ERRORS as e:
-                pause = self._cope(e, attempts)
+                pause = self._prepare_retry(e, attempts)
             finally:
                 if failed or not keep_lock:
                     self.lock.release()
             sleep(pause)
 
     def _pause_after_change(self, attempts: _Attempts) -> float:
-        """Seconds to wait after somebody wrote to a database that could not be locked while it was read"""
+        """Seconds to wait, after an unlocked database was changed while it was read"""
         pause = attempts.next_pause()
         if not pause:
-            raise BackendUnavailableError(f'SQLite database {self.path}: another process is writing to it')
+            raise BackendUnavailableError(
+                f'SQLite database {self.path}: another process keeps writing to it; set a longer busy_timeout'
+            )
         return pause
 
     # Reading
@@ -131,20 +133,20 @@ class Database(Connector):
                 pause = self._pause_after_change(attempts)
             except DRIVER_ERRORS as e:
                 attempts = _Attempts(self.wait_seconds)
-                pause = self._cope(e, attempts)
+                pause = self._prepare_retry(e, attempts)
             finally:
                 self.lock.release()
             sleep(pause)
             return self._attempt(lambda connection: connection.execute(sql, parameters).fetchone(), attempts)
 
     def read(self, action: Callable[[Connection], T]) -> T:
-        """Call a function that reads; it may be called again if it raises an error of the driver"""
+        """Call a function that reads; it may be called again after an error of the driver"""
         with FreedIfInterrupted(self):
             return self._attempt(action, _Attempts(self.wait_seconds))
 
     @contextmanager
     def held(self) -> Iterator[Connection]:
-        """The connection, for this thread only"""
+        """A block in which only this thread can use the connection"""
         with FreedIfInterrupted(self):
             connection = self._attempt(lambda connection: connection, _Attempts(self.wait_seconds), keep_lock=True)
             try:
@@ -155,7 +157,7 @@ class Database(Connector):
     # Writing
 
     def write(self, action: Callable[[Connection], T]) -> T:
-        """Call a function that writes, in a transaction; it may be called again if it raises an error of the driver"""
+        """Call a function that writes, in a transaction; it may be called again after an error of the driver"""
         with FreedIfInterrupted(self):
             return self._write(action)
 
@@ -188,9 +190,9 @@ class Database(Connector):
         return None
 
     def write_if_idle(self, action: Callable[[Connection], object]) -> bool:
-        """Call a function that writes, unless that takes a wait or fails; returns whether it was called and did not
+        """Call a function that writes, unless the database is locked; returns whether it was called and succeeded
 
-        Nothing is raised, and a transaction that this thread is in is left alone.
+        Errors of the driver are not raised, and a transaction that this thread has begun is left alone.
         """
         try:
             with FreedIfInterrupted(self), within(self.lock, 0) as held:
@@ -203,7 +205,7 @@ class Database(Connector):
                     return False
                 self._write_at_once(connection, action)
         except DRIVER_ERRORS as e:
-            logger.debug('Not written to %s for now: %s', self.path, e)
+            logger.debug('Could not write to %s yet: %s', self.path, e)
             return False
         return True
 
@@ -220,7 +222,7 @@ class Database(Connector):
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A transaction, or a part of the one that this thread is in"""
+        """A block in a transaction; within another such block, a part of its transaction"""
         with FreedIfInterrupted(self):
             connection = self._begin()
             try:
@@ -231,7 +233,7 @@ class Database(Connector):
             self._end(connection, commit=True)
 
     def _begin(self) -> Connection:
-        """Start a transaction, or go on with the one that this thread is in; holds the lock until `_end`"""
+        """Begin a transaction, or join the one that this thread is in; holds the lock until `_end`"""
         seconds = self.timeout_seconds
         if not (self._patient and self._patient_to_write):
             seconds = min(seconds, IMPATIENT_WRITER_SECONDS)
@@ -239,9 +241,9 @@ class Database(Connector):
 
     def _start(self, connection: Connection) -> Connection:
         if not self.depth:
-            if connection.in_transaction is True:  # begun by somebody else's statements, through `connection()`
+            if connection.in_transaction is True:  # begun by a caller's own statements, through `connection()`
                 connection.commit()
-            # Waiting for the lock of the file must not keep other threads from reading: that is for `_attempt` to do
+            # `_attempt` waits for locks of the file, without keeping other threads from reading
             set_busy_timeout(connection, 0)
             try:
                 connection.execute('BEGIN IMMEDIATE')
@@ -255,7 +257,7 @@ class Database(Connector):
 
     def _end(self, connection: Connection, commit: bool) -> None:
         try:
-            if self.connection is not connection:  # closed meanwhile, or left to the parent of a forked process
+            if self.connection is not connection:  # closed meanwhile, or abandoned after a fork
                 return
             self.depth -= 1
             if not self.depth:
@@ -278,10 +280,10 @@ class Database(Connector):
 
 
 def database_path(db_path: StrOrPath, options: Mapping[str, Any]) -> Path | str:
-    """The path of a file, or a name that SQLite takes as it is
+    """The path of a file, or a name that is passed to SQLite unchanged
 
     Args:
-        db_path: Path, `:memory:`, or (with `mode=memory`, or with the option `uri`) an SQLite URI
+        db_path: A path, `:memory:`, or an SQLite URI (with `mode=memory`, or with the option `uri`)
         options: `use_memory`, `use_cache_dir`, `use_temp`, `uri`
     """
     name = str(db_path)
@@ -293,7 +295,7 @@ def database_path(db_path: StrOrPath, options: Mapping[str, Any]) -> Path | str:
 
 
 def database_name(name: str) -> str:
-    """A path with its suffix, which need not be given"""
+    """A path with its suffix; `.sqlite` is added if there is none"""
     return name if Path(name).suffix else f'{name}.sqlite'
 
 
@@ -309,26 +311,26 @@ def timeout_seconds(busy_timeout: float | None, timeout: float | None) -> float:
         timeout: Seconds, if `busy_timeout` is None; None for the driver's default
 
     Raises:
-        ValueError: It is not a number
+        ValueError: It is NaN
     """
     if busy_timeout is None:
         seconds = DEFAULT_SECONDS if timeout is None else float(timeout)
     else:
         seconds = busy_timeout / 1000 if isinstance(busy_timeout, int) else float(busy_timeout)
     if isnan(seconds):
-        raise ValueError('busy_timeout must be a number of seconds (float) or milliseconds (int)')
+        raise ValueError('busy_timeout must be a number of seconds (float) or milliseconds (int), not NaN')
     return min(max(seconds, 0.0), MAX_SECONDS)
 
 
 def make_database(
     path: Path | str, connect: Callable[..., Any], tables: tuple[Table, ...], options: Mapping[str, Any]
 ) -> Database:
-    """A database that is opened, if that can be done at once
+    """Create a `Database`, and open it if it is not locked
 
     Args:
-        path: What `database_path` gives
+        path: What `database_path` returned
         connect: Called with the path and keywords of `sqlite3.connect`
-        tables: Tables that it must have
+        tables: Tables that the database must have
         options: `busy_timeout`, `fast_save`, `wal`, `use_memory`, `use_temp`, `use_cache_dir`, `max_cache_bytes`, and
             keywords of `sqlite3.connect`
     """
@@ -337,10 +339,10 @@ def make_database(
     if isinstance(path, str) and path.startswith('file:'):
         keywords['uri'] = True
     if options.get('autocommit') is not None:
-        logger.warning('autocommit has no effect: the storage begins and ends transactions by itself')
+        logger.warning('autocommit has no effect, as the storage begins and ends transactions itself; remove it')
     in_temp = isinstance(path, Path) and options.get('use_temp') and not options.get('use_cache_dir')
     database = Database(
-        # One of its own for each cache, whatever its name
+        # A separate database for each cache, whatever its name
         ':memory:' if options.get('use_memory') else path,
         partial(connect, **keywords),
         timeout_seconds(options.get('busy_timeout'), options.get('timeout')),
@@ -355,10 +357,10 @@ def make_database(
 
 def _pragmas(options: Mapping[str, Any]) -> tuple[str, ...]:
     wal, fast_save = bool(options.get('wal')), bool(options.get('fast_save'))
-    # Enough for what there is in one row, and no more, as bodies of any size pass through it
+    # Enough for a typical row, and no more, as bodies of any size pass through this cache
     pragmas = [f'cache_size = -{CACHE_KIB}']
     if options.get('max_cache_bytes') is not None:
-        # So that space can be given back a little at a time; it can only be chosen for a database that is made now
+        # Allows giving space back a little at a time; it has an effect on new databases only
         pragmas.append('auto_vacuum = INCREMENTAL')
     if wal:
         pragmas.append('journal_mode = WAL')

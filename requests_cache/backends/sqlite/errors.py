@@ -1,4 +1,4 @@
-"""What errors of SQLite mean"""
+"""The meaning of SQLite errors"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 try:
     from sqlite3 import Error, OperationalError
-except ImportError:  # a Python without SQLite; its absence is told when a database is to be opened
+except ImportError:  # a Python without SQLite, which is reported when a database is opened
     Error = OperationalError = OSError  # type: ignore[misc, assignment]
 
 DRIVER_ERRORS = (Error, OSError)
@@ -35,12 +35,12 @@ _STALE = (
 
 
 def backend_error(error: BaseException, path: Any, seconds: float | None = None) -> BackendError:
-    """The exception of this package that stands for one of the driver, and says why and what to do
+    """A BackendError for an error of the driver: what happened, why, and what to do about it
 
     Args:
         error: What the driver raised
         path: The database
-        seconds: How long it waits for locks
+        seconds: The timeout for locks
     """
     text = str(error).lower()
     unavailable = isinstance(error, OSError) or any(part in text for part in _UNAVAILABLE)
@@ -51,11 +51,11 @@ def _advice(error: BaseException, path: Any, seconds: float | None) -> str:
     text = str(error).lower()
     if 'locked' in text:
         waited = '' if seconds is None else f' for longer than the busy_timeout of {seconds:g} s'
-        return f'another connection uses it{waited}; set a longer one, or wal=True'
+        return f'another connection has locked it{waited}; set a longer busy_timeout, or wal=True'
     if 'not a database' in text:
-        return 'the file is of another kind, and was left as it is; give another path'
+        return 'the file is not a database, and was not changed; give another path'
     if 'malformed' in text:
-        return 'the file is damaged; clear() makes it anew'
+        return 'the file is damaged; clear() replaces it by a new one'
     return explanation(path, error).removeprefix(': ') if isinstance(path, Path) else ''
 
 
@@ -65,21 +65,21 @@ def is_locked(error: BaseException) -> bool:
 
 
 def is_locked_at_once(error: BaseException) -> bool:
-    """Whether SQLite did not wait for the lock before it gave up: it never does within a shared cache"""
+    """Whether SQLite gave up without waiting for the lock, as it always does in shared-cache mode"""
     return is_locked(error) and 'database is locked' not in str(error)
 
 
 def is_unwritable(error: BaseException) -> bool:
-    """Whether a file, or one beside it, cannot be written to"""
+    """Whether a database, or a file beside it, cannot be written to"""
     text = str(error).lower()
     return isinstance(error, OperationalError) and ('readonly database' in text or 'unable to open' in text)
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether there is no room on the disk"""
+    """Whether the disk is full"""
     return isinstance(error, Error) and 'disk is full' in str(error)
 
 
 def is_stale(error: BaseException) -> bool:
-    """Whether a new connection may do what this one could not, as when the file was replaced"""
+    """Whether a new connection may succeed where this one failed, for example after the file was replaced"""
     return isinstance(error, Error) and any(part in str(error).lower() for part in _STALE)

@@ -1,4 +1,4 @@
-"""Leases in a table of an SQLite database, made when the first one is taken"""
+"""Leases, in a table of an SQLite database that is created for the first one"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .table import Table, from_column, has_table, to_column
 if TYPE_CHECKING:
     from sqlite3 import Connection
 
-# A holder that is alive changes its lease every few seconds
+# A living holder changes its lease every few seconds
 ABANDONED_AFTER_SECONDS = 1800.0
 
 
@@ -43,7 +43,7 @@ class LeaseTable(Leases):
         return self._database.read(read)
 
     def remove_leftovers(self) -> None:
-        """Remove leases that stayed the same for so long that their holders cannot be alive, as far as was seen here"""
+        """Remove leases that this object saw unchanged for so long that their holders cannot be alive"""
         now = monotonic()
         if now - self._seen_at < ABANDONED_AFTER_SECONDS:
             return

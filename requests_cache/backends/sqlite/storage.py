@@ -1,4 +1,4 @@
-"""A table of an SQLite database as a mapping, and copying entries of another cache into it"""
+"""A table of an SQLite database as a mapping"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
-    """What a storage does with its table; see `DatabaseAccess` for what it raises"""
+    """The methods of a storage that use its table; see `DatabaseAccess` for what they raise"""
 
     iteration_tolerates_writes = True
     can_be_bounded = True
@@ -43,13 +43,13 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
 
     @cached_property
     def leases(self) -> LeaseTable | None:
-        """The leases, in a table that is made when the first one is taken"""
+        """The leases, in a table that is created for the first one"""
         from .leases import LeaseTable
 
         return LeaseTable(self._database, self._table) if self.serializer is not None else None
 
     def remove_leftovers(self) -> None:
-        """Remove bodies and leases that were left behind by processes which did not come to an end"""
+        """Remove bodies and leases that killed processes have left behind"""
         super().remove_leftovers()
         if self.leases is not None:
             self.leases.remove_leftovers()
@@ -123,7 +123,7 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
         return ((key, self.deserialize(key, value)) for rows in self._pages('key, value') for key, value in rows)
 
     def _pages(self, columns: str, where: str = '1') -> Iterator[list[Any]]:
-        """Rows with their keys as text, in the order of keys; rows may be changed meanwhile"""
+        """Rows in the order of their keys, with keys as text, in pages; rows may be changed meanwhile"""
         after = None
         while rows := self._read_page(columns, after, where):
             after = rows[-1][0]
@@ -134,7 +134,7 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
         return self._database.read(lambda connection: self._table.page(connection, columns, after, where))
 
     def count(self, expired: bool = True) -> int:
-        """Number of entries, or of those that have not expired"""
+        """Number of entries; without `expired`, of those that have not expired"""
         if expired:
             return int(self._database.row(self._table.count)[0])
         self._learn_expirations()
@@ -147,7 +147,7 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
         limit: int | None = None,
         expired: bool = True,
     ) -> Iterator[Any]:
-        """Readable values in a given order
+        """Readable values, in a given order
 
         Args:
             key: `expires` (those that never do come first), `size`, or `key`
@@ -156,10 +156,10 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
             expired: Whether to include those that have expired
 
         Raises:
-            ValueError: There is no such order
+            ValueError: `key` is none of these
         """
         if key not in SORT_ORDERS:
-            raise ValueError(f'Invalid sort key: {key}')
+            raise ValueError(f'Invalid sort key: {key}; use one of {", ".join(SORT_ORDERS)}')
         where, parameters = ('1', ()) if expired else ('expires IS NULL OR expires > ?', (round(time()),))
         order = SORT_ORDERS[key]
         if key == 'size' and self.pieces is not None:
@@ -186,7 +186,7 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
         return self._database.read(lambda connection: self._table.values_in(connection, keys))
 
     def _learn_expirations(self) -> None:
-        """Fill in the expirations that version 0.9 kept in the values only"""
+        """Fill in expirations that version 0.9 kept only in the values"""
         if self._expirations_known or self.serializer is None:
             return
         if self._database.read(self._table.has_unknown_expirations):
@@ -208,10 +208,10 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
             super().update(*args, **kwargs)
 
     def change(self, function: Callable[[Any], bool]) -> None:
-        """Call a function on each readable value, and write what it makes of it; a page of entries at a time
+        """Call a function with each readable value, and write the changed value; a page of entries at a time
 
         Args:
-            function: Returns False for a value that is to be deleted
+            function: Changes the value; returns False if the entry is to be deleted instead
         """
         for rows in self._pages('key'):
             with self.bulk_commit():
@@ -223,10 +223,10 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
                         del self[key]
 
     def bulk_delete(self, keys: Iterable[str] | None = None, values: Iterable[Any] | None = None) -> int:
-        """Delete entries with any of some keys or (stored) values; those that do not exist are passed over
+        """Delete entries with any of the given keys or stored values; missing ones are skipped
 
         Returns:
-            The number of entries that were removed
+            The number of deleted entries
         """
         return self._delete_in('key', keys or ()) + self._delete_in('value', values or ())
 
@@ -239,13 +239,13 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
         return self._database.write(lambda connection: connection.execute(statement, stored).rowcount)
 
     def delete_expired(self, overwrite: bool = True) -> int:
-        """Delete entries that have expired; returns their number; `overwrite` as for `bulk_commit`"""
+        """Delete expired entries; returns their number. `overwrite`: see `bulk_commit`"""
         self._learn_expirations()
         now = round(time())
         return self._database.write(lambda connection: delete_expired(connection, self._table, now, overwrite))
 
     def delete_dangling(self, target: TableStorage) -> int:
-        """Delete entries whose value is not a key of another storage in the same database; returns their number"""
+        """Delete entries whose value is no key of another storage in the database; returns their number"""
         statement = self._table.delete_dangling(target._table)
         return self._database.write(lambda connection: connection.execute(statement).rowcount)
 
@@ -265,7 +265,7 @@ class TableStorage(DatabaseAccess, BaseStorage[str, Any]):
         super().close()
 
     def vacuum_if_worthwhile(self, removed: int) -> None:
-        """The same, unless the file is large and little of it is unused now that so many entries were removed"""
+        """Vacuum the database, unless it is large and little of it is unused after `removed` entries were deleted"""
         if self._database.read(lambda connection: is_worth_vacuuming(connection, self._table, removed)):
             self.vacuum()
 

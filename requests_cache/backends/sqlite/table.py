@@ -1,7 +1,7 @@
-"""A table of entries: its columns, the statements that read and write it, and how much of it is deleted at once
+"""A table of entries: its columns, the statements that read and write it, and deleting many rows
 
-SQLite is tuned for a few pages at a time. Its page cache holds 2 MB, deleting in the order of an index visits each page
-again and again, and some builds overwrite everything that is deleted. What is done here about it changes neither the
+SQLite is tuned for changing a few pages at a time. Its page cache holds 2 MB, deleting in the order of an index visits
+each page repeatedly, and some builds overwrite everything that is deleted. The remedies here change neither the
 transactions nor the format of the file.
 """
 
@@ -23,13 +23,13 @@ SORTED_PAGE_ROWS = 64
 _IS_INDEX = "type = 'index' AND name = 'expires_idx'"
 SORT_ORDERS = {'expires': 'expires', 'size': 'length(value)', 'key': 'key'}
 DELETING_CACHE_KIB = 16 * 1024
-# Smaller files are vacuumed faster than anyone could notice; of larger ones, one page in four must be unused
+# Smaller files are vacuumed in no time; larger ones only if at least one page in four is unused
 SMALL_BYTES = 16_000_000
 ONE_IN = 4
 
 
 class UndecodableText(bytes):
-    """Text in a database that is not UTF-8, so that it was damaged"""
+    """Text in a database that is not UTF-8, and so must be damaged"""
 
 
 def decode_text(data: bytes) -> str | bytes:
@@ -40,7 +40,7 @@ def decode_text(data: bytes) -> str | bytes:
 
 
 def to_column(value: object) -> str | bytes:
-    """A key as it is stored; text that UTF-8 cannot hold, because of lone surrogates, is stored as a blob"""
+    """The stored form of a key; text that UTF-8 cannot represent, because of lone surrogates, is stored as a blob"""
     text = value if isinstance(value, str) else str(value)
     if text.isascii():
         return text
@@ -52,7 +52,7 @@ def to_column(value: object) -> str | bytes:
 
 
 def from_column(value: Any) -> Any:
-    """Undo `to_column`; a value that it does not give is returned as it is"""
+    """Undo `to_column`; a value that `to_column` never returns is not changed"""
     if type(value) is bytes:
         try:
             text = value.decode('utf-8', 'surrogatepass')
@@ -69,12 +69,12 @@ class Table:
         name: Name of the table
 
     Raises:
-        ValueError: A table cannot have that name
+        ValueError: A table cannot have this name
     """
 
     def __init__(self, name: str):
         if not name or '\x00' in name or name.lower().startswith('sqlite_'):
-            raise ValueError(f'Invalid table name: {name!r}')
+            raise ValueError(f'Invalid table name: {name!r}; it must not be empty, contain NUL, or begin with sqlite_')
         self.name = name
         self.quoted = table = '"' + name.replace('"', '""') + '"'
         self.select = f'SELECT value FROM {table} WHERE key = ?'
@@ -82,7 +82,7 @@ class Table:
         self.replace = f'INSERT OR REPLACE INTO {table} (key, value, expires) VALUES (?, ?, ?)'
         self.delete = f'DELETE FROM {table} WHERE key = ?'
         self.delete_all = f'DELETE FROM {table}'
-        # In the order of the rows, as several of them share a page
+        # In the order of the rows, as several share a page
         self.delete_expired = f'DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE expires <= ?)'
         self.any_unexpired = f'SELECT 1 FROM {table} WHERE expires IS NULL OR expires > ? LIMIT 1'
         self.count = f'SELECT COUNT(*) FROM {table}'
@@ -91,7 +91,7 @@ class Table:
 
     @property
     def is_complete(self) -> str:
-        """An expression that is true if the table lacks nothing; it may be an error otherwise"""
+        """An expression that is true if the table is complete; otherwise it may raise an error"""
         return (
             f'EXISTS (SELECT 1 FROM sqlite_master WHERE {_IS_INDEX}) '
             f'AND NOT EXISTS (SELECT key, value, expires FROM {self.quoted} LIMIT 0)'
@@ -108,11 +108,11 @@ class Table:
         )
 
     def columns(self, connection: Connection) -> dict[str, str]:
-        """Names and declared types of its columns; none if there is no such table"""
+        """Names and declared types of the columns; empty if there is no such table"""
         return {row[1]: row[2] for row in connection.execute(f'PRAGMA table_info({self.quoted})').fetchall()}
 
     def lacking(self, connection: Connection) -> list[str]:
-        """Statements that make the table, or add what it lacks if it was made by an earlier version"""
+        """Statements that create the table, or complete one that an earlier version created"""
         columns = self.columns(connection)
         statements = []
         if not columns:
@@ -121,14 +121,14 @@ class Table:
             )
         elif 'expires' not in columns:
             statements.append(f'ALTER TABLE {self.quoted} ADD COLUMN expires INTEGER')
-        # Names of indexes are per database, and the first table has it
+        # The name of an index is unique in a database, so only the first table has one
         index = connection.execute(f'SELECT 1 FROM sqlite_master WHERE {_IS_INDEX}')
         if not index.fetchone():
             statements.append(f'CREATE INDEX IF NOT EXISTS expires_idx ON {self.quoted} (expires)')
         return statements
 
     def has_unknown_expirations(self, connection: Connection) -> bool:
-        """Whether the table was made by 0.9, which kept the expiration in the value only"""
+        """Whether 0.9 created the table, which kept expirations only in the values"""
         return self.columns(connection).get('key') == ''
 
     def page(self, connection: Connection, columns: str, after: Any, where: str = '1') -> list[tuple[Any, ...]]:
@@ -136,11 +136,11 @@ class Table:
 
         Args:
             connection: The connection
-            columns: What to select; the key comes first, then a value
-            after: Key (as stored) of the last row of the previous page; None for the first page
+            columns: The columns to select: first the key, then a value
+            after: The stored key of the last row on the previous page; None for the first page
             where: A condition
         """
-        # A NULL key, which is none of ours, compares with nothing
+        # This excludes NULL keys, which are never ours
         start = "key >= ''" if after is None else 'key > ?'
         if isinstance(after, UndecodableText):
             start = 'key > CAST(? AS TEXT)'
@@ -160,7 +160,7 @@ class Table:
     def sorted_keys(
         self, connection: Connection, order: str, where: str, parameters: Sequence[Any], limit: int | None
     ) -> list[bytes]:
-        """Keys in a given order, packed by the page, so that those of a large table take little room"""
+        """Keys in a given order, packed in pages, so that those of a large table need little memory"""
         cursor = connection.execute(
             f'SELECT key FROM {self.quoted} WHERE {where} ORDER BY {order} LIMIT ?',
             (*parameters, -1 if limit is None else limit),
@@ -171,7 +171,7 @@ class Table:
         return pages
 
     def values_in(self, connection: Connection, keys: list[Any]) -> list[tuple[Any, Any]]:
-        """Rows of some keys, in the order of the keys; those that do not exist are left out"""
+        """Rows with the given keys, in the order of the keys; missing keys are skipped"""
         marks = ','.join('?' * len(keys))
         found = dict(
             connection.execute(f'SELECT key, value FROM {self.quoted} WHERE key IN ({marks})', keys).fetchall()
@@ -180,10 +180,10 @@ class Table:
 
 
 def prepare(connection: Connection, tables: Sequence[Table]) -> None:
-    """Make tables, or bring them up to date, in one transaction
+    """Create missing tables and complete old ones, in one transaction
 
     Raises:
-        sqlite3.Error: One does not exist, and cannot be made
+        sqlite3.Error: A table does not exist, and cannot be created
     """
     if _are_complete(connection, tables):
         return
@@ -195,13 +195,13 @@ def prepare(connection: Connection, tables: Sequence[Table]) -> None:
         connection.commit()
     except Exception:
         connection.rollback()
-        # In a database that cannot be written to, entries can still be read
+        # Entries of a read-only database can still be read
         if not all(table.columns(connection) for table in tables):
             raise
 
 
 def _are_complete(connection: Connection, tables: Sequence[Table]) -> bool:
-    """One statement for what is nearly always so"""
+    """Check with one statement what is nearly always true"""
     try:
         return bool(connection.execute(f'SELECT {" AND ".join(t.is_complete for t in tables)}').fetchone()[0])
     except OperationalError as e:
@@ -211,7 +211,7 @@ def _are_complete(connection: Connection, tables: Sequence[Table]) -> bool:
 
 
 def has_table(connection: Connection, name: str) -> bool:
-    """Whether a table has been made that is only made when it is needed"""
+    """Whether a table exists, for those that are only created when they are needed"""
     return connection.execute('SELECT 1 FROM sqlite_master WHERE name = ?', (name,)).fetchone() is not None
 
 
@@ -224,7 +224,7 @@ def unpack(pages: Sequence[bytes]) -> Iterator[list[Any]]:
 
 @contextmanager
 def _set(connection: Connection, pragma: str, value: object) -> Iterator[None]:
-    """A block in which a setting of the connection is another one"""
+    """A block in which a setting of the connection has another value"""
     before = value_of(connection, pragma)
     connection.execute(f'PRAGMA {pragma} = {value}').fetchall()
     try:
@@ -239,9 +239,10 @@ def value_of(connection: Connection, pragma: str) -> Any:
 
 
 def overwriting(connection: Connection, overwrite: bool) -> AbstractContextManager[None]:
-    """A block in which builds of SQLite that overwrite what is deleted do so, or spare themselves whole pages
+    """A block in which builds of SQLite that overwrite deleted data do so or, without `overwrite`, skip whole pages
 
-    It takes most of the time of emptying a table, and is of no use before a `VACUUM`, which cuts the pages off.
+    Overwriting takes most of the time that it takes to empty a table, and is useless before a `VACUUM`, which removes
+    the pages.
     """
     if overwrite or not value_of(connection, 'secure_delete'):
         return nullcontext()
@@ -255,7 +256,7 @@ def delete_expired(connection: Connection, table: Table, now_seconds: int, overw
         connection: The connection, in a transaction
         table: The table
         now_seconds: Unix time
-        overwrite: See `overwriting`; heeded if all rows have expired, as a `VACUUM` may be too much otherwise
+        overwrite: See `overwriting`; ignored unless all rows have expired, as no `VACUUM` may follow otherwise
     """
     if connection.execute(table.any_unexpired, (now_seconds,)).fetchone() is None:
         with overwriting(connection, overwrite):
@@ -265,26 +266,26 @@ def delete_expired(connection: Connection, table: Table, now_seconds: int, overw
 
 
 def vacuum(connection: Connection) -> None:
-    """Give unused space back to the system, that of the write-ahead log included; not possible within a transaction"""
-    # Before as well, as the new pages go to the log, and the disk may be full
+    """Give unused space back to the system, including the write-ahead log; not possible in a transaction"""
+    # Once before, too, as the new pages are written to the log, and the disk may be full
     _truncate_log(connection)
     connection.execute('VACUUM')
     _truncate_log(connection)
 
 
 def _truncate_log(connection: Connection) -> None:
-    """Write the write-ahead log, if there is one, to the database, and cut it off, unless others are using it"""
+    """Copy the write-ahead log, if any, to the database and truncate it, unless others are using it"""
     with _set(connection, 'busy_timeout', 0):
         connection.execute('PRAGMA wal_checkpoint(TRUNCATE)').fetchall()
 
 
 def is_worth_vacuuming(connection: Connection, table: Table, removed: int) -> bool:
-    """Whether the table is empty, or the database small, or rewriting it would free at least a quarter of its file
+    """Whether the database is small, or rewriting it would free at least a quarter of its file
 
     Args:
         connection: The connection
         table: The table that holds most of the data
-        removed: Number of rows that were just deleted from it; they may leave pages that are half empty
+        removed: Number of rows that were just deleted from it, which may leave pages half empty
     """
     pages = value_of(connection, 'page_count')
     if pages * value_of(connection, 'page_size') <= SMALL_BYTES:

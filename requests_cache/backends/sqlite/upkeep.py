@@ -1,13 +1,13 @@
-"""Bounds and cleaning of a table: an index beside it, which triggers keep
+"""Bounds and cleaning of a table, by an index beside it that triggers keep up to date
 
     NAME_index   key, size and last use of each entry
     NAME_total   one row with the sum of the sizes, and the number of entries
 
-Triggers see whatever writes to the table: also earlier versions, and sessions without bounds. All is done in the
-transaction that writes an entry, so the bounds hold for every process, killed ones included.
+The triggers also notice writes of earlier versions and of sessions without bounds. Everything happens in the
+transaction that writes an entry, so the bounds hold for every process, even if some are killed.
 
-Two sizes count. One is that of the entries. The other one is the number of pages of the file that are in use, as a page
-from which some entries were deleted is still there; `SLACK_BYTES` of these are for the tables themselves.
+Two sizes are limited: that of the entries, and that of the pages of the file that are in use, as a page from which some
+entries were deleted still takes up space. `SLACK_BYTES` of the pages are allowed for the tables themselves.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
 
     from .database import Database
 
-# What an entry takes besides its value and its keys in four trees, as measured
+# Measured size of an entry besides its value, and its keys in four trees
 OVERHEAD_BYTES = 120
 KEYS = 3
-# Pages that tables and indexes take while there is nothing in them
+# Size of the pages of empty tables and indexes
 SLACK_BYTES = 128 * 1024
-# A value may need so many pages more than it has bytes for
+# A value may need so many pages more than its bytes would fill
 SPARE_PAGES = 4
-# Pages that are given back to the system with one write
+# At most so many pages are given back to the system with each write
 PAGES_PER_WRITE = 64
 INCREMENTAL = 2
-# Nanoseconds since the epoch, as far as SQLite can tell
+# Nanoseconds since the epoch, with the resolution of SQLite's clock
 _NOW = 'CAST((julianday() - 2440587.5) * 86400000 AS INTEGER) * 1000000'
 
 
 class Statements:
-    """What makes the index of a table, and reads and writes it"""
+    """Statements that create, read and write the index of a table"""
 
     def __init__(self, table: Table):
         quote = '"' + table.name.replace('"', '""')
@@ -58,7 +58,7 @@ class Statements:
 
         self.make = (
             f'CREATE TABLE {index} (key PRIMARY KEY, size INTEGER, used INTEGER) WITHOUT ROWID',
-            # What was written first counts as used first
+            # Entries that were written first count as used first
             f'INSERT INTO {index} SELECT key, {size.format("")}, {first_used} FROM {entries}',
             f'CREATE INDEX {quote}_index_used" ON {index} (used)',
             f'CREATE TABLE {total} (bytes INTEGER, entries INTEGER)',
@@ -70,7 +70,7 @@ class Statements:
                 f'UPDATE OF size ON {index}',
                 f'UPDATE {total} SET bytes = bytes + NEW.size - OLD.size',
             ),
-            # An entry that is replaced is not deleted, as far as triggers see
+            # Replacing an entry does not run the trigger for deletions
             trigger(
                 'counted',
                 f'INSERT ON {table.quoted}',
@@ -88,13 +88,13 @@ class Statements:
 
 
 class TableIndex(Index):
-    """The index of a table, within a transaction
+    """The index of a table, as seen within a transaction
 
     Args:
         connection: The connection
-        statements: Those for the table
+        statements: The statements for the index
         table: The table
-        max_bytes: How large the file may become
+        max_bytes: Limit for the size of the file
     """
 
     def __init__(self, connection: Connection, statements: Statements, table: Table, max_bytes: int | None):
@@ -102,7 +102,7 @@ class TableIndex(Index):
         self._statements = statements
         self._table = table
         self._max_bytes = max_bytes
-        # What an entry adds that has not been written yet
+        # What the entry that is about to be written will add
         self._coming = Usage(0, 0)
         self._coming_bytes = 0
 
@@ -129,25 +129,25 @@ class TableIndex(Index):
         n_bytes, n_entries = self._connection.execute(self._statements.usage).fetchone()
         n_bytes += self._coming.n_bytes
         if self._max_bytes is not None:
-            # Pages that are not full are no reason to evict anything, unless the file becomes too large by them
+            # Pages that are not full do not matter unless they make the file too large
             n_bytes = max(n_bytes, self._bytes_of_pages() - SLACK_BYTES)
         return Usage(n_bytes, n_entries + self._coming.n_entries)
 
     def _bytes_of_pages(self) -> int:
-        """Size that the file will have, at most, without pages that are not used"""
+        """Largest size that the file may have after the write, without unused pages"""
         used = value_of(self._connection, 'page_count') - value_of(self._connection, 'freelist_count')
         page_size = value_of(self._connection, 'page_size')
         return int(used * page_size + self._coming_bytes + SPARE_PAGES * page_size)
 
 
 class TableUpkeep:
-    """What is done beside writing to a table
+    """Keeps a table within its bounds when entries are written
 
     Args:
         database: The database
         table: The table
         bounds: The bounds; None for none
-        delete_expired_after: Seconds for which expired entries are kept; None for ever
+        delete_expired_after: Seconds for which expired entries are kept; None to keep them forever
     """
 
     def __init__(self, database: Database, table: Table, bounds: Bounds | None, delete_expired_after: float | None):
@@ -165,7 +165,7 @@ class TableUpkeep:
         )
 
     def note(self, key: str) -> None:
-        """Note that an entry was used"""
+        """Record that an entry was used"""
         if self._bounds is not None:
             self._uses.note(key)
 
@@ -175,7 +175,7 @@ class TableUpkeep:
             self._database.write(action)
 
     def before_writing(self, connection: Connection, key: str, n_bytes: int) -> None:
-        """Make room for an entry, and delete some that have long expired, in the transaction that writes it
+        """Make room for an entry, and delete some that have long expired, in the transaction that will write it
 
         Args:
             connection: The connection
@@ -183,7 +183,7 @@ class TableUpkeep:
             n_bytes: Size of its value, with its body
 
         Raises:
-            EntryTooLargeError: It is not to be kept
+            EntryTooLargeError: The entry is larger than the bounds allow
         """
         if self._delete_expired_after is not None:
             connection.execute(self._delete_expired, (time() - self._delete_expired_after,))
@@ -200,7 +200,7 @@ class TableUpkeep:
             raise
 
     def after_writing(self, connection: Connection, key: str, n_bytes: int, is_apart: bool) -> None:
-        """Count a large body, which no trigger sees, and give space back that is not needed"""
+        """Count a large body, which triggers do not see, and give unused space back"""
         if self._bounds is None:
             return
         if is_apart:
@@ -214,7 +214,7 @@ class TableUpkeep:
                 connection.execute(statement)
 
     def _flush(self) -> None:
-        """Tell the index what was used, unless that takes a wait"""
+        """Write to the index what was used, unless the database is locked"""
         uses = self._uses.take()
 
         def touch(connection: Connection) -> None:
@@ -225,26 +225,26 @@ class TableUpkeep:
             self._uses.give_back(uses)
 
     def close(self) -> None:
-        """Tell the index of the last uses, before the database is closed"""
+        """Write the last uses to the index before the database is closed"""
         if self._uses and self._database.connection is not None:
             self._flush()
 
 
 def size_of(key: str, n_bytes: int) -> int:
-    """Size of an entry, as the index counts it
+    """Size of an entry as the index counts it
 
     Args:
-        key: Its key
+        key: The key of the entry
         n_bytes: Size of its value, with its body
     """
     return n_bytes + KEYS * len(to_column(key)) + OVERHEAD_BYTES
 
 
 def _shrink(connection: Connection, max_bytes: int) -> None:
-    """Give some pages back to the system that are not used, if the file is larger than it is to be"""
+    """Give some unused pages back to the system, if the file is larger than its limit"""
     page_size = value_of(connection, 'page_size')
     excess = value_of(connection, 'page_count') - (max_bytes + SLACK_BYTES) // page_size
     if excess > 0 and value_of(connection, 'auto_vacuum') == INCREMENTAL:
-        # One page at a time, as the driver takes no more than one step of a statement that returns nothing
+        # One page at a time, as the driver executes only one step of a statement that returns no rows
         for _ in range(min(excess, PAGES_PER_WRITE, value_of(connection, 'freelist_count'))):
             connection.execute('PRAGMA incremental_vacuum(1)')
