@@ -401,11 +401,13 @@ class TestOtherUsers:
     def test_many_processes_keep_the_bound(self, make: Callable[..., LRUFileDict]) -> None:
         storage = make(max_cache_bytes=1000)
         storage['first'] = 'x'
-        children = [fork(lambda seed=seed: work(storage, seed)) for seed in range(4)]
+        children = [fork(lambda seed=seed: (work(storage, seed), storage.close())) for seed in range(4)]
         work(storage, 9)
         assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
-        assert files(storage) == sizes(storage)
-        assert sum(files(storage).values()) == storage.size() <= 1000
+        # What one process deletes or replaces before another has recorded it may count for a while
+        recorded = sizes(storage)
+        assert all(recorded[key] >= n_bytes for key, n_bytes in files(storage).items())
+        assert sum(files(storage).values()) <= storage.size() <= 1000
 
     @needs_fork
     @pytest.mark.parametrize('moment', ['unlink', 'replace', 'after replace'])
