@@ -1,1 +1,1 @@
-"""What happens to a request; read `flow.py` first"""
+"""The processing of a request; start reading in `flow.py`"""

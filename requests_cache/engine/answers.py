@@ -1,4 +1,4 @@
-"""Answers that are made without the origin"""
+"""Answers from the cache, without contacting the origin"""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .exchange import Exchange, Result
 
 
 def answer(exchange: Exchange, response: CachedResponse, result: Result, newer: Response | None = None) -> AnyResponse:
-    """Answer with a response from the cache, which may be a redirect that is or is not to be followed
+    """Answer with a response from the cache, and follow it if it is a redirect and the caller follows redirects
 
     Args:
-        exchange: The request
-        response: The response
+        exchange: The exchange
+        response: The response from the cache
         result: What was done
-        newer: What the origin has answered just now, if it was asked
+        newer: The response that the origin has just sent, if any
     """
     response._result = result
     is_redirect = response.status_code >= 300 and response.is_redirect
@@ -35,13 +35,13 @@ def answer(exchange: Exchange, response: CachedResponse, result: Result, newer: 
         answered = follow(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
     elif is_redirect:
         set_next_request(exchange.session, exchange.request, answered, **exchange.hop_kwargs)
-    if answered is not response:  # which says what was done, and nobody sees any more
+    if answered is not response:  # the caller does not get the redirect, so its result is recorded here
         observing.ended(exchange, response)
     return answered  # type: ignore[no-any-return]
 
 
 def after_reading(response: CachedResponse, action: Callable[[], object]) -> None:
-    """Do something once, when the body of a response has been read, or nobody can read it any more"""
+    """Call a function once, when the body of a response has been read or can no longer be read"""
     if response._body is None or not response._is_body_unread:
         action()
         return
@@ -51,7 +51,7 @@ def after_reading(response: CachedResponse, action: Callable[[], object]) -> Non
 
 
 class _Once:
-    """Calls a function the first time that it is called"""
+    """Calls a function only the first time"""
 
     def __init__(self, action: Callable[[], object]):
         self._actions = [action]
@@ -65,7 +65,7 @@ class _Once:
 
 
 def _with_hooks(exchange: Exchange, response: CachedResponse) -> CachedResponse:
-    """Run the caller's hooks, as `Session.send` runs them on a response of the origin"""
+    """Run the caller's hooks, like `Session.send` does for a response from the origin"""
     hooks = exchange.request.hooks
     if not hooks or not hooks.get('response') or exchange.is_in_background:
         return response
@@ -76,7 +76,7 @@ def _with_hooks(exchange: Exchange, response: CachedResponse) -> CachedResponse:
 
 
 def gateway_timeout(exchange: Exchange, content: bytes | None) -> CachedResponse:
-    """The answer to a request that may not go to the origin (RFC 9111, section 5.2.1.7)"""
+    """The answer to a request that must not be sent to the origin (RFC 9111, section 5.2.1.7)"""
     response = CachedResponse(content=content, status_code=504, reason='Not Cached', url=exchange.request.url)
     response.request = exchange.request  # type: ignore[assignment]
     return response

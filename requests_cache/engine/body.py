@@ -1,4 +1,4 @@
-"""Bodies of new responses: whether they are whole, and reading them so that they can be stored"""
+"""Reading the bodies of new responses, and checking that they are complete"""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from urllib3.response import HTTPResponse
 from ..models.response import CachedResponse
 
 PIECE_BYTES = 64 * 1024
-# Of a decoder of gzip: what follows the last member is passed over
+# State of urllib3's gzip decoder after the last member, when it ignores further data
 SWALLOW_DATA = 2
-# From version 2 on, urllib3 itself raises an error for a body that is shorter than its Content-Length
+# Since version 2, urllib3 raises an error if a body is shorter than its Content-Length
 CHECKS_LENGTH = not urllib3.__version__.startswith('1.')  # type: ignore[attr-defined]
 
 
 def is_to_be_read(response: Response) -> bool:
-    """Whether the body is still to come, and can be copied while its caller reads it"""
+    """Whether the body has not been read yet, and can be copied while the caller reads it"""
     raw: Any = response.raw
     is_unread = response.__dict__.get('_content', False) is False and not isinstance(response, CachedResponse)
     return is_unread and isinstance(raw, HTTPResponse) and not raw.closed and _length_remaining(raw) != 0
 
 
 def is_touched(response: Response) -> bool:
-    """Whether somebody, a hook for example, has read or closed what is not in `content`, so that it is not all there"""
+    """Whether a hook, for example, has read part of the body or closed it, so that `content` would be incomplete"""
     raw: Any = response.raw
     if response.__dict__.get('_content', False) is not False or isinstance(response, CachedResponse):
         return False
@@ -38,8 +38,8 @@ def is_touched(response: Response) -> bool:
 
 
 def read_body(response: Response) -> bool:
-    """Have a body in `content` that nobody reads piece by piece; returns whether it is whole"""
-    if isinstance(response, CachedResponse):  # the end of a row of redirects, which only whole ones are
+    """Read a body into `content` if it is not streamed, and return whether it is complete"""
+    if isinstance(response, CachedResponse):  # the end of a chain of redirects; stored responses are complete
         return True
     if response.__dict__.get('_content', False) is not False:
         return is_complete(response.raw) and _is_decoded_to_its_end(response)
@@ -48,9 +48,10 @@ def read_body(response: Response) -> bool:
 
 
 def release(response: Response) -> None:
-    """Free the connection of a response that nobody will read
+    """Release the connection of a response that will not be read
 
-    It can be used again if the rest of the body is known to be short, and is read; else it is closed.
+    If the rest of the body is known to be short, it is read, so that the connection can be reused. Otherwise the
+    connection is closed.
     """
     if isinstance(response, CachedResponse):
         return
@@ -58,19 +59,19 @@ def release(response: Response) -> None:
     if response.status_code == 304 or (length is not None and length <= PIECE_BYTES):
         try:
             response.content  # noqa: B018
-        except Exception:  # it is not needed
+        except Exception:  # the body is not needed
             pass
     response.close()
 
 
 def declared_length(response: Response) -> int | None:
-    """The length of a body, as far as the response says it"""
+    """The length of a body in `Content-Length`; None if it is absent or invalid"""
     length = response.headers.get('Content-Length', '')
     return int(length) if length.isdecimal() and len(length) < 20 else None
 
 
 def is_complete(raw: Any) -> bool:
-    """Whether a response that has been read to its end has as many bytes as it said"""
+    """Whether a response that has been read to its end had all the bytes that it declared"""
     return CHECKS_LENGTH or not _length_remaining(raw)
 
 
@@ -79,22 +80,22 @@ def _length_remaining(raw: Any) -> int | None:
 
 
 def is_coded(headers: Mapping[str, Any]) -> bool:
-    """Whether urllib3 undoes a content coding of a response"""
+    """Whether a response has a content coding that urllib3 decodes"""
     codings = str(headers.get('Content-Encoding') or '').lower().split(',')
     return any(coding.strip() in HTTPResponse.CONTENT_DECODERS for coding in codings)
 
 
 def can_decode(stored: CachedResponse) -> bool:
-    """Whether a body that is stored as it came over the wire can be decoded here, by the libraries that there are"""
+    """Whether a body that was stored with its content coding can be decoded with the installed libraries"""
     return stored._body is None or not stored._body.is_coded or is_coded(stored.headers)
 
 
 def decode(headers: Mapping[str, Any], data: bytes, max_bytes: int) -> bytes | None:
-    """Undo the content coding of a whole body; None if it is longer then than a number of bytes
+    """Decode a complete body; None if the result is longer than `max_bytes`
 
     Raises:
-        Exception: It cannot be decoded
-        EOFError: The coded data has no end
+        Exception: The body cannot be decoded
+        EOFError: The encoded data is truncated
     """
     raw = HTTPResponse(BytesIO(data), headers=dict(headers), preload_content=False, enforce_content_length=False)
     pieces: list[bytes] = []
@@ -105,12 +106,12 @@ def decode(headers: Mapping[str, Any], data: bytes, max_bytes: int) -> bytes | N
         if length > max_bytes:
             return None
     if data and not _is_at_the_end(getattr(raw, '_decoder', None)):
-        raise EOFError('the coded body has no end')
+        raise EOFError('the encoded body is truncated')
     return b''.join(pieces)
 
 
 class CodingCheck:
-    """Whether the coded data of a long body has an end; it is decoded as it passes, and what comes out is dropped"""
+    """Checks that the encoded data of a long body is not truncated, by decoding it and discarding the result"""
 
     def __init__(self, headers: Mapping[str, Any]):
         self._raw: Any = HTTPResponse(b'', headers=dict(headers), preload_content=False)
@@ -125,7 +126,7 @@ class CodingCheck:
                 if not getattr(self._decoder, 'has_unconsumed_tail', False):
                     return
                 data = b''
-        except Exception:  # the caller meets it as well, if this is decoded
+        except Exception:  # the caller gets the same error when decoding
             self._is_damaged = True
 
     def is_whole(self) -> bool:
@@ -133,7 +134,7 @@ class CodingCheck:
 
 
 def _is_decoded_to_its_end(response: Response) -> bool:
-    """Whether compressed data had an end, which urllib3 does not look for: it takes what there is"""
+    """Whether compressed data was not truncated, which urllib3 does not check"""
     raw: Any = response.raw
     decoder = getattr(raw, '_decoder', None) if isinstance(raw, HTTPResponse) else None
     return not (response.content or (decoder is not None and raw.tell())) or _is_at_the_end(decoder)

@@ -1,10 +1,9 @@
-"""What travels with a request through the methods of `requests`, unseen by them
+"""Passing the options of a call through the methods of `requests`
 
-The options of `session.get(url, force_refresh=True)` must get from `request()` to `send()`, and on to the requests that
-follow redirects, in whatever thread those are sent. `requests` takes one thing along on all these ways: the dict of
-hooks. So a prepared request carries what belongs to it in that dict: it has the same items as before, and attributes
-besides. On the way from `request()` to `prepare_request()` there is no such dict yet; there a hook that does nothing
-holds the options.
+The options of `session.get(url, force_refresh=True)` must be passed from `request()` to `send()`, and to the requests
+that follow redirects, in whichever thread they are sent. The only object that `requests` passes on all these ways is
+the dict of hooks. So a prepared request has a dict of hooks with additional attributes. Between `request()` and
+`prepare_request()`, this dict does not exist yet; there, a hook that does nothing holds the options.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ NO_CONDITIONS: Mapping[str, str] = {}
 
 
 class CarryingHooks(dict[str, Any]):
-    """The hooks of a prepared request, and what it carries
+    """The hooks of a prepared request, with data that belongs to the request
 
     Args:
         hooks: The hooks
-        options: Options of the call that made the request
-        conditions: Header fields that the cache has added to validate a stored response
+        options: Options of the call
+        conditions: Header fields that the cache added to validate a stored response
         is_redirected: Whether the request follows a redirect
     """
 
@@ -49,7 +48,7 @@ _NOTHING = CarryingHooks()
 
 
 class OptionsHook:
-    """A hook that does nothing but hold the options of a call until its request is prepared"""
+    """A hook that only holds the options of a call until its request is prepared"""
 
     __slots__ = ('options',)
 
@@ -57,20 +56,20 @@ class OptionsHook:
         self.options = options
 
     def __call__(self, response: Any, *args: Any, **kwargs: Any) -> None:
-        """Leave the response alone"""
+        """Do nothing"""
 
 
 def with_options_hook(hooks: Any, session_hooks: Any, options: RequestOptions) -> dict[str, Any]:
-    """The hooks of a call, and one that holds its options
+    """The hooks of a call, and a hook that holds its options
 
-    As in `requests`, the hooks of the session go for calls that have none of their own.
+    As in `requests`, the hooks of the session are used for calls without hooks.
     """
     own = (hooks or {}).get('response') or (session_hooks or {}).get('response') or []
     return {**(hooks or {}), 'response': [*([own] if callable(own) else own), OptionsHook(options)]}
 
 
-def take_in(request: PreparedRequest) -> None:
-    """Let a request that has just been prepared carry the options that a hook of it holds"""
+def attach_options(request: PreparedRequest) -> None:
+    """Attach the options in an `OptionsHook` to the request that has just been prepared"""
     hooks = request.hooks.get('response')
     if not hooks:
         return
@@ -81,39 +80,39 @@ def take_in(request: PreparedRequest) -> None:
             return
 
 
-def carried_by(request: Any) -> CarryingHooks:
-    """What a request carries"""
+def attached_to(request: Any) -> CarryingHooks:
+    """The data that is attached to a request"""
     hooks = getattr(request, 'hooks', None)
     if type(hooks) is CarryingHooks:
         return hooks
     if hooks and hooks.get('response') and any(type(hook) is OptionsHook for hook in hooks['response']):
-        # Prepared by a method of the user's own
+        # The request was prepared by a custom method
         request = copy(request)
-        take_in(request)
+        attach_options(request)
         return request.hooks  # type: ignore[no-any-return]
     return _NOTHING
 
 
-def carrying(request: PreparedRequest, **carried: Any) -> PreparedRequest:
-    """A request that shares all with another one, and carries something of its own"""
+def copy_with_attached(request: PreparedRequest, **attached: Any) -> PreparedRequest:
+    """A shallow copy of a request with different attached data"""
     other = copy(request)
-    before = carried_by(request)
+    before = attached_to(request)
     other.hooks = CarryingHooks(
         before or request.hooks,
-        carried.get('options', before.options),
-        carried.get('conditions', before.conditions),
-        carried.get('is_redirected', before.is_redirected),
+        attached.get('options', before.options),
+        attached.get('conditions', before.conditions),
+        attached.get('is_redirected', before.is_redirected),
     )
     return other
 
 
-def redirected(request: PreparedRequest) -> PreparedRequest:
-    """The request as the next one, to which it is redirected, is made from it: without conditions of the cache
+def before_redirect(request: PreparedRequest) -> PreparedRequest:
+    """The request from which `requests` makes the next one after a redirect: without conditions from the cache
 
-    What was stored for one URL cannot be validated at another one.
+    A response that was stored for one URL cannot be validated at another URL.
     """
-    conditions = carried_by(request).conditions
-    other = carrying(request, is_redirected=True, conditions=NO_CONDITIONS)
+    conditions = attached_to(request).conditions
+    other = copy_with_attached(request, is_redirected=True, conditions=NO_CONDITIONS)
     if conditions:
         other.headers = request.headers.copy()
         for name in conditions:

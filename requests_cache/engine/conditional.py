@@ -1,4 +1,4 @@
-"""Requests that validate a stored response, with conditions that neither hooks nor the store see"""
+"""Requests that validate a stored response; their conditions are hidden from hooks and from the store"""
 
 from __future__ import annotations
 
@@ -9,38 +9,38 @@ from requests import PreparedRequest
 
 from ..models.response import CachedResponse
 from ..policy.validation import CALLER_CONDITIONS
-from .carrying import NO_CONDITIONS, carrying
+from .carrying import NO_CONDITIONS, copy_with_attached
 from .exchange import Exchange, Plan
 
 
 def has_own_conditions(exchange: Exchange) -> bool:
-    """Whether the caller asks for a response only if it is not one that the caller has"""
+    """Whether the caller made the request conditional"""
     headers = exchange.request.headers
     return any(headers.get(name) is not None for name in CALLER_CONDITIONS)
 
 
 def conditions_to_send(exchange: Exchange, conditions: Mapping[str, str]) -> Mapping[str, str]:
-    """The conditions that a request goes out with: none of the cache's beside the caller's own
+    """The conditions to send: none from the cache if the caller has set conditions
 
-    Otherwise nobody could tell whose copy a 304 is about.
+    Otherwise it would be unclear whether a 304 confirms the copy of the cache or that of the caller.
     """
     return conditions if exchange.mode.answers_conditions or not has_own_conditions(exchange) else NO_CONDITIONS
 
 
 def request_to_send(plan: Plan) -> PreparedRequest:
-    """The request that goes out: the caller's own, or one with conditions
+    """The request to send: the caller's request, or a copy with conditions
 
-    That has hooks which pass over the answer to the conditions: the caller's hooks are for the response that the caller
-    gets, which after a 304 is the stored one.
+    The hooks of the copy skip a 304, because the caller's hooks must run on the response that the caller gets, which is
+    then the stored one.
     """
     exchange, request = plan.exchange, plan.exchange.request
     answers_callers = exchange.mode.answers_conditions and has_own_conditions(exchange)
     if not plan.conditions and not answers_callers:
         return request
-    request = carrying(request, conditions=plan.conditions)
+    request = copy_with_attached(request, conditions=plan.conditions)
     request.headers = request.headers.copy()
     if answers_callers:
-        # The caller is answered from what comes of the conditions of the cache
+        # The caller's conditions are answered from the result of the cache's conditions
         for name in CALLER_CONDITIONS:
             request.headers.pop(name, None)
     request.headers.update(plan.conditions)
@@ -56,7 +56,7 @@ def _unless_not_modified(hook: Any) -> Any:
 
 
 def without_conditions(plan: Plan, cached: CachedResponse) -> None:
-    """Leave out of what is stored the header fields that were only added to validate"""
+    """Remove the header fields that were added for validation from a response that is about to be stored"""
     original = plan.exchange.request.headers
     for response in (*cached.history, cached) if plan.conditions else ():
         for name, value in plan.conditions.items():

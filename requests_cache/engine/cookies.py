@@ -1,4 +1,4 @@
-"""Cookies of stored responses, for `restore_cookies`: put where `requests` puts those of responses from the origin"""
+"""Adding the cookies of stored responses to the session's cookie jar, for `restore_cookies`"""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .exchange import Exchange
 
 
 def restore_cookies(exchange: Exchange, response: CachedResponse, newer: Response | None = None) -> None:
-    """Put the cookies of a stored response, and of the responses on the way to it, into the jar of the session
+    """Add the cookies of a stored response and its history to the cookie jar of the session
 
-    As with a response from the origin, the jar decides which ones it takes, and cookies that a response deletes are
-    deleted. Those that have expired are left out, and those whose values are not stored.
+    As with a response from the origin, the jar decides which cookies it accepts, and cookies that a response deletes
+    are deleted. Expired cookies are left out, and so are cookies whose values are not stored.
 
     Args:
-        exchange: The request
+        exchange: The exchange
         response: The stored response
-        newer: What the origin has just answered, a 304 or an error, whose cookies the jar has, and is to keep
+        newer: The 304 or error that the origin has just sent, if any; its cookies are in the jar already, and stay
     """
     jar = exchange.session.cookies
     for each in (*response.history, response):
@@ -41,7 +41,7 @@ def _restore(jar: CookieJar, response: CachedResponse) -> None:
         if not any((cookie.domain, cookie.path, cookie.name) == (domain, path, name) for cookie in cookies):
             try:
                 jar.clear(domain, path, name)
-            except KeyError:  # there is none
+            except KeyError:  # there is no such cookie
                 pass
     for cookie in cookies:
         if not cookie.is_expired() and cookie.value != REDACTED:
@@ -49,17 +49,17 @@ def _restore(jar: CookieJar, response: CachedResponse) -> None:
 
 
 def _of_host(cookie: Cookie, url: str) -> Cookie:
-    """A copy of a cookie; one that 1.x stored by name and value only belongs to the host that set it, not to all"""
+    """A copy of a cookie; 1.x stores only name and value, and such a cookie gets the host that set it"""
     cookie = copy(cookie)
     if not cookie.domain:
         host = urlsplit(url).hostname or ''
-        cookie.domain = host if '.' in host else f'{host}.local'  # as cookie jars spell it
+        cookie.domain = host if '.' in host else f'{host}.local'  # the form that cookie jars use
     return cookie
 
 
 def _deleted_by(response: CachedResponse, request: Any) -> list[tuple[str, str, str]]:
-    """Domain, path and name of the cookies that a response deletes, or that have expired since"""
-    if response._is_of_1x and response._header_fields is None:  # several fields may have been joined
+    """Domain, path and name of cookies that a response deletes, or that have expired since"""
+    if response._is_of_1x and response._header_fields is None:  # several fields may be joined
         return []
     fields = response._header_fields or tuple(response.headers.items())
     message = Message()
@@ -74,7 +74,7 @@ def _deleted_by(response: CachedResponse, request: Any) -> list[tuple[str, str, 
 
 
 class _Deletions(CookieJar):
-    """Notes the cookies that would be deleted from it"""
+    """A jar that records which cookies are deleted"""
 
     def __init__(self) -> None:
         super().__init__()

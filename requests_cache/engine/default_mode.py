@@ -1,4 +1,4 @@
-"""The steps of the default modes: what the user says counts, and with `cache_control=True` what the response says"""
+"""The steps of the default modes, which follow the user's settings and, with `cache_control=True`, the response"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .variants import find_variant
 
 
 class DefaultMode:
-    """`cache_control=False` and `cache_control=True`; the standard derives from it (see `Mode` for the steps)"""
+    """`cache_control=False` and `cache_control=True`; base class of `StandardMode` (see `Mode` for the steps)"""
 
     answers_conditions = False
     exact_query = False
@@ -64,7 +64,7 @@ class DefaultMode:
         return stored, Storing([Put(key, stored, stored.expires, over=version)], key, stored.expires)
 
     def _relation(self, plan: Plan, stored: CachedResponse, not_modified: Response, now: datetime) -> Relation:
-        """What a 304 has to do with the stored response; one that only confirms it brings it up to date as well"""
+        """How a 304 relates to the stored response; a 304 that only confirms it updates it too"""
         if plan.conditions:
             is_about_another = relation(stored.headers, not_modified.headers, now) is Relation.MISMATCHES
         else:
@@ -73,7 +73,7 @@ class DefaultMode:
         return Relation.MISMATCHES if is_about_another else Relation.UPDATES
 
     def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> bool:
-        """Bring the header fields and the expiration of a stored response up to date; returns whether to store that"""
+        """Update the header fields and expiration of a stored response, and return whether to store the changes"""
         stored._header_fields = updated_fields(stored._header_fields, not_modified.headers.items())
         stored.headers = updated_headers(stored.headers, not_modified.headers)
         policy, status_code = resolve_expiration(policy, stored), stored.status_code
@@ -81,11 +81,11 @@ class DefaultMode:
         return expiration_for(policy, status_code) != DO_NOT_CACHE
 
     def _key_to_renew(self, plan: Plan, stored: CachedResponse) -> str | None:
-        """The key under which a stored response is written after it was brought up to date"""
+        """The key under which an updated response is stored"""
         return plan.cache_key
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
-        """Nothing: only the standard knows requests that change what is stored for others"""
+        """Do nothing: only in strict mode do requests affect other stored responses"""
 
     def to_store(self, response: Response) -> Response:
         return response
@@ -95,9 +95,9 @@ class DefaultMode:
             policy = resolve_expiration(policy, response)
         decided = decision.decide_store(policy, response.status_code, response.headers, now)
         if isinstance(decided, Store) and policy.settings.url_settings and response.history:
-            from .hops import kept_like_hops
+            from .hops import apply_hop_settings
 
-            decided = kept_like_hops(decided, response, policy.settings)
+            decided = apply_hop_settings(decided, response, policy.settings)
         if isinstance(decided, Store) and policy.settings.cache_control:
             hops = redirects_of(response)
             if any(CacheDirectives.from_headers(hop.headers).no_store for hop in hops):
@@ -117,7 +117,7 @@ class DefaultMode:
         exchange.store.forget(key)
 
     def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
-        # Nobody reads it, so that it need not be in memory
+        # Nobody reads the body, so it need not be in memory
         return exchange._replace(send_kwargs={**exchange.send_kwargs, 'stream': True}, is_in_background=True)
 
     def report(self, exchange: Exchange, response: AnyResponse) -> AnyResponse:

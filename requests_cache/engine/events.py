@@ -1,6 +1,6 @@
-"""What happens to requests and entries, as records for whoever wants to know
+"""Events, which tell subscribers what happens to requests and entries
 
-This module is loaded when the first subscriber comes, or when decisions are logged.
+This module is imported only if there is a subscriber, or if decisions are logged.
 """
 
 from __future__ import annotations

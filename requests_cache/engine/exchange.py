@@ -1,8 +1,8 @@
-"""The values that the flow of a request hands on from step to step
+"""The values that are passed between the steps of the flow
 
-None of them changes: an `Exchange` holds what is known before anything is done, a `LookUp` what was found in the store
-(it can be repeated), a `Plan` what was decided, a `Result` what was done. `Mode` names the steps in which the default
-modes and the standard differ.
+All of them are immutable: an `Exchange` contains what is known at the beginning, a `LookUp` what was found in the store
+(it can be repeated), a `Plan` what was decided, a `Result` what was done. `Mode` lists the steps that differ between
+the default modes and strict mode.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 
 class CachingSession(Redirecting, Protocol):
-    """What the flow needs of a session; test suites of others replace these methods, so they are looked up when used"""
+    """The methods of a session that the flow uses; tests of other projects patch them, so look them up when calling"""
 
     cookies: Any
 
     def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:
-        """Send a request by the session class that the mixin is mixed into"""
+        """Send a request with the session class that is combined with the mixin"""
 
     def _send_and_cache(
         self, request: PreparedRequest, actions: Plan, cached_response: CachedResponse | None = None, **kwargs: Any
     ) -> AnyResponse:
-        """Send a request, and store what comes back"""
+        """Send a request, and store the response"""
 
     def _resend_async(
         self, request: PreparedRequest, actions: Plan, cached_response: CachedResponse, **kwargs: Any
@@ -47,19 +47,19 @@ class CachingSession(Redirecting, Protocol):
 
 
 class Exchange(NamedTuple):
-    """A request, and all that is known before it is answered
+    """A request, and everything that is known before it is answered
 
     Args:
-        session: The session that sends it
-        request: The request; it is the caller's, and not changed
+        session: The session that sends the request
+        request: The request, which belongs to the caller and is not changed
         options: Options of the call
-        mode: The rules that the session goes by
-        policy: What applies to the request
+        mode: The mode of the session
+        policy: Policy of the request
         send_kwargs: Arguments of `Session.send`
         store: The cache
-        watch: Who is told what is done
+        watch: The counters and subscribers that are notified
         is_in_background: Nobody waits for the response
-        began: When it began, by `monotonic`; None if nobody wants to know
+        began: When the exchange began, by `monotonic`; None if there are no subscribers
     """
 
     session: CachingSession
@@ -79,17 +79,17 @@ class Exchange(NamedTuple):
         return self.policy.settings
 
     def read(self, key: str) -> CachedResponse | None:
-        """The response under a key that is one for the URL of the request"""
+        """The response that is stored under a key, if it matches the URL of the request"""
         return self.store.read(key, self.request)
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the caller reads the body piece by piece, or not at all"""
+        """Whether the caller streams the body"""
         return bool(self.send_kwargs.get('stream'))
 
     @property
     def may_be_shared(self) -> bool:
-        """Whether the request may wait for an equal one, and be answered with what comes of that"""
+        """Whether the request may wait for an equal request, and be answered with its response"""
         policy = self.policy
         is_plain = not (policy.skip_read or policy.skip_write or policy.only_if_cached or policy.refresh)
         return is_plain and bool(policy.settings.single_flight)
@@ -100,18 +100,18 @@ class Exchange(NamedTuple):
 
     @property
     def hop_kwargs(self) -> dict[str, Any]:
-        """Arguments that `Session.send` passes on, to hooks and for redirects"""
+        """Arguments that `Session.send` passes on to hooks and when following redirects"""
         return {name: value for name, value in self.send_kwargs.items() if name != 'allow_redirects'}
 
 
 class Variants(NamedTuple):
-    """The variants of a resource, as far as they were looked at
+    """The variants of a resource, as far as they have been read
 
     Args:
         first: The response that is stored under the key of the request
         first_key: Its key
-        first_matches: The request matches it
-        generation: Name that the variants share, by the standard
+        first_matches: Whether it matches the request
+        generation: In strict mode, a name that all variants share
     """
 
     first: CachedResponse
@@ -121,14 +121,14 @@ class Variants(NamedTuple):
 
 
 class LookUp(NamedTuple):
-    """What the store has for a request
+    """What was found in the store for a request
 
     Args:
-        key: Key of the stored response, or the one under which a response will be stored; None if there can be none
-        stored: The stored response that the request matches
-        variants: The variants of the resource, if there are any
-        is_other_variant: Only variants are stored that the request does not match
-        parts: The ranges that are asked for, if they were found as parts; `stored` is the index of the parts then
+        key: Key of the stored response, or the key under which a response will be stored; None if there is no key
+        stored: The stored response that matches the request
+        variants: The variants of the resource, if any
+        is_other_variant: Only variants that do not match the request are stored
+        parts: The requested ranges, if they were found as parts; then `stored` is the index of the parts
     """
 
     key: str | None
@@ -139,20 +139,20 @@ class LookUp(NamedTuple):
 
     @property
     def found(self) -> CachedResponse:
-        """The stored response, where a decision says that there is one"""
+        """The stored response, after a decision that requires one"""
         assert self.stored is not None
         return self.stored
 
 
 class Plan(NamedTuple):
-    """What was decided about a request that goes to the origin
+    """What was decided about a request
 
     Args:
-        exchange: The request
-        look_up: What is stored
-        reason: Why it goes to the origin
+        exchange: The exchange
+        look_up: What was found in the store
+        reason: Reason of the decision
         conditions: Header fields that are added to validate the stored response
-        flight: Others may be waiting for what comes of it
+        flight: The flight of the request, for which other requests may be waiting
     """
 
     exchange: Exchange
@@ -167,21 +167,20 @@ class Plan(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was done with a request; the response that the caller gets has it as `_result`
+    """What was done with a request; stored as `_result` in the response that the caller gets
 
     Args:
-        reason: Why it was answered as it was
+        reason: Reason of the decision
         key: Key of the stored response
-        origin_status: Status of the origin's answer; None if it was not asked
-        is_stored: Whether the response, or what a 304 changes in it, was stored; of one that is read piece by piece,
-            once its end has been read
-        is_unanswered: There was nothing to answer with, and the network could not be used
-        is_other_variant: Only variants were stored that the request does not match
-        is_collapsed: It was answered with what came of another request
-        not_stored: Why the origin's answer was not stored, if it was not
-        is_bypassed: The cache had no part in it
-        is_from_cache: It was answered with a stored response
-        is_fallback: It was, as the origin failed
+        origin_status: Status of the origin's response; None if the request was not sent
+        is_stored: Whether the response, or its update by a 304, was stored; for a stream, only after it has been read
+        is_unanswered: No stored response could be used, and the request must not be sent
+        is_other_variant: Only variants that do not match the request were stored
+        is_collapsed: The request was answered with the response of another request
+        not_stored: Why the origin's response was not stored, if it was not
+        is_bypassed: The cache was not involved
+        is_from_cache: The request was answered with a stored response
+        is_fallback: It was answered with a stored response because the origin failed
     """
 
     reason: str = ''
@@ -198,18 +197,18 @@ class Result(NamedTuple):
 
 
 def result_of(response: Any) -> Result:
-    """What was done, by the response that came of it; a hook of the user's may have put another object in its place"""
+    """The result in a response; the response may be any object, as a hook may have replaced it"""
     return getattr(response, '_result', None) or Result()
 
 
 class Storing(NamedTuple):
-    """How a response is to be stored
+    """How to store a response
 
     Args:
-        writes: What to write, in this order
-        cache_key: The key under which it will be found; None if it is not stored itself, but others are deleted
-        expires: Until when it is fresh
-        is_done: It was stored; otherwise that will show when its body has been read
+        writes: What to write, in order
+        cache_key: The key under which the response is stored; None if there are only other writes
+        expires: When the response expires
+        is_done: It has been stored; otherwise it is stored after its body has been read
     """
 
     writes: Sequence[Write]
@@ -219,18 +218,18 @@ class Storing(NamedTuple):
 
 
 class NotStored(NamedTuple):
-    """A response is not stored"""
+    """Why a response is not stored"""
 
     reason: str
 
 
 class Mode(Protocol):
-    """The steps in which the default modes and the standard differ; first to last
+    """The steps that differ between the default modes and strict mode, in order
 
     Attributes:
-        answers_conditions: Whether the cache answers the caller's own conditions; else they are for the origin
-        exact_query: Whether parameters of a query count in their order
-        content_of_504: Body of the answer to a request that may not go to the origin
+        answers_conditions: Whether the cache evaluates the caller's own conditions; otherwise the origin does
+        exact_query: Whether the order of query parameters is significant
+        content_of_504: Body of the answer to a request that must not be sent to the origin
     """
 
     answers_conditions: bool
@@ -238,59 +237,59 @@ class Mode(Protocol):
     content_of_504: bytes | None
 
     def request_policy(self, *args: Any) -> RequestPolicy:
-        """What applies to a request; arguments as `policy.request.request_policy`"""
+        """Create the policy of a request; arguments as for `policy.request.request_policy`"""
 
     def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
-        """The key of the request; None if it has none, as its body cannot be read without using it up
+        """The key of the request; None if its body can be read only once
 
         Args:
-            match_headers: Names of header fields that count, if not those of the settings
+            match_headers: Names of header fields to include, instead of those in the settings
         """
 
     def look_up(self, exchange: Exchange, key: str) -> LookUp:
-        """Find what is stored for a request"""
+        """Look up a request in the store"""
 
     def decide_read(self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime) -> ReadDecision:
-        """What to do with a request for which a response is stored, or none"""
+        """Decide what to do with a request, given the stored response, if any"""
 
     def show(
         self, exchange: Exchange, look_up: LookUp, stored: CachedResponse, age_seconds: int | None
     ) -> CachedResponse:
-        """A stored response as the answer to a request"""
+        """Turn a stored response into the answer to a request"""
 
     def merge_not_modified(
         self, plan: Plan, stored: CachedResponse, not_modified: Response
     ) -> tuple[CachedResponse | None, Storing | None]:
-        """The stored response after a 304, and what of it to store; no response if the 304 is about another one"""
+        """Update the stored response from a 304; returns it, or None if the 304 does not match, and what to store"""
 
     def decide_on_error(
         self, policy: RequestPolicy, stored: CachedResponse | None, now: datetime, status_code: int | None = None
     ) -> bool:
-        """Whether to use a stored response as the origin fails"""
+        """Whether to use a stored response because the origin failed"""
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
-        """What else a new response changes in the store"""
+        """Update or delete other stored responses that a new response affects"""
 
     def to_store(self, response: Response) -> Response:
-        """Of a response and the redirects on the way to it, the one that is stored for the request"""
+        """The response to store for the request: either the last one, or its first redirect"""
 
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
-        """Whether to store a response, and until when it is fresh"""
+        """Decide whether to store a response, and when it expires"""
 
     def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:
-        """Whether how a response is to be stored can only be told when its body is there"""
+        """Whether the body of a response is needed to decide how to store it"""
 
     def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
-        """How to store a response; None if it cannot be stored after all"""
+        """How to store a response; None if it cannot be stored"""
 
     def bypassed(self, exchange: Exchange, response: Response) -> Plan | None:
-        """The request for which the response to one that bypasses the cache is to be stored, if there is one"""
+        """The plan for storing the response of a request that bypassed the cache; None not to store it"""
 
     def forget(self, exchange: Exchange, key: str) -> None:
-        """Delete what the user's filter does not want to be stored"""
+        """Delete a stored response that `filter_fn` rejected"""
 
     def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
-        """The request that renews a stored response in the background"""
+        """The exchange that renews a stored response in the background"""
 
     def report(self, exchange: Exchange, response: AnyResponse) -> AnyResponse:
-        """Say in a response what was done"""
+        """Add `Cache-Status` to a response if necessary"""

@@ -1,4 +1,4 @@
-"""What would happen to a request, and why: the same look-up and the same decision, without acting on it"""
+"""Explaining what would happen to a request, and why: by the same look-up and decision, without any effect"""
 
 from __future__ import annotations
 
@@ -129,13 +129,13 @@ class Explanation:
 
 
 def explain(exchange: Exchange, look_up: Any, responses: Any, limit: int = SEARCH_LIMIT) -> Explanation:
-    """What would happen to a request
+    """Explain what would happen to a request
 
     Args:
-        exchange: The request
-        look_up: Looks it up as the flow does
-        responses: The storage, to search for similar requests
-        limit: How many entries to search
+        exchange: The exchange
+        look_up: The function with which the flow looks up a request
+        responses: The storage in which to search for similar requests
+        limit: Maximum number of entries to search
     """
     request, settings = exchange.request, exchange.settings
     facts: dict[str, Any] = {
@@ -191,7 +191,7 @@ def _because(decision: ReadDecision, stored: CachedResponse | None) -> str:
 
 
 def _key_parts(exchange: Exchange) -> dict[str, str]:
-    """What went into the key of a request, without secrets"""
+    """The parts of the key of a request, without secrets"""
     request, settings, store = exchange.request, exchange.settings, exchange.store
     if store.keys_are_the_users:
         return {'a function of your own': 'key_fn' if settings.key_fn is not None else 'create_key'}
@@ -212,14 +212,14 @@ def _key_parts(exchange: Exchange) -> dict[str, str]:
 
 
 def explain_response(response: Any, settings: CacheSettings) -> Explanation:
-    """What has happened to a request, by its response
+    """Explain what happened to the request of a response
 
     Raises:
-        TypeError: It is no response of a caching session
+        TypeError: The response does not come from a caching session
     """
     result: Result | None = getattr(response, '_result', None)
     if result is None:
-        raise TypeError(f'{response!r} is no response that a caching session has just returned')
+        raise TypeError(f'{response!r} is not a response that a caching session has just returned')
     from .observing import kind_of
 
     outcome = kind_of(response, result)
@@ -241,7 +241,7 @@ def explain_response(response: Any, settings: CacheSettings) -> Explanation:
 
 
 class _Peeking(MutableMapping[str, Any]):
-    """A storage that is read without counting that as a use, and that cannot be written to"""
+    """Read-only access to a storage; reading an entry does not count as a use of it"""
 
     def __init__(self, storage: Any):
         self._storage = storage
@@ -259,17 +259,17 @@ class _Peeking(MutableMapping[str, Any]):
         return len(self._storage)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        raise TypeError('Nothing is written while a request is explained')
+        raise TypeError('explain() does not write to the cache')
 
     def __delitem__(self, key: str) -> None:
-        raise TypeError('Nothing is deleted while a request is explained')
+        raise TypeError('explain() does not delete from the cache')
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
 
 def peeking(cache: BaseCache) -> BaseCache:
-    """A handle on a cache whose responses are read without counting that as a use"""
+    """A handle on a cache with read-only access; reading an entry does not count as a use of it"""
     handle = object.__new__(type(cache))
     handle.__dict__ = {**cache.__dict__, 'responses': _Peeking(cache.responses)}
     handle._settings = cache._settings

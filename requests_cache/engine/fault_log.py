@@ -1,4 +1,4 @@
-"""Faults of a storage, reported once for each cause"""
+"""Logging faults of a storage once for each cause"""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ logger = getLogger('requests_cache')
 
 
 class FaultLog:
-    """Logs a warning for the first of a row of faults with the same cause, and says when it is over
+    """Logs a warning for the first of several consecutive faults with the same cause, and when they have ended
 
-    Requests go on without the cache while its storage fails; a warning for each one of them would hide more than it
-    tells. There is no lock that a forked child could find taken: a dict takes a new key for one thread only.
+    While the storage fails, requests continue without the cache. A warning for each of them would flood the log. There
+    is no lock, which might be held when the process forks: adding a key to a dict is atomic.
     """
 
     def __init__(self) -> None:
         self._open: dict[str, dict[str, object]] = {}
 
     def report(self, operation: str, error: Exception, ignored_parameters: Iterable[str] | None = None) -> None:
-        """Report that an operation failed; the request goes on without it
+        """Report that an operation failed; the request continues without it
 
         Args:
-            operation: What was to be done, as in 'Unable to … the cache'
-            error: Why it failed
+            operation: The operation, for 'Unable to … the cache'
+            error: The error
             ignored_parameters: Names of secrets
         """
         token = object()
@@ -39,15 +39,15 @@ class FaultLog:
             logger.debug('Unable to %s the cache: %s', operation, text)
 
     def succeeded(self, operation: str) -> None:
-        """Report that an operation worked"""
+        """Report that an operation succeeded"""
         if operation in self._open and self._open.pop(operation, None) is not None:
             logger.warning('Able to %s the cache again', operation)
 
 
 def _cause(error: BaseException | None) -> str:
-    """What is behind an error, less what differs from one entry to the next
+    """A text that identifies the cause of an error, the same for all entries
 
-    That a store is not available is one cause: drivers give several names to it while it lasts.
+    An unavailable store is a single cause, although drivers report it with various errors.
     """
     if isinstance(error, BackendUnavailableError):
         return type(error).__name__

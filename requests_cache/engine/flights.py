@@ -1,10 +1,10 @@
-"""One flight per key: requests for the same key at the same time are one request to the origin
+"""One flight per key: of several simultaneous requests for the same key, only one is sent to the origin
 
-The first one goes out and leads; the others wait until it has landed, and then look into the store again. So a request
-is answered as a hit is, or goes out after all: what followers wait for is a chance, never a promise.
+The first request is the leader, and is sent. The others are followers: they wait until it has finished, and then look
+up the store again. If that is a hit, they are answered from the store; otherwise they are sent too.
 
-There is no lock that a forked child could find taken: dicts do one thing at a time. What leads in the parent does not
-exist in the child, so what was begun does not count there.
+There is no lock, which might be held when the process forks: operations on dicts are atomic. In a forked child, the
+flights of the parent are ignored, as their threads do not exist there.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 
 from .._utils import remember
 
-# How long it is remembered that a key is not worth waiting for
+# How long to remember that waiting for a key is useless
 UNSHARED_SECONDS = 60.0
-# How many keys are remembered
+# How many keys to remember
 MAX_REMEMBERED = 1000
 
 
 class Outcome(Enum):
-    """What became of a flight"""
+    """How a flight ended"""
 
     STORED = 'stored'
     NOT_STORED = 'not stored'
@@ -33,10 +33,10 @@ class Outcome(Enum):
 
 
 class Flight:
-    """A request that leads for a key; it ends when it lands
+    """The request of a leader; `land()` ends it
 
     Args:
-        flights: Those that it is one of
+        flights: The flights to which it belongs
         key: The key
     """
 
@@ -45,17 +45,17 @@ class Flight:
     def __init__(self, flights: Flights, key: str):
         self._flights = flights
         self.key = key
-        # By their present names, as libraries put others in their place
+        # Look these names up now, as libraries such as gevent replace them
         self.thread = threading.get_ident()
         self._event = threading.Event()
         self.outcome: Outcome | None = None
-        # Its end is when the body of the response has been read
+        # Whether the flight ends only when the body of the response has been read
         self.is_handed_over = False
-        # Lets other processes know
+        # A function that notifies other processes
         self.on_landing: Callable[[Outcome], None] | None = None
 
     def land(self, outcome: Outcome = Outcome.FAILED) -> None:
-        """Come to an end; whoever waits goes on"""
+        """End the flight, and wake the followers"""
         if self.outcome is None:
             self.outcome = outcome
             self._flights.remove(self)
@@ -64,7 +64,7 @@ class Flight:
                 self.on_landing(outcome)
 
     def wait(self, seconds: float) -> Outcome | None:
-        """Wait for its end; None if it takes longer"""
+        """Wait for the end of the flight; None if it takes longer"""
         return self.outcome if self._event.wait(max(seconds, 0)) else None
 
 
@@ -82,48 +82,48 @@ class Flights:
         self._seen: dict[str, str] = {}
 
     def enter(self, flight: Flight) -> Flight | None:
-        """Begin a flight; if there is one for its key already, that one is returned"""
+        """Start a flight, unless there is one with this key, which is returned"""
         if self._pid != getpid():
             self._reset()
         other = self._flights.setdefault(flight.key, flight)
         return None if other is flight else other
 
     def remove(self, flight: Flight) -> None:
-        """Take away a flight that has landed, and remember what came of it"""
+        """Remove a flight that has ended, and remember its outcome"""
         if flight.outcome is Outcome.STORED:
             remember(self._landed, flight.key, monotonic(), MAX_REMEMBERED)
         elif flight.outcome is Outcome.NOT_STORED:
-            self.find_unshared(flight.key)
+            self.mark_unshared(flight.key)
         if self._flights.get(flight.key) is flight:
             self._flights.pop(flight.key, None)
 
-    def find_unshared(self, key: str) -> None:
-        """Remember that there is no use in waiting for a key, as its responses are not for all"""
+    def mark_unshared(self, key: str) -> None:
+        """Remember that waiting for a key is useless, because its responses cannot be shared"""
         remember(self._unshared, key, monotonic() + UNSHARED_SECONDS, MAX_REMEMBERED)
 
     def is_unshared(self, key: str) -> bool:
-        """Whether it was found a while ago that there is no use in waiting for a key"""
+        """Whether `mark_unshared` was called for a key a short time ago"""
         until = self._unshared.get(key)
         return until is not None and monotonic() < until
 
     def is_left_over(self, key: str, lease: str) -> bool:
-        """Whether a lease that says so was seen before, so that nobody can be there to remove it"""
+        """Whether this lease, with outcome 'unshared', was seen before, so that its owner must have died"""
         is_known = self._seen.get(key) == lease
         remember(self._seen, key, lease, MAX_REMEMBERED)
         return is_known
 
     def has_landed_since(self, key: str, moment: float) -> bool:
-        """Whether a response was stored after a moment (by `monotonic`), at which the store was looked into for it"""
+        """Whether a response was stored since the look-up at `moment` (by `monotonic`)"""
         landed = self._landed.get(key)
         return landed is not None and landed >= moment
 
 
 def patience(bound_seconds: float, timeout: Any) -> float:
-    """How long to wait for another request: no longer than for the own one
+    """How long to wait for another request, in seconds: no longer than the `timeout` of this request
 
     Args:
-        bound_seconds: How long at most
-        timeout: `timeout` of the request, as `requests` takes it
+        bound_seconds: Maximum time in seconds
+        timeout: `timeout` of the request, in any form that `requests` accepts
     """
     if isinstance(timeout, tuple):
         timeout = timeout[-1]

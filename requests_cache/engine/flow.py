@@ -1,7 +1,7 @@
-"""What happens to a request, to be read from top to bottom: look up, decide, act, record
+"""The flow of a request, from top to bottom: look up, decide, act, record
 
-`send` looks up what is stored and decides what to do with it; `_answer_with` uses a stored response, `fetch` sends the
-request, `_record` stores what came back. The steps that differ between the default modes and the standard are methods
+`send` looks up the request in the store and decides what to do; `_answer_with` uses a stored response, `fetch` sends
+the request, `_record` stores the response. The steps that differ between the default modes and strict mode are methods
 of `exchange.mode` (`exchange.py` lists them).
 """
 
@@ -37,17 +37,17 @@ from .store import version_of
 R = TypeVar('R')
 logger = getLogger(__name__)
 NOTHING_STORED = Storing((), None, None)
-# Reasons for asking the origin that are the same for all who ask
+# Reasons for sending a request that do not depend on the individual request
 SHARED_REASONS = frozenset(('not stored', 'stale'))
 
-# What a mistake in the program raises
+# Errors that indicate a bug in the program
 PROGRAMMING_ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
 
 
 def is_of_the_network(error: Exception) -> bool:
-    """Whether a request failed because of the network or the origin, and not by a mistake in the program
+    """Whether a request failed because of the network or the origin, and not because of a bug in the program
 
-    Malformed URLs and header fields, which `requests` reports by errors that are also ValueErrors, are mistakes.
+    Malformed URLs and header fields, for which `requests` raises subclasses of ValueError, count as bugs.
     """
     if isinstance(error, RequestException):
         return not isinstance(error, ValueError)
@@ -60,7 +60,7 @@ def send(exchange: Exchange) -> AnyResponse:
         exchange = exchange._replace(began=monotonic())
     try:
         response = _send(exchange)
-        is_ours = isinstance(response, BaseResponse)  # and nothing that a hook has put in its place
+        is_ours = isinstance(response, BaseResponse)  # a hook may have replaced it
         if is_ours:
             response = exchange.mode.report(exchange, response)
     except BaseException as e:
@@ -74,11 +74,11 @@ def send(exchange: Exchange) -> AnyResponse:
 def _send(exchange: Exchange) -> AnyResponse:
     began = monotonic()
     found = look_up(exchange)
-    return _bypass(exchange) if found is None else _act(exchange, found, lambda plan: _fly(plan, began))
+    return _bypass(exchange) if found is None else _act(exchange, found, lambda plan: _send_or_wait(plan, began))
 
 
 def look_up(exchange: Exchange) -> LookUp | None:
-    """Find what is stored for a request; None if the cache has no part in it"""
+    """Look up a request in the store; None if it bypasses the cache"""
     mode, policy = exchange.mode, exchange.policy
     if policy.skip_read and policy.skip_write and not policy.only_if_cached:
         return None
@@ -89,11 +89,11 @@ def look_up(exchange: Exchange) -> LookUp | None:
 
 
 def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R], **done: Any) -> AnyResponse | R:
-    """Do with a request what is decided by what is stored
+    """Decide what to do with a request, given what is stored, and do it
 
     Args:
-        go_out: What to do if that is to ask the origin
-        done: What was done before, for the result
+        go_out: A function that is called if the request needs to be sent to the origin
+        done: Fields of the result that are already known
     """
     mode, policy = exchange.mode, exchange.policy
     decision = mode.decide_read(policy, look_up.stored, utcnow())
@@ -116,12 +116,12 @@ def _act(exchange: Exchange, look_up: LookUp, go_out: Callable[[Plan], R], **don
             assert_never(decision)
 
 
-def _fly(plan: Plan, began: float) -> AnyResponse:
-    """Send a request to the origin, unless an equal one is under way: then wait for that, and look again
+def _send_or_wait(plan: Plan, began: float) -> AnyResponse:
+    """Send a request to the origin, unless an equal one is in progress: then wait for it, and look up the store again
 
     Args:
-        plan: The request
-        began: When the store was looked into, by `monotonic`
+        plan: The plan
+        began: When the store was looked up, by `monotonic`
     """
     exchange, key = plan.exchange, plan.cache_key
     if key is None or plan.reason not in SHARED_REASONS or not exchange.may_be_shared:
@@ -140,7 +140,7 @@ def _fly(plan: Plan, began: float) -> AnyResponse:
         outcome = None if other.thread == threading.get_ident() else other.wait(deadline - monotonic())
         if outcome is Outcome.STORED:
             return _look_again(plan)
-        if outcome is not Outcome.FAILED:  # there is nothing to wait for (any longer)
+        if outcome is not Outcome.FAILED:  # waiting (any longer) is useless
             break
         stored = plan.look_up.stored
         if stored is not None and exchange.mode.decide_on_error(exchange.policy, stored, utcnow()):
@@ -151,14 +151,14 @@ def _fly(plan: Plan, began: float) -> AnyResponse:
 
 
 def _lead(plan: Plan, flight: Flight, began: float, deadline: float) -> AnyResponse:
-    """Send the request that others wait for, unless another process has done so"""
+    """Send the request of the leader, unless another process has done so"""
     if plan.exchange.store.flights.has_landed_since(flight.key, began):
-        answered = _answer_by_another(plan)
+        answered = _answer_from_other_request(plan)
         if answered is not None:
             flight.land(Outcome.STORED)
             return answered
     if plan.exchange.settings.single_flight == 'shared':
-        answered = _lead_for_all(plan, flight, deadline)
+        answered = _lead_among_processes(plan, flight, deadline)
         if answered is not None:
             return answered
     response = _send_and_cache(plan._replace(flight=flight))
@@ -170,8 +170,8 @@ def _lead(plan: Plan, flight: Flight, began: float, deadline: float) -> AnyRespo
     return response
 
 
-def _lead_for_all(plan: Plan, flight: Flight, deadline: float) -> AnyResponse | None:
-    """Answer a request if another process has had it answered meanwhile; None if this one is to send it"""
+def _lead_among_processes(plan: Plan, flight: Flight, deadline: float) -> AnyResponse | None:
+    """Answer a request if another process has sent it meanwhile; None if this process is to send it"""
     store, over = plan.exchange.store, None
     for _ in range(2):
         lease = store.lease(flight.key, deadline, over)
@@ -179,14 +179,14 @@ def _lead_for_all(plan: Plan, flight: Flight, deadline: float) -> AnyResponse | 
             return None
         if lease.is_held:
             flight.on_landing = partial(store.give_back, lease)
-            answered = _answer_by_another(plan) if lease.is_inherited else None
+            answered = _answer_from_other_request(plan) if lease.is_inherited else None
             if answered is not None:
                 flight.land(Outcome.STORED)
             return answered
         if lease.outcome is Outcome.NOT_STORED and not store.flights.is_left_over(flight.key, lease.value):
             flight.land(Outcome.NOT_STORED)
             return _send_and_cache(plan)
-        answered = _answer_by_another(plan)
+        answered = _answer_from_other_request(plan)
         if answered is not None:
             flight.land(Outcome.STORED)
             return answered
@@ -194,8 +194,8 @@ def _lead_for_all(plan: Plan, flight: Flight, deadline: float) -> AnyResponse | 
     return None
 
 
-def _answer_by_another(plan: Plan) -> AnyResponse | None:
-    """Answer a request with what another one has stored; None if that is not possible"""
+def _answer_from_other_request(plan: Plan) -> AnyResponse | None:
+    """Answer a request with the response that another request has stored; None if that is not possible"""
     exchange = plan.exchange
     key = exchange.mode.key(exchange)
     look_up = exchange.mode.look_up(exchange, key) if key is not None else plan.look_up
@@ -203,10 +203,10 @@ def _answer_by_another(plan: Plan) -> AnyResponse | None:
 
 
 def _look_again(plan: Plan) -> AnyResponse:
-    """Go on with what another request has stored; if it does not answer this one, there was no use in waiting"""
-    answered = _answer_by_another(plan)
+    """Use the response that another request has stored; if it does not match this request, waiting was useless"""
+    answered = _answer_from_other_request(plan)
     if answered is None:
-        plan.exchange.store.flights.find_unshared(str(plan.cache_key))
+        plan.exchange.store.flights.mark_unshared(str(plan.cache_key))
         return _send_and_cache(plan)
     return answered
 
@@ -216,7 +216,7 @@ def _send_and_cache(plan: Plan) -> AnyResponse:
 
 
 def _bypass(exchange: Exchange) -> AnyResponse:
-    """Send a request that the cache has no part in"""
+    """Send a request without involving the cache"""
     response = _send_to_origin(exchange, exchange.request)
     exchange.mode.after_response(exchange, own_response(response))
     plan = exchange.mode.bypassed(exchange, response)
@@ -234,7 +234,7 @@ def _unanswered(plan: Plan) -> AnyResponse:
 
 
 def _after_loss(plan: Plan, go_out: Callable[[Plan], R], **done: Any) -> AnyResponse | R:
-    """Go on when the body of what is stored has been lost: with what has been stored in its place, if that is why"""
+    """Continue after the stored body was lost: use the response that has replaced it, or act as if none were stored"""
     again = look_up(plan.exchange)
     if again and again.stored is not None and version_of(again.stored) != version_of(plan.look_up.found):
         return _act(plan.exchange, again, go_out, **done)
@@ -242,7 +242,7 @@ def _after_loss(plan: Plan, go_out: Callable[[Plan], R], **done: Any) -> AnyResp
 
 
 def _without_stored(plan: Plan) -> AnyResponse:
-    """Go on as if nothing were stored, as the body of what is has been lost"""
+    """Continue as if no response were stored, because the stored body was lost"""
     look_up = plan.look_up._replace(stored=None, parts=())
     plan = Plan(plan.exchange, look_up, 'not stored')
     return _unanswered(plan) if plan.exchange.policy.only_if_cached else _send_and_cache(plan)
@@ -256,15 +256,15 @@ def _answer_with(
     newer: Response | None = None,
     **done: Any,
 ) -> AnyResponse | None:
-    """Answer with a stored response; None if its body has been lost
+    """Answer with a stored response; None if its body was lost
 
     Args:
-        stored: The response
-        plan: The request
-        age_seconds: Its current age, if that is known
-        then: What is to be done once its body has been read, as it may be gone after that
-        newer: What the origin has answered just now, if it was asked
-        done: What was done, for the result
+        stored: The stored response
+        plan: The plan
+        age_seconds: Current age of the response, if known
+        then: A function to call after the body has been read; it may delete the body
+        newer: The response that the origin has just sent, if any
+        done: Fields of the result that are already known
     """
     exchange, look_up = plan.exchange, plan.look_up
     key, filter_fn = look_up.key, exchange.settings.filter_fn
@@ -274,11 +274,11 @@ def _answer_with(
     try:
         shown = exchange.mode.show(exchange, look_up, stored, age_seconds)
         if shown._body is not None and not exchange.is_streamed:
-            shown.content  # noqa: B018 - read now, while another response can still be had
+            shown.content  # noqa: B018 - read the body now, while a miss is still possible
     except (BodyLostError, ChunkedEncodingError) as e:
         exchange.store.report_lost(e)
         return None
-    if is_unwanted and key is not None:  # its body goes with it
+    if is_unwanted and key is not None:  # this deletes the body too
         after_reading(shown, lambda: exchange.mode.forget(exchange, key))
     if then is not None:
         after_reading(shown, then)
@@ -286,7 +286,7 @@ def _answer_with(
 
 
 def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -> AnyResponse:
-    """Send a request to the origin, and store what comes back; or fall back to the stored response"""
+    """Send a request to the origin, and store the response; if that fails, fall back to the stored response"""
     exchange, mode, policy = plan.exchange, plan.exchange.mode, plan.exchange.policy
     try:
         response = _send_to_origin(exchange, request)
@@ -314,10 +314,10 @@ def fetch(plan: Plan, request: PreparedRequest, stored: CachedResponse | None) -
 
 
 def _not_modified(plan: Plan, stored: CachedResponse, response: Response) -> AnyResponse:
-    """Answer with what a 304 is about: the stored response, or one that the caller has"""
+    """Answer with the response that a 304 confirms: the stored one, or one that the caller has"""
     exchange = plan.exchange
     merged, storing = exchange.mode.merge_not_modified(plan, stored, response)
-    if merged is None and plan.conditions:  # nobody has what it is about
+    if merged is None and plan.conditions:  # the 304 confirms neither
         release(response)
         return _send_and_cache(plan._replace(conditions={}))
     if merged is None:
@@ -333,7 +333,7 @@ def _not_modified(plan: Plan, stored: CachedResponse, response: Response) -> Any
 
 
 def _refresh_later(plan: Plan) -> None:
-    """Have the stored response renewed in the background, if the new one could be stored"""
+    """Renew the stored response in the background, if the new response may be stored"""
     exchange, stored = plan.exchange, plan.look_up.found
     if exchange.policy.skip_write:
         return
@@ -343,12 +343,12 @@ def _refresh_later(plan: Plan) -> None:
 
 
 def refresh(plan: Plan, request: PreparedRequest, stored: CachedResponse) -> None:
-    """Renew a stored response, in a thread in which nobody waits for it"""
+    """Renew a stored response; runs in a background thread"""
     exchange, key = plan.exchange, plan.cache_key
     flight = Flight(exchange.store.flights, str(key))
     began = monotonic()
     try:
-        if exchange.store.flights.enter(flight) is not None:  # it is being renewed
+        if exchange.store.flights.enter(flight) is not None:  # another thread is renewing it
             return
         observing.refresh_begun(exchange, key)
         response = fetch(plan._replace(flight=flight), request, stored)
@@ -369,7 +369,7 @@ def _send_to_origin(exchange: Exchange, request: PreparedRequest) -> Response:
 
 
 def _record(plan: Plan, response: Response, stored: CachedResponse | None) -> AnyResponse:
-    """Store a new response, if it may be stored, and return it as one that came from the origin"""
+    """Store a new response if it may be stored, and return it as an `OriginalResponse`"""
     exchange, mode, policy, now = plan.exchange, plan.exchange.mode, plan.exchange.policy, utcnow()
     own = mode.to_store(response)
     decision = mode.decide_store(policy, own, now)
@@ -387,7 +387,7 @@ def _record(plan: Plan, response: Response, stored: CachedResponse | None) -> An
     if isinstance(storing, NotStored):
         observing.not_stored(exchange, plan.cache_key, storing.reason, own.status_code)
     result = _result(plan, response, storing)
-    # The end of redirects that are stored one by one has been through all this already
+    # If redirects are stored one by one, the last response has been processed already
     return _wrap(response, result, storing) if own is response else _with_result(response, result)
 
 

@@ -1,4 +1,4 @@
-"""Chains of redirects in the default modes, where URLs on the way have settings of their own"""
+"""Chains of redirects in the default modes, if there are `url_settings` for some of the URLs"""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from .exchange import result_of
 from .refusals import UNREAD
 
 
-def kept_like_hops(decided: Store, response: Response, settings: CacheSettings) -> StoreDecision:
-    """Store a chain only if no rule for a URL on the way keeps that out, and no longer than a rule for its end says
+def apply_hop_settings(decided: Store, response: Response, settings: CacheSettings) -> StoreDecision:
+    """Store a chain only if the settings for all its URLs permit it, and no longer than those for its last URL permit
 
-    In the default modes, all responses of a chain are stored with the first one. Those after the first have been
-    through an exchange of their own, by the settings for their URLs.
+    In the default modes, all responses of a chain are stored together under the first URL. Those after the first have
+    had an exchange of their own, with the settings for their URLs.
 
     Args:
-        decided: By the settings for the first URL
-        response: The end of the chain
-        settings: These settings
+        decided: The decision by the settings for the first URL
+        response: The last response of the chain
+        settings: The settings for the first URL
     """
     for hop in (*redirects_of(response)[1:], response):
         if settings.rule_for(hop.request.url) is None:
             continue
         result = result_of(hop)
-        # Only its end has to be stored for its own request, too
+        # The last response must also have been stored for its own request
         tolerated = ('', UNREAD) if hop is response else ('', UNREAD, 'status')
         if result.is_bypassed or result.not_stored not in tolerated:
             return DoNotStore(result.not_stored or result.reason)

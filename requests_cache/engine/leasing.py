@@ -1,15 +1,15 @@
-"""One flight per key among processes and hosts, by leases that their store keeps
+"""One flight per key among processes and hosts, by means of leases in their store
 
-What a lease says:
+The value of a lease:
 
-    held:TOKEN:COUNT     a process has sent the request; it counts up as long as it lives
+    held:TOKEN:COUNT     a process has sent the request; it increments the count while it is alive
     stored:TOKEN         the response was stored
-    unshared:TOKEN       there was one that could not be stored
+    unshared:TOKEN       there was a response, but it could not be stored
 
-Whoever finds a lease waits, looking at it now and then. If it does not change for `LEASE_SECONDS`, its holder is taken
-for dead, and one of those who wait takes it over. No clock is compared with another one. The last two stay for a
-moment, for those who had looked into the store before. If they stay for longer, as a process has ended in between,
-whoever wants the key replaces them.
+A process that finds a lease waits, and polls it. If the lease does not change for `LEASE_SECONDS`, its holder is
+considered dead, and one of the waiting processes takes the lease over. Clocks are never compared. Leases with the last
+two values are kept for a moment, for processes that had looked up the store before. If they are kept longer, because
+their process has died, the next process that wants the key replaces them.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from ..backends.leases import Leases
 from .flights import Outcome
 
 LEASE_SECONDS = 5.0
-# How often a holder shows that it is alive
+# How often a holder renews its lease
 RENEWAL_SECONDS = LEASE_SECONDS / 4
-# How long it stays to be seen that a request is over
+# How long a lease with an outcome is kept
 LANDED_SECONDS = 2.0
-# How often those who wait look
+# How often waiting processes poll
 FIRST_PAUSE_SECONDS, LAST_PAUSE_SECONDS = 0.02, 0.25
 HELD, STORED, UNSHARED = 'held', 'stored', 'unshared'
 _OUTCOMES = {Outcome.STORED: STORED, Outcome.NOT_STORED: UNSHARED}
 
 
 class Lease:
-    """A lease that this process holds, until it has been given back
+    """A lease that this process holds until it returns it
 
     Args:
         leases: The leases of the store
         key: The key
-        value: What it says now
+        value: Current value of the lease
     """
 
     is_held: Literal[True] = True
@@ -53,44 +53,44 @@ class Lease:
         self.key = key
         self.token = token
         self.value: str | None = value
-        # Others had it before
+        # Another process held the lease before
         self.is_inherited = False
         self._count = 0
         self._lock = threading.Lock()
 
     def renew(self) -> None:
-        """Show that its holder is alive"""
+        """Show that the holder is alive"""
         with self._lock:
             if self.value is not None and self.value.startswith(HELD):
                 self._count += 1
                 self._become(f'{HELD}:{self.token}:{self._count}')
 
     def land(self, outcome: Outcome) -> None:
-        """Let those who wait know what came of it"""
+        """Tell waiting processes the outcome"""
         with self._lock:
             kind = _OUTCOMES.get(outcome)
             self._become(f'{kind}:{self.token}' if kind is not None else None)
 
     def remove(self) -> None:
-        """Take it away, if it is still there"""
+        """Delete the lease, if this process still holds it"""
         with self._lock:
             self._become(None)
 
     def _become(self, value: str | None) -> None:
         if self.value is None:
             return
-        # If it is not what it was, somebody else has taken it; if the store fails, it is tried once more the next time
+        # If the value is different, another process has taken the lease; if the store fails, this is retried next time
         self.value = value if self.leases.swap(self.key, self.value, value) else None
 
 
 class Seen(NamedTuple):
-    """A lease that somebody else has, or that is over"""
+    """A lease that another process holds, or that has an outcome"""
 
     value: str
 
     @property
     def is_held(self) -> Literal[False]:
-        """Not by this process"""
+        """Always False: this process does not hold the lease"""
         return False
 
     @property
@@ -99,24 +99,24 @@ class Seen(NamedTuple):
 
     @property
     def outcome(self) -> Outcome:
-        """What came of the request, if it is over"""
+        """The outcome of the request, or None if it is in progress"""
         return Outcome.STORED if self.kind == STORED else Outcome.NOT_STORED
 
 
 def take(leases: Leases, key: str, over: str | None = None) -> Lease | Seen | None:
-    """Take a lease, or see who has it; None if that has just changed
+    """Take a lease, or return the current one; None if it has just changed
 
     Args:
         leases: The leases of the store
         key: The key
-        over: The lease that it is to replace
+        over: The value of the lease to replace
     """
     token = token_hex(8)
     value = f'{HELD}:{token}:0'
     if leases.swap(key, over, value):
         return Lease(leases, key, token, value)
     seen = leases.read(key)
-    if seen == value:  # a driver has tried again, as the first reply was lost
+    if seen == value:  # the driver has repeated the operation because the first reply was lost
         return Lease(leases, key, token, value)
     return None if seen is None else Seen(seen)
 
@@ -124,17 +124,17 @@ def take(leases: Leases, key: str, over: str | None = None) -> Lease | Seen | No
 def wait_for(
     leases: Leases, key: str, seen: Seen, deadline: float, pause: Callable[[float], None] | None = None
 ) -> Lease | Seen | None:
-    """Wait until a lease that somebody else holds has changed hands or is over
+    """Wait until a lease that another process holds has an outcome, or can be taken over
 
     Args:
         leases: The leases of the store
         key: The key
-        seen: The lease as it was found
+        seen: The lease that was found
         deadline: When to give up, by `monotonic`
-        pause: Waits for a number of seconds
+        pause: A function that waits for a number of seconds
 
     Returns:
-        The lease, if it is ours now; what came of it, as a lease that is over; None if the time is up
+        The lease if this process has taken it over; or the lease with its outcome; None after the deadline
     """
     value, since, seconds = seen.value, monotonic(), FIRST_PAUSE_SECONDS
     while True:
@@ -158,16 +158,16 @@ def wait_for(
 
 
 def obtain(leases: Leases, key: str, deadline: float, over: str | None = None) -> Lease | Seen | None:
-    """Take a lease, or wait for whoever has it
+    """Take a lease, or wait for the process that holds it
 
     Args:
         leases: The leases of the store
         key: The key
         deadline: How long to wait, by `monotonic`
-        over: A lease that is over, and was of no use
+        over: The value of a lease whose outcome was useless, and which is to be replaced
 
     Returns:
-        The lease, if it is ours; what came of that of another one, as a lease that is over; None if the time is up
+        The lease if this process has taken it; or another process's lease with its outcome; None after the deadline
     """
     while True:
         taken = take(leases, key, over)
@@ -181,9 +181,9 @@ def obtain(leases: Leases, key: str, deadline: float, over: str | None = None) -
 
 
 class Keeper:
-    """A thread that renews the leases which this process holds, says what came of them, and removes those that are over
+    """A thread that renews the leases of this process, writes their outcomes, and deletes them afterwards
 
-    So nobody waits for the store but for taking a lease.
+    So requests do not have to wait for the store, except for taking a lease.
     """
 
     def __init__(self) -> None:
@@ -200,14 +200,14 @@ class Keeper:
         self._wake = threading.Event()
 
     def hold(self, lease: Lease) -> None:
-        """Renew a lease until it is given back"""
+        """Renew a lease until it is returned"""
         if self._pid != getpid():
             self._reset()
         self._held[lease] = None
         self._start()
 
     def give_back(self, lease: Lease, outcome: Outcome) -> None:
-        """Have it said what came of a lease, which is removed a moment later"""
+        """Write the outcome of a lease, and delete it a moment later"""
         self._landing[lease] = outcome
         self._held.pop(lease, None)
         self._start()
@@ -233,59 +233,59 @@ class Keeper:
             if not self._is_finished:
                 self.attend()
         self._thread = None
-        if self._has_work():  # something has come in between
+        if self._has_work():  # something was added in the meantime
             self._start()
 
     def attend(self) -> None:
-        """Say what came of leases, renew those that are held, and remove what has been over for long enough"""
+        """Write the outcomes of returned leases, renew held leases, and delete leases that were kept long enough"""
         self._land()
         now = monotonic()
         if now >= self._renew_at:
             self._renew_at = now + RENEWAL_SECONDS
             for lease in list(self._held):
-                _quietly(lease.renew)
+                _ignoring_errors(lease.renew)
         for lease, end in list(self._over.items()):
             if now >= end:
                 self._over.pop(lease, None)
-                _quietly(lease.remove)
+                _ignoring_errors(lease.remove)
 
     def _land(self, leases: Leases | None = None) -> None:
-        """Say what came of leases, of one store or all"""
+        """Write the outcomes of returned leases of one store, or of all"""
         for lease, outcome in list(self._landing.items()):
             if leases is None or lease.leases is leases:
-                _quietly(lambda lease=lease, outcome=outcome: lease.land(outcome))  # type: ignore[misc]
+                _ignoring_errors(lambda lease=lease, outcome=outcome: lease.land(outcome))  # type: ignore[misc]
                 if lease.value is not None:
                     self._over[lease] = monotonic() + LANDED_SECONDS
                 self._landing.pop(lease, None)
 
     def settle(self, leases: Leases | None) -> None:
-        """Be done with what is over in one store, which is about to be closed"""
+        """Finish all returned leases of a store that is about to be closed"""
         if leases is None:
             return
         self._land(leases)
         for lease in list(self._over):
             if lease.leases is leases:
                 self._over.pop(lease, None)
-                _quietly(lease.remove)
+                _ignoring_errors(lease.remove)
 
     def finish(self) -> None:
-        """At the end of the process, give back what others would wait for"""
+        """Return all leases at the end of the process, so that other processes do not wait for them"""
         if self._pid != getpid():
             return
         self._is_finished = True
         self._wake.set()
         thread = self._thread
-        if thread is not None:  # it must not be at work while the interpreter is taken apart
+        if thread is not None:  # it must not be running while the interpreter shuts down
             thread.join(RENEWAL_SECONDS)
         self._land()
         for lease in [*self._held, *(lease for lease in self._over if Seen(lease.value or '').kind == UNSHARED)]:
-            _quietly(lease.remove)
+            _ignoring_errors(lease.remove)
 
 
-def _quietly(action: Callable[[], None]) -> None:
+def _ignoring_errors(action: Callable[[], None]) -> None:
     try:
         action()
-    except Exception:  # what cannot be said is taken for silence
+    except Exception:  # other processes will notice that the lease is no longer renewed
         pass
 
 

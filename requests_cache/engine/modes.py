@@ -1,4 +1,4 @@
-"""Which mode a session goes by"""
+"""Selecting the mode of a session"""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .exchange import Mode
 
 @cache
 def _standard() -> Mode:
-    """The standard, which is loaded when the first session goes by it"""
+    """Strict mode, which is imported when the first session uses it"""
     from .standard_mode import STANDARD
 
     return STANDARD
 
 
 def mode_of(settings: CacheSettings) -> Mode:
-    """The mode that settings ask for"""
+    """The mode for these settings"""
     return _standard() if settings.cache_control == 'strict' else DEFAULT

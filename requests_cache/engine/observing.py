@@ -1,4 +1,4 @@
-"""Saying what was done with a request to those who watch: each exchange once, where its flow ends"""
+"""Notifying counters and subscribers of what was done with a request, once at the end of each exchange"""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ..policy.expiration import utcnow
 from .exchange import Exchange, Result
 from .statistics import Counters
 
-# Why a stored response is used, and a renewal in the background has failed
+# The reason for using a stored response, or for a failed renewal in the background
 ORIGIN_FAILED = 'the origin failed'
 
 
 def ended(exchange: Exchange, response: Any) -> None:
-    """An exchange has ended in a response; if that is of another one, which it was redirected to, it has been told"""
+    """Report that an exchange ended in a response, unless the response belongs to an exchange after a redirect"""
     result: Result | None = response._result
     if response._told is result or result is None:
         return
@@ -30,7 +30,7 @@ def ended(exchange: Exchange, response: Any) -> None:
 
 
 def amend(response: Any, **done: Any) -> None:
-    """Correct the result of a response, for what is done with it after it was told"""
+    """Change the result of a response after it was reported"""
     before: Result | None = getattr(response, '_result', None)
     if before is not None:
         is_told = response._told is before
@@ -40,10 +40,10 @@ def amend(response: Any, **done: Any) -> None:
 
 
 def kind_of(response: AnyResponse, result: Result) -> str:
-    """The value of the `EventKind` that an exchange has ended in
+    """The value of the `EventKind` in which an exchange ended
 
     Args:
-        response: The response, which may be the end of a chain, and have come from the cache then
+        response: The response; it may be the last one of a chain, and so come from the cache
         result: What was done
     """
     if result.is_unanswered:
@@ -73,7 +73,7 @@ def _count(counters: Counters, kind: str, response: Any, result: Result) -> None
 
 
 def _seconds_saved(response: Any, result: Result) -> float:
-    """How long the origin would have taken; nothing if it was asked in vain"""
+    """How long the origin would have taken; 0 if the request was sent, but failed"""
     return 0.0 if result.is_fallback else response.elapsed_seconds
 
 
@@ -100,13 +100,13 @@ def _seconds_since(began: float | None) -> float | None:
 
 
 def failed(exchange: Exchange, error: BaseException) -> None:
-    """An exchange has ended in an exception"""
+    """Report that an exchange ended in an exception"""
     exchange.watch.counters.add('errors')
     _tell(exchange, 'failed', error=error, seconds=_seconds_since(exchange.began))
 
 
 def stored(exchange: Exchange, key: str | None, response: Any) -> None:
-    """A response was stored"""
+    """Report that a response was stored"""
     exchange.watch.counters.add('stores')
     if exchange.watch.is_on:
         _tell(
@@ -115,18 +115,18 @@ def stored(exchange: Exchange, key: str | None, response: Any) -> None:
 
 
 def not_stored(exchange: Exchange, key: str | None, reason: str, status: int) -> None:
-    """A response of the origin was not stored"""
+    """Report that a response from the origin was not stored"""
     exchange.watch.counters.not_stored(reason)
     _tell(exchange, 'not stored', key=key, reason=reason, status=status)
 
 
 def refresh_begun(exchange: Exchange, key: str | None) -> None:
-    """A response is being renewed in the background"""
+    """Report that a renewal in the background has begun"""
     _tell(exchange, 'refresh begun', key=key)
 
 
 def refresh_ended(exchange: Exchange, key: str | None, result: Result, began: float) -> None:
-    """The origin has answered, or has failed in a way that the stored response makes up for"""
+    """Report that a renewal ended with a response, which may be the stored one if the origin failed"""
     seconds, status = monotonic() - began, result.origin_status
     if result.is_fallback:
         _tell(exchange, 'refresh failed', key=key, reason=ORIGIN_FAILED, status=status, seconds=seconds)
@@ -136,7 +136,7 @@ def refresh_ended(exchange: Exchange, key: str | None, result: Result, began: fl
 
 
 def refresh_failed(exchange: Exchange, key: str | None, error: BaseException, began: float) -> None:
-    """Renewing a response in the background has ended in an exception"""
+    """Report that a renewal in the background ended in an exception"""
     _tell(exchange, 'refresh failed', key=key, error=error, seconds=monotonic() - began)
 
 

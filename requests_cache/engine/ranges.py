@@ -1,7 +1,6 @@
-"""Ranges are answered from stored responses and from parts of them, and parts are stored
+"""Answering range requests from stored responses and parts, and storing parts
 
-By the standard only; see RFC 9111, sections 3.3 and 3.4. How parts are stored is described in
-`policy/standard/parts.py`.
+Used in strict mode only; see RFC 9111, sections 3.3 and 3.4. `policy/standard/parts.py` describes how parts are stored.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ NOTHING_KNOWN: Mapping[Span, bytes] = MappingProxyType({})
 
 
 def find_ranges(exchange: Exchange, look_up: LookUp) -> LookUp:
-    """What is stored to answer a request for ranges from
+    """Look up a range request in the store
 
     Args:
-        exchange: The request
-        look_up: What is stored to answer the request without `Range`
+        exchange: The exchange
+        look_up: The look-up of the request without `Range`
 
     Returns:
-        This, if its ranges can be had, or all of it is to be sent; else the index of parts in which all of the ranges
-        are, with these; else nothing
+        The same look-up, if its response can serve the ranges or is to be used completely; otherwise the index and the
+        parts with all the ranges; otherwise an empty look-up
     """
     stored = look_up.stored
     if stored is not None and _is_to_be_used(exchange, stored):
@@ -61,7 +60,7 @@ def find_ranges(exchange: Exchange, look_up: LookUp) -> LookUp:
 
 
 def _key_of_whole(exchange: Exchange, look_up: LookUp) -> str:
-    """The key of the complete response that the parts for a request would make up, which may be a variant"""
+    """The key of the complete response to which the parts for a request belong; it may be that of a variant"""
     variants = look_up.variants
     if variants is None or variants.first_matches:
         return str(look_up.key)
@@ -69,7 +68,7 @@ def _key_of_whole(exchange: Exchange, look_up: LookUp) -> str:
 
 
 def _is_to_be_used(exchange: Exchange, stored: CachedResponse) -> bool:
-    """Whether a response can be shown in ranges, or is not to be"""
+    """Whether a response can serve ranges, or is to be used completely"""
     if stored.status_code != 200:
         return stored.status_code != 206
     return can_serve_ranges(stored) or not range_applies(exchange.request.headers, stored.headers, utcnow())
@@ -99,9 +98,9 @@ def _read_span(
     wanted: Span,
     known: Mapping[Span, bytes] = NOTHING_KNOWN,
 ) -> bytes | None:
-    """Bytes from the parts that an index lists; None if they are not in them
+    """Read bytes from the parts in an index; None if they are not in the parts
 
-    An index of which a part is missing is deleted.
+    If a part is missing from the store, the index is deleted.
     """
     pieces = []
     for part, piece in cover(parts.spans, wanted) or ():
@@ -117,12 +116,12 @@ def _read_span(
 def _content_of(entry: CachedResponse | None) -> bytes:
     try:
         return entry.content or b'' if entry is not None else b''
-    except ChunkedEncodingError:  # it is gone or damaged
+    except ChunkedEncodingError:  # the body is missing or damaged
         return b''
 
 
 def show_ranges(exchange: Exchange, look_up: LookUp, stored: CachedResponse) -> CachedResponse:
-    """The ranges of a stored response that are asked for; all of it, if `If-Range` has another validator"""
+    """The requested ranges of a stored response; the whole response if `If-Range` has a different validator"""
     request, boundary = exchange.request.headers, urandom(16).hex()
     is_brief = request.get('If-Range') is not None
     if stored.status_code == 206 and look_up.parts:
@@ -133,12 +132,12 @@ def show_ranges(exchange: Exchange, look_up: LookUp, stored: CachedResponse) -> 
 
 
 def key_to_renew(look_up: LookUp, stored: CachedResponse) -> str | None:
-    """The key of a response that is written after it was brought up to date"""
+    """The key under which an updated response is stored"""
     return index_key(str(look_up.key)) if look_up.parts and stored.status_code == 206 else look_up.key
 
 
 def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Storing | None:
-    """How to store a 206: on its own, or with what is stored of the same representation; None if it cannot be stored
+    """How to store a 206: alone, or together with stored parts of the same representation; None if it cannot be stored
 
     Args:
         key: Key of the complete response
@@ -150,7 +149,7 @@ def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Sto
     if stored is None or not can_serve_ranges(stored) or not match(exchange, stored).matches:
         return _add_part(exchange, key, cached, part)
     if is_same_representation(stored, cached, utcnow()):
-        # The complete response is brought up to date
+        # Update the complete response
         renewed = _renewed(exchange, stored, cached)
         return Storing([Put(key, renewed, renewed.expires)], key, renewed.expires)
     before: list[Write] = [Delete([key], REPLACED)] if is_different_representation(stored, cached) else []
@@ -158,14 +157,14 @@ def storing_of_part(exchange: Exchange, key: str, cached: CachedResponse) -> Sto
 
 
 def _after(before: list[Write], storing: Storing | None) -> Storing | None:
-    """The same after some other writes, which are carried out even if nothing is stored"""
+    """Add writes before those of `storing`; they are carried out even if nothing is stored"""
     if storing is not None:
         return storing._replace(writes=[*before, *storing.writes])
     return Storing(before, None, None) if before else None
 
 
 def _renewed(exchange: Exchange, stored: CachedResponse, cached: CachedResponse) -> CachedResponse:
-    """A stored response with the header fields and times of a newer one (section 3.4)"""
+    """Update the header fields and times of a stored response from a newer one (section 3.4)"""
     headers = combined_headers(stored.headers, cached.headers)
     renewed = copy_with(stored, stored.status_code, stored.reason, headers, stored._content_or_body)
     renewed.created_at, renewed.elapsed = cached.created_at, cached.elapsed
@@ -183,7 +182,7 @@ def _add_part(exchange: Exchange, key: str, cached: CachedResponse, part: Conten
         content = _whole_content(exchange, key, collection, cached, part)
         if content is not None:
             return _after(writes, _complete(key, collection, cached, content))
-        # The index lists a part that is no more, and was deleted
+        # A part in the index is missing, and the index has been deleted
         return _after(writes, _add_part(exchange, key, cached, part))
     if len(parts.spans) > MAX_PARTS:
         return _after(writes, None)
@@ -199,7 +198,7 @@ def _add_part(exchange: Exchange, key: str, cached: CachedResponse, part: Conten
 
 @frozen
 class _Collection:
-    """The index of some parts, and what it lists up to now"""
+    """The index of parts, and the parts that it lists so far"""
 
     index: CachedResponse
     parts: Parts
@@ -208,10 +207,10 @@ class _Collection:
 def _collection_for(
     exchange: Exchange, key: str, cached: CachedResponse, part: ContentRange
 ) -> tuple[list[Write], _Collection | None]:
-    """The index that a part goes into, with the header fields of the part, and what it lists up to now
+    """The index to which a part is added, with the header fields of the part, after the deletions that are needed first
 
-    It is a new one, in place of that which is there, if this is about another representation; None if the part lacks
-    header fields that the client is taken to have (RFC 9110, section 15.3.7). What is to be deleted comes first.
+    If the stored index is for a different representation, a new one replaces it. None if the part lacks header fields
+    because the client already has them (RFC 9110, section 15.3.7).
     """
     stored = exchange.store.read(index_key(key))
     parts = parts_of(stored) if stored is not None and _is_for(exchange, stored) else None
@@ -244,7 +243,7 @@ def _whole_content(
 
 
 def _complete(key: str, collection: _Collection, cached: CachedResponse, content: bytes) -> Storing:
-    """A complete response in place of its parts (section 3.4)"""
+    """Replace all parts by the complete response (section 3.4)"""
     index = collection.index
     headers = index.headers.copy()
     headers['Content-Length'] = str(len(content))

@@ -1,4 +1,4 @@
-"""Storing new responses: at once, or while their callers read them"""
+"""Storing new responses, immediately or while the caller reads them"""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def record(plan: Plan, response: Response, expires: datetime | None, now: dateti
     """Store a response that may be stored
 
     Args:
-        plan: The request
+        plan: The plan
         response: The response
-        expires: Until when it is fresh
-        now: When it was received
+        expires: When the response expires
+        now: When the response was received
 
     Returns:
-        How it was stored, or will be once its body has been read; or why not
+        How it was stored, or will be stored after its body has been read; or why it is not stored
     """
     store, limit = plan.exchange.store, plan.exchange.settings.max_body_bytes
     refusal = _refusal(response, limit, store.longest_body)
@@ -45,14 +45,14 @@ def record(plan: Plan, response: Response, expires: datetime | None, now: dateti
         return NotStored(UNFITTING)
     if not store.apply(storing.writes):
         return NotStored(store.refusal)
-    if storing.cache_key is None:  # there was something to delete only
+    if storing.cache_key is None:  # there are only deletions
         return NotStored(UNFITTING)
     observing.stored(plan.exchange, storing.cache_key, cached)
     return storing
 
 
 def _refusal(response: Response, limit: int | None, longest_body: int | None) -> str:
-    """Why a response is not stored, as far as that can be told before its body is read; empty if it may be"""
+    """Why a response is not stored, if that is known before its body is read; empty if it may be stored"""
     length = declared_length(response) or 0
     if limit is not None and length > limit:
         return LONGER_THAN_ALLOWED
@@ -93,7 +93,7 @@ def _record_stream(plan: Plan, response: Response, expires: datetime | None, now
 
 
 def _key_of(storing: Storing, cached: CachedResponse) -> str | None:
-    """The key under which the response itself is written"""
+    """The key under which the response itself is stored"""
     for write in storing.writes:
         if isinstance(write, Put) and write.response is cached:
             return write.key
@@ -101,7 +101,7 @@ def _key_of(storing: Storing, cached: CachedResponse) -> str | None:
 
 
 def read_to_end(response: Response) -> None:
-    """Have a response stored that nobody else reads, if it is to be stored"""
+    """Read a response that nobody else reads to its end, so that it is stored"""
     raw: Any = response.raw
     if getattr(raw, 'is_recorded', False):
         for _ in raw.stream(decode_content=False):

@@ -29,11 +29,11 @@ class _Job(NamedTuple):
 
 
 class Refreshing:
-    """A few threads that renew the entries of one backend, each entry once at a time
+    """A few threads that renew the entries of a backend, each entry only once at a time
 
-    Beyond `MAX_THREADS`, renewals wait; beyond `MAX_WAITING`, they are left to the next request for the entry. There is
-    no lock that a forked child could find taken: dicts and deques do one thing at a time. The threads of the parent do
-    not exist in the child, so what they had begun does not count there.
+    If `MAX_THREADS` are busy, renewals wait; if `MAX_WAITING` are waiting, further ones are dropped, until the next
+    request for their entry. There is no lock, which might be held when the process forks: operations on dicts and
+    deques are atomic. In a forked child, the renewals of the parent are ignored, as their threads do not exist there.
     """
 
     def __init__(self) -> None:
@@ -48,26 +48,28 @@ class Refreshing:
 
     @property
     def epoch(self) -> object:
-        """Stands for the time up to the next `stop`"""
+        """An object that is replaced by each call of `stop()`"""
         return self._epoch
 
     def stop(self) -> None:
-        """Forget what waits; what is under way can tell by `epoch` that its results are not wanted any more"""
+        """Drop waiting renewals; those in progress see from `epoch` that their results are no longer wanted"""
         self._epoch = object()
         while self._waiting:
             try:
                 self._begun.pop(self._waiting.popleft().key, None)
-            except IndexError:  # noqa: PERF203 - a thread was faster
+            except IndexError:  # noqa: PERF203 - a thread has just taken the last one
                 break
 
     def start(
         self, key: str, url: Any, renew: Callable[[], object], ignored_parameters: Iterable[str] | None = None
     ) -> Thread | None:
-        """Have a function called in a thread, which is returned, unless the same entry is being renewed
+        """Call a function in a thread, which is returned, unless the same entry is already being renewed
+
+        If the function fails, or if the thread cannot be started, this is logged.
 
         Args:
             key: Key of the entry
-            url: For messages, which hide its secrets; a failure is logged, and so is a thread that cannot be started
+            url: URL for log messages, which are redacted
             renew: The function
             ignored_parameters: Names of secrets
         """
@@ -114,7 +116,7 @@ class Refreshing:
                 self._threads.pop(this, None)
                 if not self._waiting:
                     return
-                # Something came in between, and whoever brought it may have counted on this thread
+                # A job may have been added in the meantime, without starting a new thread
                 self._threads[this] = None
                 continue
             try:

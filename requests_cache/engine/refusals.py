@@ -1,4 +1,4 @@
-"""Why a response is not stored, if that is not for what the response is (see `policy/decision.py`)"""
+"""Reasons for not storing a response that do not depend on its headers (for those, see `policy/decision.py`)"""
 
 from __future__ import annotations
 

@@ -1,25 +1,25 @@
-"""Saying what the cache did with a request: as an attribute of its response, and as a header field where asked"""
+"""Adding `cache_status` and the `Cache-Status` header field to responses"""
 
 from __future__ import annotations
 
 from ..models.response import AnyResponse
 from ..policy.expiration import utcnow
 from ..policy.standard.cache_status import CacheStatus, append_field, forward_reason
-from .carrying import carried_by
+from .carrying import attached_to
 from .exchange import Exchange, Result, result_of
 
 
 def report(exchange: Exchange, response: AnyResponse) -> None:
-    """Set `cache_status`, and add the header field (RFC 9211)
+    """Set `cache_status`, and add the header field if the settings say so (RFC 9211)
 
-    That is not added to what is not based on any response, nor to the responses of requests that only follow a
-    redirect, as these are stored with that of the first request.
+    The header field is not added to a 504 from the cache, nor to responses of requests that follow a redirect, as they
+    are stored together with the response of the first request.
     """
     result = result_of(response)
     if result.origin_status is not None or response.cache_status is None:
         response.cache_status = _cache_status(exchange, response, result)
     wanted = exchange.settings.cache_status
-    if wanted and not carried_by(exchange.request).is_redirected and not result.is_unanswered:
+    if wanted and not attached_to(exchange.request).is_redirected and not result.is_unanswered:
         headers = response.headers.copy()
         field = response.cache_status.field(with_key=wanted == 'key')
         headers['Cache-Status'] = append_field(headers.get('Cache-Status'), field)

@@ -1,7 +1,7 @@
-"""What the sessions that use one backend share: reported faults, requests under way, and renewals in the background
+"""State that is shared by all sessions with the same backend: faults, flights, and renewals in the background
 
-So a program that makes a session for each request, as `requests.get()` does, is warned once, sends equal requests once,
-and renews an entry once.
+So even a program that creates a session for each request, like `requests.get()` does, logs a fault once, sends equal
+requests once, and renews an entry once.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _NAME = '_shared'
 
 
 class Shared:
-    """Lives with the backend, in this process: copies and pickles of the backend have one of their own"""
+    """The shared state of a backend in this process; copies of the backend have their own"""
 
     def __init__(self) -> None:
         self.faults = FaultLog()
@@ -29,14 +29,14 @@ class Shared:
 
 
 def shared_by(cache: Any) -> Shared:
-    """What the users of a backend share"""
+    """The shared state of a backend"""
     attributes = cache.__dict__
     shared: Shared | None = attributes.get(_NAME)
     return shared if shared is not None else attributes.setdefault(_NAME, Shared())
 
 
 def close(cache: Any) -> None:
-    """End what the users of a backend share, and the backend itself"""
+    """Close a backend and its shared state"""
     shared_by(cache).refreshing.stop()
     leasing = sys.modules.get('requests_cache.engine.leasing')
     if leasing is not None:

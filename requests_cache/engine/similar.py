@@ -1,4 +1,4 @@
-"""Stored responses that nearly answer a request, and what keeps them from it"""
+"""Stored responses that nearly match a request, and the differences"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..policy.vary import varied_names
 from .exchange import Exchange
 
 MOST_SIMILAR = 3
-# What differs in more ways is another resource
+# With more differences, it is a different resource
 MOST_DIFFERENCES = 4
 MAX_SHOWN = 60
 
@@ -40,12 +40,12 @@ class Similar(NamedTuple):
 
 
 def most_similar(exchange: Exchange, responses: Any, limit: int) -> tuple[Similar, ...]:
-    """The stored responses that have least to do to answer a request
+    """The stored responses with the fewest differences from a request
 
     Args:
-        exchange: The request
+        exchange: The exchange
         responses: The storage
-        limit: How many entries to look at
+        limit: Maximum number of entries to search
     """
     request = _Facts(exchange, exchange.request)
     found = nsmallest(MOST_SIMILAR, _candidates(exchange, request, responses, limit), key=lambda item: item[:2])
@@ -64,14 +64,14 @@ def _candidates(exchange: Exchange, request: _Facts, responses: Any, limit: int)
             continue
         differences = [*_differences(request, facts), *_variations(exchange, response, stored)]
         if not differences:
-            differences = ['stored under a key that other settings, another serializer or `verify` have made']
+            differences = ['stored under a key made with other settings, another serializer or another `verify`']
         if len(differences) <= MOST_DIFFERENCES:
             shown = shown_url(stored.url, exchange.settings.ignored_parameters)
             yield len(differences), shown, Similar(shown, shown_key(key), tuple(differences))
 
 
 class _Facts:
-    """What makes two requests the same"""
+    """The properties by which two requests are compared"""
 
     def __init__(self, exchange: Exchange, request: Any):
         settings = exchange.settings
@@ -88,9 +88,9 @@ class _Facts:
 
 def _differences(asked: _Facts, stored: _Facts) -> Iterator[str]:
     if asked.method != stored.method:
-        yield f'stored for {stored.method}, asked for with {asked.method}'
+        yield f'stored for {stored.method}, requested with {asked.method}'
     if asked.scheme != stored.scheme:
-        yield f'stored for {stored.scheme}, asked for by {asked.scheme}'
+        yield f'stored for {stored.scheme}, requested with {asked.scheme}'
     if asked.path != stored.path:
         yield f'stored for the path {_shown(stored.path)}'
     for name in sorted(asked.parameters.keys() | stored.parameters.keys()):
@@ -116,7 +116,7 @@ def _variations(exchange: Exchange, response: CachedResponse, stored: Any) -> It
     ignored = {name.lower() for name in exchange.settings.ignored_parameters or ()}
     for name in sorted(varied_names(response)):
         if name == '*':
-            yield '`Vary: *`: answers no other request'
+            yield '`Vary: *`: matches no other request'
             continue
         mine, its = exchange.request.headers.get(name), stored.headers.get(name)
         if mine != its and name not in ignored and not (name == 'accept-encoding' and not exchange.mode.exact_query):

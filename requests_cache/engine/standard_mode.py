@@ -1,4 +1,4 @@
-"""The steps of `cache_control='strict'`: RFC 9111, RFC 5861 and RFC 8246"""
+"""The steps of strict mode (`cache_control='strict'`): RFC 9111, RFC 5861 and RFC 8246"""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..policy.standard.request import strict_request_policy
 from ..policy.validation import Relation, relation
 from ..policy.verdicts import StoreDecision, Use
 from . import observing
-from .carrying import carrying
+from .carrying import copy_with_attached
 from .default_mode import DefaultMode
 from .exchange import Exchange, LookUp, Plan, Storing
 from .ranges import find_ranges, key_to_renew, show_ranges, storing_of_part
@@ -37,7 +37,7 @@ _BODY_FIELDS = ('Content-Length', 'Content-Type', 'Content-Encoding', 'Transfer-
 
 
 class StandardMode(DefaultMode):
-    """The standard; see `Mode` for the steps"""
+    """Strict mode; see `Mode` for the steps"""
 
     answers_conditions = True
     exact_query = True
@@ -48,7 +48,7 @@ class StandardMode(DefaultMode):
     decide_on_error = staticmethod(decision.decide_on_error)
 
     def key(self, exchange: Exchange, match_headers: Iterable[str] | bool | None = None) -> str | None:
-        """The key without a fragment, which is no part of the target (RFC 9110, section 7.1)"""
+        """The key of the request without its fragment, which is not part of the target (RFC 9110, section 7.1)"""
         request = exchange.request
         if has_unkeyable_body(request):
             return None
@@ -68,9 +68,9 @@ class StandardMode(DefaultMode):
         return find_among_all(exchange, key, first) if first is not None else LookUp(key)
 
     def _look_up_for_head(self, exchange: Exchange, look_up: LookUp) -> LookUp:
-        """What answers HEAD: the response to HEAD, or the one to GET, as long as it is fresh, and not older (section 4)
+        """The response that answers HEAD: a response to HEAD, or one to GET if it is fresh and not older (section 4)
 
-        A new response to HEAD is stored under the key of HEAD in either case.
+        In either case, a new response to HEAD is stored under the key of HEAD.
         """
         by_get = self._look_up_get(exchange).stored
         if by_get is None or not isinstance(self.decide_read(exchange.policy, by_get, utcnow()), Use):
@@ -79,7 +79,7 @@ class StandardMode(DefaultMode):
         return look_up if stored is not None and time_of(stored) > time_of(by_get) else look_up._replace(stored=by_get)
 
     def _look_up_get(self, exchange: Exchange) -> LookUp:
-        """What is stored for the same request, but to GET"""
+        """Look up the same request, but with GET"""
         get = exchange._replace(request=_twin(exchange, 'GET', exchange.request.url))
         return self._look_up_variant(get, exchange.store.key_of(get.request))
 
@@ -94,7 +94,7 @@ class StandardMode(DefaultMode):
         return relation(stored.headers, not_modified.headers, now)
 
     def _freshen(self, policy: RequestPolicy, stored: CachedResponse, not_modified: Response, now: datetime) -> bool:
-        """Bring a stored response up to date with a 304 or an answer to HEAD (sections 4.3.4 and 4.3.5)"""
+        """Update a stored response from a 304 or a response to HEAD (sections 4.3.4 and 4.3.5)"""
         freshen(stored, not_modified, policy.settings.shared_cache, now)
         delay_seconds = not_modified.elapsed.total_seconds()
         policy, status_code, headers = resolve_expiration(policy, stored), stored.status_code, not_modified.headers
@@ -105,7 +105,7 @@ class StandardMode(DefaultMode):
         return key_to_renew(plan.look_up, stored)
 
     def after_response(self, exchange: Exchange, response: Response) -> None:
-        """Delete what the request has made invalid (section 4.4), and let HEAD speak for GET (section 4.3.5)"""
+        """Delete invalidated responses (section 4.4), and update a response to GET after HEAD (section 4.3.5)"""
         writes: list[Write] = []
         if not exchange.settings.read_only:
             writes += _invalidations(exchange, response)
@@ -117,7 +117,7 @@ class StandardMode(DefaultMode):
                     observing.stored(exchange, put.key, put.response)
 
     def _freshen_by_head(self, exchange: Exchange, response: Response) -> list[Write]:
-        """Bring the stored response to GET up to date with one to HEAD, or delete it if it is another"""
+        """Update the stored response to GET from a response to HEAD, or delete it if they do not match"""
         look_up = self._look_up_get(exchange)
         key, stored = str(look_up.key), look_up.stored
         if stored is None:
@@ -129,7 +129,7 @@ class StandardMode(DefaultMode):
         return [Put(key, stored, stored.expires, over=version)] if is_kept else []
 
     def to_store(self, response: Response) -> Response:
-        """The response to the request itself; those that follow a redirect are stored for their own requests"""
+        """The response to the request itself; later responses of a chain are stored for their own requests"""
         return own_response(response)  # type: ignore[no-any-return]
 
     def decide_store(self, policy: RequestPolicy, response: Response, now: datetime) -> StoreDecision:
@@ -139,7 +139,7 @@ class StandardMode(DefaultMode):
         return decision.decide_store(policy, status_code, headers, now, delay_seconds)
 
     def storing_depends_on_body(self, plan: Plan, response: Response) -> bool:
-        """A part must be as long as it says"""
+        """The length of a part must match its `Content-Range`"""
         return bool(plan.exchange.policy.ranges) and response.status_code == 206
 
     def storing(self, plan: Plan, cached: CachedResponse, expires: datetime | None) -> Storing | None:
@@ -147,7 +147,7 @@ class StandardMode(DefaultMode):
         if cached.request.method == 'POST':
             cached.request = CachedRequest.from_request(exchange.request)
         set_headers(cached, storable_headers(cached.headers, exchange.settings.shared_cache, cached.created_at))
-        if 'Set-Cookie' not in cached.headers:  # it may not be stored, and so they may not
+        if 'Set-Cookie' not in cached.headers:  # the field must not be stored, so the cookies must not be stored either
             cached.cookies = RequestsCookieJar()
         key, before = place(exchange, plan.look_up, cached)
         if exchange.policy.ranges and cached.status_code == 206:
@@ -156,7 +156,7 @@ class StandardMode(DefaultMode):
         return Storing([*before, Put(key, cached, expires), *after], key, expires)
 
     def bypassed(self, exchange: Exchange, response: Response) -> Plan | None:
-        """The request to GET that a response to POST may be stored for (RFC 9110, section 9.3.3)"""
+        """The plan for a GET request for which a response to POST may be stored (RFC 9110, section 9.3.3)"""
         request, settings, now = exchange.request, exchange.settings, utcnow()
         if request.method != 'POST' or exchange.policy.skip_write != 'method' or redirects_of(response):
             return None
@@ -173,11 +173,11 @@ class StandardMode(DefaultMode):
             exchange.store.apply(_deletions_of_parts(exchange, key, BY_FILTER))
 
     def for_background(self, exchange: Exchange, stored: CachedResponse) -> Exchange:
-        """All of a stored response is renewed, if it is complete, and not only what the caller asked for"""
+        """Without `Range` if the stored response is complete, so that all of it is renewed"""
         exchange = super().for_background(exchange, stored)
         if not exchange.policy.ranges or stored.status_code == 206:
             return exchange
-        request = carrying(exchange.request)
+        request = copy_with_attached(exchange.request)
         request.headers = request.headers.copy()
         for name in ('Range', 'If-Range'):
             request.headers.pop(name, None)
@@ -192,7 +192,7 @@ STANDARD = StandardMode()
 
 
 def _invalidations(exchange: Exchange, response: Response) -> list[Write]:
-    """All variants go with the first one: the others are found by its generation only"""
+    """Deleting the first variant is sufficient: the others are found only by its generation"""
     request = exchange.request
     urls = invalidated_urls(request.method, request.url or '', response.status_code, response.headers)
     requests = [_twin(exchange, method, url) for url in urls for method in ('GET', 'HEAD')]
@@ -200,13 +200,13 @@ def _invalidations(exchange: Exchange, response: Response) -> list[Write]:
 
 
 def _deletions_of_parts(exchange: Exchange, key: str, reason: str) -> list[Write]:
-    """The parts that are stored of the response to a request"""
+    """The deletion of all stored parts of the response to a request"""
     keys = exchange.store.part_keys(key) if exchange.request.method == 'GET' else []
     return [Delete(keys, reason)] if keys else []
 
 
 def _twin(exchange: Exchange, method: str, url: str | None) -> PreparedRequest:
-    """The same request with another method, without a body, for this or another URL"""
+    """The same request with a different method, without a body, for this or another URL"""
     twin = exchange.request.copy()
     twin.method, twin.url, twin.body = method, urldefrag(url or '').url, None
     for name in _BODY_FIELDS:

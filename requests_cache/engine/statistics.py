@@ -84,10 +84,10 @@ def _listed(reasons: Mapping[str, int]) -> str:
 
 
 class Counters:
-    """The numbers behind it, which threads may change at the same time
+    """Thread-safe counters for `Statistics`
 
-    The lock can be taken again by the thread that has it: while that counts, the garbage collector may end a stream
-    that nobody has read, which is counted, too. It does not do so within `+=` on an item of a dict.
+    The lock is reentrant: while a thread is counting, the garbage collector may close a stream that was not read, which
+    is counted too. This cannot happen within `+=` on an item of a dict.
     """
 
     def __init__(self) -> None:
@@ -96,7 +96,7 @@ class Counters:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew"""
+        """Set all counters to zero"""
         with self._lock:
             self._hits = self._bytes_served = 0
             self._seconds_saved = 0.0
@@ -112,14 +112,14 @@ class Counters:
             self._seconds_saved += seconds
 
     def served(self, name: str, n_bytes: int, seconds: float = 0.0) -> None:
-        """The same for one that is no plain hit"""
+        """The same for a request that is not a fresh hit"""
         with self._lock:
             self._counts[name] += 1
             self._bytes_served += n_bytes
             self._seconds_saved += seconds
 
     def add(self, name: str, number: int = 1) -> None:
-        """Count something else"""
+        """Add to any other counter"""
         with self._lock:
             self._counts[name] += number
 
@@ -133,7 +133,7 @@ class Counters:
             self._not_stored[reason] += 1
 
     def read(self) -> Statistics:
-        """What it is at present"""
+        """The current numbers"""
         with self._lock:
             return Statistics(
                 **self._counts,

@@ -1,7 +1,7 @@
-"""The cache as one exchange uses it
+"""Access to the cache during an exchange
 
-Nothing else in the engine touches the cache, and no fault of it gets any further: a fault while reading is a miss, one
-while writing or deleting is logged (see `FaultLog`).
+Nothing else in the engine accesses the cache. No fault of the cache reaches the caller: a fault while reading is a
+miss, and a fault while writing or deleting is logged (see `FaultLog`).
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# Why entries are deleted, besides `BY_FILTER`
+# Reasons for deleting entries, besides `BY_FILTER`
 INVALIDATED, REPLACED = 'invalidated', 'replaced'
 
-# What a user's replacement, on the class too, differs from
+# For detecting that a user has replaced the method, on the class or on an instance
 _OUR_CREATE_KEY = BaseCache.create_key
 _OUR_SAVE_RESPONSE = BaseCache.save_response
 
 
 class Version(NamedTuple):
-    """What tells a stored response from one that is stored in its place later"""
+    """Distinguishes a stored response from one that replaces it later"""
 
     created_at: datetime
     body: bytes | Body | None
 
 
 def version_of(stored: CachedResponse) -> Version:
-    """The version of a response as it was read"""
+    """The version of a response that was read from the store"""
     return Version(stored.created_at, stored._body if stored._body is not None else stored._content)
 
 
@@ -63,7 +63,7 @@ class Put(NamedTuple):
     """Store a response under a key
 
     Args:
-        over: Only if this is still what is stored there; None to store the response in any case
+        over: Store the response only if this version is still stored there; None to store it in any case
     """
 
     key: str
@@ -73,11 +73,11 @@ class Put(NamedTuple):
 
 
 class Delete(NamedTuple):
-    """Delete what is stored under keys
+    """Delete the entries with these keys
 
     Args:
         keys: The keys
-        reason: Why
+        reason: Reason for the deletion
     """
 
     keys: Sequence[str]
@@ -88,11 +88,11 @@ Write = Put | Delete
 
 
 class Recording:
-    """A body that is being written for an entry that may come to be
+    """A body that is being written, before it is known whether its entry will be stored
 
     Args:
-        writer: Writes it
-        report: Called with what goes wrong; `EntryTooLargeError` is nothing wrong
+        writer: The writer of the body
+        report: A function that is called with errors, except for `EntryTooLargeError`
     """
 
     __slots__ = ('_report', '_writer')
@@ -103,11 +103,11 @@ class Recording:
 
     @property
     def longest_content(self) -> int:
-        """Length of the longest body that the entry itself may hold"""
+        """Length of the longest body that is stored in the entry itself"""
         return self._writer.longest_content
 
     def write(self, data: bytes) -> bool:
-        """Add bytes to it; returns whether that was possible"""
+        """Append bytes to the body, and return whether that succeeded"""
         try:
             self._writer.write(data)
         except Exception as e:
@@ -116,11 +116,11 @@ class Recording:
         return True
 
     def content(self) -> bytes | None:
-        """All of it, if it is a short one"""
+        """The whole body if it is short, otherwise None"""
         return self._writer.content()
 
     def commit(self, is_coded: bool) -> Body | None:
-        """Where it is, now that all of it has been written; None if that was not possible"""
+        """Finish writing, and return the description of the body; None if that failed"""
         try:
             body = self._writer.commit(is_coded)
         except Exception as e:
@@ -129,7 +129,7 @@ class Recording:
         return body if isinstance(body, Body) else None
 
     def abort(self) -> None:
-        """Leave nothing of it behind"""
+        """Delete everything that was written"""
         try:
             self._writer.abort()
         except Exception as e:
@@ -137,16 +137,16 @@ class Recording:
 
 
 class Store:
-    """The cache, with the settings of a session and the arguments that a request is sent with
+    """The cache, with the settings of a session and the arguments with which a request is sent
 
     Args:
         cache: The backend of the session
         settings: Settings for the URL of the request
-        send_kwargs: Arguments of `Session.send`; `verify` is part of keys, and a user's key function gets them all
-        faults: Where faults are reported
-        watch: Who is told of them
+        send_kwargs: Arguments of `Session.send`; `verify` is part of the key, and a custom key function gets them all
+        faults: The log for faults
+        watch: The counters and subscribers that are notified of faults
         exact_query: See `same_target`
-        is_abandoned: Whether nothing more is to be written, as nobody uses the cache any more; None if that cannot be
+        is_abandoned: Returns whether the cache has been closed, so that nothing must be written any more; optional
     """
 
     __slots__ = (
@@ -171,16 +171,16 @@ class Store:
         self._watch = watch
         self._exact_query = exact_query
         self._is_abandoned = is_abandoned
-        # It could not be reached for reading; to write would be to wait once more
+        # The store was unavailable for reading; writing would have to wait for the same timeout again
         self._is_away = False
-        # Why the last write was not carried out
+        # Why the last write failed
         self.refusal = ''
 
     def key_of(self, request: AnyPreparedRequest, match_headers: Iterable[str] | bool | None = None) -> str:
-        """The key of a request; errors are those of a key function of the user's own
+        """The key of a request; errors of a custom key function are raised
 
         Args:
-            match_headers: Names of header fields that count, if not those of the settings
+            match_headers: Names of header fields to include, instead of those in the settings
         """
         if match_headers is None:
             return self._cache.create_key(request, **self._send_kwargs)
@@ -188,12 +188,12 @@ class Store:
 
     @property
     def flights(self) -> Flights:
-        """Requests that are under way"""
+        """Requests in progress"""
         return shared_by(self._cache).flights
 
     @property
     def keys_are_the_users(self) -> bool:
-        """Whether keys are made by a function of the user's, which then alone says what is the same"""
+        """Whether keys come from a custom function, which alone decides which requests are the same"""
         if self._settings.key_fn is not None:
             return True
         return getattr(self._cache.create_key, '__func__', None) is not _OUR_CREATE_KEY
@@ -203,8 +203,8 @@ class Store:
 
         Args:
             key: The key
-            request: The request that it is to answer, which the key may not tell from others: keys of 1.x spell some
-                URLs alike. None for an entry that answers no request by itself.
+            request: The request that the response must match, as keys of 1.x are the same for some different URLs. None
+                for an entry that is not the answer to a request.
         """
         try:
             stored: CachedResponse | None = self._cache.get_response(key)
@@ -222,14 +222,14 @@ class Store:
         return None
 
     def report_lost(self, error: Exception) -> None:
-        """Tell that the body of a stored response cannot be read"""
+        """Report that the body of a stored response cannot be read"""
         self._report('read', error)
 
     def answers(self, request: PreparedRequest, stored: CachedResponse) -> bool:
-        """Whether a stored response is one for the URL of a request, and for its header fields that make up keys"""
+        """Whether a stored response matches the URL of a request, and the header fields that are part of its key"""
         settings, url = self._settings, request.url
         if stored.status_code >= 300 and REDACTED in stored.headers.get('Location', ''):
-            return False  # where it leads cannot be told any more
+            return False  # its target is unknown
         if url == stored.url and not settings.match_headers:
             return True
         if self.keys_are_the_users:
@@ -242,13 +242,13 @@ class Store:
         return same_target(url, original.url, settings.ignored_parameters, stored._is_of_1x, self._exact_query)
 
     def same_key(self, request: PreparedRequest) -> SameKey | None:
-        """Compares a request with stored ones by the user's own keys; None if there are none"""
+        """A function that compares a request with stored requests by custom keys; None without a key function"""
         if not self.keys_are_the_users:
             return None
         return lambda stored, names: self.key_of(stored, names) == self.key_of(request, names)
 
     def part_keys(self, key: str) -> list[str]:
-        """Keys of the parts that are stored of a response, by its key"""
+        """The keys of the stored parts of a response"""
         try:
             return stored_part_keys(self._cache, key)
         except Exception as e:
@@ -256,9 +256,9 @@ class Store:
             return []
 
     def keys_for(self, requests: Sequence[PreparedRequest]) -> list[str]:
-        """Keys of all that is stored for requests without a body, whatever header fields they are matched by
+        """Keys of all entries for requests without a body, for any values of the matched header fields
 
-        What is stored for other values of matched fields is found by a pass over the store.
+        If header fields are matched, this reads the whole store.
         """
         keys = [self.key_of(request) for request in requests]
         keys += [part for key in keys for part in self.part_keys(key)]
@@ -274,7 +274,7 @@ class Store:
             return keys
 
     def begin(self, key: str) -> Recording | None:
-        """Begin to write the body of an entry; None if that is in vain"""
+        """Start writing the body of an entry; None if that is impossible"""
         if self._is_away:
             self.refusal = FAULT
             return None
@@ -302,17 +302,17 @@ class Store:
 
     @property
     def longest_body(self) -> int | None:
-        """Length of the longest body that is kept, in bytes; None for any"""
+        """Length of the longest body that can be stored, in bytes; None for no limit"""
         bounds = getattr(self._cache.responses, 'bounds', None)
         return bounds.largest if bounds is not None else None
 
     def lease(self, key: str, deadline: float, over: str | None = None) -> Lease | Seen | None:
-        """Lead for a key among all processes, or wait for the one that does; None to go on without
+        """Take the lease for a key, or wait for the process that has it; None to continue without a lease
 
         Args:
             key: The key
             deadline: How long to wait, by `monotonic`
-            over: A lease that is over, and was of no use
+            over: The value of a lease whose outcome was useless, and which is to be replaced
         """
         if self._is_away:
             return None
@@ -329,7 +329,7 @@ class Store:
         return lease
 
     def give_back(self, lease: Lease, outcome: Outcome) -> None:
-        """Let other processes know what came of a request"""
+        """Tell other processes the outcome of a request"""
         from .leasing import keeper
 
         try:
@@ -338,7 +338,7 @@ class Store:
             self._report('lease', e)
 
     def apply(self, writes: Iterable[Write]) -> bool:
-        """Carry out writes, up to the first that fails; returns whether all have been, else `refusal` says why not"""
+        """Carry out writes until one fails, and return whether all succeeded; if not, `refusal` is the reason"""
         if getattr(self._cache.responses, 'bounds', None) is None:
             return self._apply(writes)
         from ..backends.eviction import evictions
@@ -368,7 +368,7 @@ class Store:
         return True
 
     def abandoned_by(self, is_abandoned: Callable[[], bool]) -> Store:
-        """The same store for work in the background, that ends when nobody uses the cache any more"""
+        """The same store for work in the background, which stops writing when the cache is closed"""
         return Store(
             self._cache, self._settings, self._send_kwargs, self._faults, self._watch, self._exact_query, is_abandoned
         )
@@ -388,13 +388,13 @@ class Store:
 
     def _delete(self, keys: list[str], reason: str) -> None:
         existing = self._existing(keys) if self._watch.is_on else ()
-        # Not `delete`, which would make SQLite give space back to the system
+        # Not `delete`, which would make SQLite vacuum the database
         self._cache._delete_keys(keys)
         for key in existing:
             self._watch.emit('deleted', None, None, key=key, reason=reason)
 
     def _existing(self, keys: list[str]) -> list[str]:
-        """Those of the keys that there are entries for; none if that cannot be told"""
+        """The keys that exist in the store; none if that is unknown"""
         try:
             existing = existing_in(self._cache.responses, keys)
         except Exception:
@@ -402,11 +402,11 @@ class Store:
         return [key for key in keys if key in existing]
 
     def _put_over(self, put: Put, version: Version) -> bool:
-        """Store a response, if what is stored is still what was read"""
+        """Store a response if the stored version is still the one that was read"""
 
         def is_expected(stored: CachedResponse | None) -> bool:
             is_same = stored is not None and version_of(stored) == version
-            # If nothing is written then
+            # The refusal if nothing is written
             self.refusal = TOO_LARGE if is_same and self.longest_body is not None else CHANGED
             return is_same
 
@@ -415,25 +415,25 @@ class Store:
             cache.responses.get(put.key)
         ):
             return cache._save(put.response, put.key, put.expires, is_expected)
-        # A method of the user's own, or an entry that was found by a redirect
+        # A custom method, or an entry that was found by a redirect
         return is_expected(cache.get_response(put.key)) and self._save(put.response, put.key, put.expires)
 
     def _is_locked(self, key: str) -> bool:
-        """Whether what is stored is left as it is, as it is encrypted with a key that was not given"""
+        """Whether the stored entry must not be overwritten, because its encryption key is missing"""
         if not is_locked(self._cache.responses, key):
             return False
         self.refusal = LOCKED
         return True
 
     def _save(self, response: CachedResponse, key: str, expires: datetime | None) -> bool:
-        # The user's own method may return anything
+        # A custom method may return anything
         if self._cache.save_response(response, key, expires) is False:
             self.refusal = TOO_LARGE
             return False
         return True
 
     def forget(self, key: str) -> None:
-        """Delete what the user's filter does not want to be stored"""
+        """Delete a stored response that `filter_fn` rejected"""
         if self._settings.read_only:
             return
         self.apply([Delete([key], BY_FILTER)])

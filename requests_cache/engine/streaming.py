@@ -1,8 +1,8 @@
-"""Bodies that are stored while their callers read them
+"""Storing bodies while the caller reads them
 
-In place of the response of urllib3, the caller gets another one that reads from it. What passes is copied to the store,
-as it comes over the wire, and when the last byte has passed, the entry is written. Decoding, reading by lines and all
-the rest is done by urllib3, as without a cache.
+The caller gets a urllib3 response that reads from the original one. The bytes are copied to the store as they are
+received, before decoding. After the last byte, the entry is written. Decoding, reading by lines and everything else is
+done by urllib3, as without a cache.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .flights import Outcome
 from .refusals import IN_TWO_WAYS, INCOMPLETE, LONGER_THAN_ALLOWED, UNDECODABLE, UNFITTING, UNREAD
 from .store import Recording
 
-# Read at once from a connection that may be slow
+# How much to read at a time from a connection that may be slow
 DRAINED_BYTES = 16 * 1024
 
 
 class Recorder:
-    """What becomes of a response whose body is being read
+    """Stores a response while its body is being read
 
     Args:
-        plan: The request
-        response: The response; the one that its caller has may be gone before this
-        cached: The response as it will be stored, without its body
-        storing: How it will be stored; None if that depends on the body
-        recording: Where the body goes
+        plan: The plan
+        response: The response; the caller's reference to it may be dropped earlier
+        cached: The response to store, without its body
+        storing: How to store it; None if that depends on the body
+        recording: The body that is being written
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Recorder:
     ):
         self._plan = plan
         self._response = ref(response)
-        # Those of urllib3, which decodes by them; an adapter may have given the caller others
+        # The headers that urllib3 uses for decoding; an adapter may have given the caller different ones
         self._headers = response.raw.headers
         self._check = CodingCheck(self._headers) if is_coded(self._headers) else None
         self._cached = cached
@@ -57,7 +57,7 @@ class Recorder:
         return self._recording is not None
 
     def write(self, data: bytes) -> None:
-        """Take a copy of some bytes that the caller reads"""
+        """Copy bytes that the caller reads"""
         if self._recording is None or not data:
             return
         self._length += len(data)
@@ -70,7 +70,7 @@ class Recorder:
             self.give_up(self._plan.exchange.store.refusal)
 
     def finish(self) -> None:
-        """The last byte has passed: store the response"""
+        """Store the response, after its last byte has been read"""
         recording, self._recording = self._recording, None
         if recording is None:
             return
@@ -83,23 +83,23 @@ class Recorder:
         if response is None or refusal:
             return
         if self._cached._body is None and response.__dict__.get('_content') is False:
-            # As 1.x read all of it beforehand, its callers may use `content` after they have read it bit by bit
+            # In 1.x, `content` was available after reading the stream, so callers may rely on it
             response._content = self._cached._content
         observing.amend(response, is_stored=True, not_stored='')
         if getattr(response, 'cache_status', None) is not None:
             response.cache_status = response.cache_status._replace(stored=True)
 
     def _give_body(self, recording: Recording) -> str:
-        """Give the response its body: decoded if it is a short one, else as it is in the store
+        """Add the body to the response that will be stored: decoded if it is short, otherwise its description
 
         Returns:
-            Why that is not possible; empty if it has been done
+            Why that is impossible; empty if it succeeded
         """
         coded, content = is_coded(self._headers), recording.content()
         if coded and content is not None:
             try:
                 content = decode(self._headers, content, recording.longest_content)
-            except Exception:  # the caller meets it as well
+            except Exception:  # the caller gets the same error
                 return UNDECODABLE
             limit = self._plan.exchange.settings.max_body_bytes
             if limit is not None and content is not None and len(content) > limit:
@@ -116,7 +116,7 @@ class Recorder:
         return ''
 
     def _store(self) -> str:
-        """Write the entry; returns why that is not possible"""
+        """Write the entry, and return why that is impossible; empty if it succeeded"""
         exchange, storing = self._plan.exchange, self._storing
         if storing is None:
             storing = exchange.mode.storing(self._plan, self._cached, self._cached.expires)
@@ -128,13 +128,13 @@ class Recorder:
         return '' if storing.cache_key is not None else UNFITTING
 
     def give_up(self, reason: str) -> None:
-        """Store nothing; the caller reads on"""
+        """Do not store the response; the caller can continue reading"""
         recording, self._recording = self._recording, None
         if recording is not None:
             self._end(recording, reason)
 
     def _end(self, recording: Recording, refusal: str) -> None:
-        """Leave nothing of a body that was not stored, let others go on who wait for it, and say what was done"""
+        """Delete a body that was not stored, wake the followers, and report what was done"""
         plan = self._plan
         try:
             if refusal:
@@ -150,17 +150,17 @@ class Recorder:
 
 
 class RecordedHTTPResponse(HTTPResponse):
-    """A urllib3 response that reads from another one, and has what passes recorded
+    """A urllib3 response that reads from another one, and copies the bytes to a recorder
 
     Args:
         raw: The response from the origin
-        recorder: What records it
-        drain_bytes: How much to read for the store, if the caller stops reading
-        drain_seconds: How long to do so
+        recorder: The recorder
+        drain_bytes: How many bytes to read for the store after the caller stops reading
+        drain_seconds: How long to read them
     """
 
     is_recorded = True
-    # False while urllib3 sets what is given to it
+    # False while the constructor of urllib3 sets attributes
     _owns_connection = False
 
     def __init__(self, raw: HTTPResponse, recorder: Recorder, drain_bytes: int, drain_seconds: float):
@@ -191,7 +191,7 @@ class RecordedHTTPResponse(HTTPResponse):
             if hasattr(raw, name):
                 setattr(self, name, getattr(raw, name))
 
-    # The connection is that of the other one
+    # The connection is that of the original response
 
     @property
     def _connection(self) -> Any:
@@ -208,18 +208,18 @@ class RecordedHTTPResponse(HTTPResponse):
 
     @_pool.setter
     def _pool(self, pool: Any) -> None:
-        """Set by urllib3"""
+        """Ignore what the constructor of urllib3 assigns"""
 
     def supports_chunked_reads(self) -> bool:
         return self._inner.supports_chunked_reads()
 
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:  # type: ignore[override]
-        """The chunks as they arrive; `amt` is the most that one of them may have, also when its coding is undone"""
+        """Yield the chunks as they are received; `amt` limits their size, also after decoding"""
         if amt == 0 or (self._chunks is None and self.closed):
             return
         try:
             yield from self._decoded_chunks(None if amt is not None and amt < 0 else amt, decode_content)
-        except GeneratorExit:  # as with urllib3, who stops in the middle has ended the response
+        except GeneratorExit:  # as in urllib3, stopping early closes the response
             self.close()
             self.release_conn()
             raise
@@ -241,7 +241,7 @@ class RecordedHTTPResponse(HTTPResponse):
                 yield rest
 
     def _next_chunks(self, amt: int | None) -> Iterator[bytes]:
-        """Chunks with their coding; what stops here can be drained"""
+        """Yield encoded chunks; if the caller stops here, the rest can be drained"""
         if self._chunks is None:
             self._copied.begin(by_chunks=True)
             self._chunks = self._inner.read_chunked(amt, decode_content=False)
@@ -258,7 +258,7 @@ class RecordedHTTPResponse(HTTPResponse):
             yield chunk
 
     def close(self) -> None:
-        """Close the connection; before, the rest of the body is read for the store if little is missing"""
+        """Close the connection, after reading the rest of the body for the store if it is short"""
         if self._recorder.is_recording and not sys.is_finalizing():
             try:
                 self._drain()
@@ -268,12 +268,12 @@ class RecordedHTTPResponse(HTTPResponse):
         super().close()
 
     def _drain(self) -> None:
-        """Read what is missing, within limits; what goes wrong is nobody's concern any more"""
+        """Read the rest of the body, within limits; errors are ignored, as the caller has stopped reading"""
         max_bytes, seconds = self._drain_limits
         missing = getattr(self._inner, 'length_remaining', None)
         if not max_bytes or (missing is not None and missing > max_bytes):
             return
-        if self._had_connection and self._connection is None:  # released, so another request may be using it
+        if self._had_connection and self._connection is None:  # it was released, and another request may be using it
             return
         deadline = monotonic() + seconds
         sock = getattr(getattr(self._inner, '_connection', None), 'sock', None)
@@ -283,7 +283,7 @@ class RecordedHTTPResponse(HTTPResponse):
                 left = deadline - monotonic()
                 if max_bytes < 0 or left <= 0 or not self._recorder.is_recording:
                     return
-                if sock is not None:  # urllib3 sets the time for the next response anew
+                if sock is not None:  # urllib3 sets the timeout again for the next response
                     sock.settimeout(left)
         except Exception:
             return
@@ -300,7 +300,7 @@ class RecordedHTTPResponse(HTTPResponse):
 
 
 class _Copied:
-    """The file that such a response reads from"""
+    """The file object that a `RecordedHTTPResponse` reads from"""
 
     def __init__(self, raw: HTTPResponse, recorder: Recorder):
         self._raw: Any = raw
@@ -308,7 +308,7 @@ class _Copied:
         self._by_chunks: bool | None = None
 
     def begin(self, by_chunks: bool) -> None:
-        """Go one of the two ways in which urllib3 reads; who goes both may get anything, which is not to be stored"""
+        """Choose one of two ways of reading from urllib3; if both are used, the body is unreliable and is not stored"""
         if self._by_chunks not in (None, by_chunks):
             self._recorder.give_up(IN_TWO_WAYS)
         self._by_chunks = by_chunks
@@ -347,6 +347,6 @@ class _Copied:
         self._raw.close()
 
     def __getattr__(self, name: str) -> Any:
-        if name == 'fp':  # would have urllib3 read chunks itself
+        if name == 'fp':  # with this attribute, urllib3 would read the chunks itself
             raise AttributeError(name)
         return getattr(self._raw, name)

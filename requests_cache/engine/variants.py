@@ -1,9 +1,9 @@
-"""Where the variants of a resource are stored, and which of them a request matches (RFC 9111, section 4.1)
+"""Storing the variants of a resource, and selecting the one that matches a request (RFC 9111, section 4.1)
 
-The first response is stored under the key of the request. Others are stored under keys made from the header fields that
-they vary by as well, one for each set of values. By the standard, responses may vary by different fields: the first one
-keeps a list of all sets of fields (`_generation`: a name that is part of these keys, and the list), and of those that a
-request matches the most recent is used. Other modes know the fields of the first response only.
+The first response is stored under the key of the request. Each further variant is stored under a key that includes the
+values of the header fields in `Vary`. In strict mode, variants may have different `Vary` fields. Therefore the first
+response has a list of all sets of fields (in `_generation`, with a name that is part of these keys), and the most
+recent matching variant is used. In other modes, only the `Vary` of the first response is used.
 """
 
 from __future__ import annotations
@@ -21,19 +21,20 @@ from .store import Put
 
 Names = frozenset[str]
 
-# As many look-ups does a request take, if a resource varies in that many ways; beyond, its variants are forgotten
+# The maximum number of different `Vary` fields of a resource, and of look-ups for a request; with more, its variants
+# are forgotten
 MAX_SETS = 8
 _TOKEN = lazy_pattern(r"[!#$%&'*+.^_`|~0-9a-z-]+")
-# Fields whose values do not make keys
+# Fields whose values are not part of keys
 _NOT_IN_KEYS = frozenset(('*', 'cookie'))
 
 
 def find_variant(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
-    """The stored response that a request matches in the default modes: the first one, or one that varies as it does
+    """Find the variant that matches a request in the default modes: the first, or one with the same `Vary`
 
     Args:
         key: The key of the request
-        first: What is stored under it
+        first: The response that is stored under it
     """
     variant = match(exchange, first)
     if variant.matches:
@@ -54,7 +55,7 @@ def find_variant(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
 
 
 def find_among_all(exchange: Exchange, key: str, first: CachedResponse) -> LookUp:
-    """The most recent of all stored responses that a request matches, by the standard; arguments as above"""
+    """Find the most recent variant that matches a request in strict mode; arguments as above"""
     variant = match(exchange, first)
     generation, _, sets = first._generation.partition(' ')
     variants = Variants(first, key, variant.matches, generation)
@@ -80,21 +81,21 @@ def find_among_all(exchange: Exchange, key: str, first: CachedResponse) -> LookU
 
 
 def match(exchange: Exchange, stored: CachedResponse) -> Variant:
-    """Compare a request with the one that a stored response answered"""
+    """Compare a request with the request of a stored response"""
     ignored, is_exact = exchange.settings.ignored_parameters, exchange.mode.exact_query
     same_key = exchange.store.same_key(exchange.request)
     return match_variant(exchange.request.headers, stored, ignored, is_exact, same_key)
 
 
 def _suits(exchange: Exchange, stored: CachedResponse, all_names: Names) -> bool:
-    """Whether a request matches a response; one that omits `Vary` is taken to vary by all that others vary by"""
+    """Whether a request matches a response; if it has no `Vary`, the fields of all other variants are used"""
     if not match(exchange, stored).matches:
         return False
     return bool(varied_names(stored)) or has_same_fields(exchange.request.headers, stored, all_names)
 
 
 def time_of(response: CachedResponse) -> tuple[Any, Any]:
-    """By which the most recent of several responses is told"""
+    """A sort key for finding the most recent of several responses"""
     from ..policy.standard.freshness import date_value
     from ..policy.standard.state import response_facts
 
@@ -102,25 +103,24 @@ def time_of(response: CachedResponse) -> tuple[Any, Any]:
 
 
 def _sets(first: CachedResponse) -> frozenset[Names]:
-    """The sets of fields that the variants beside the first one vary by"""
+    """The sets of header fields in `Vary` of the variants other than the first"""
     _, separator, text = first._generation.partition(' ')
     return frozenset(frozenset(filter(None, part.split(','))) for part in text.split(';')) if separator else frozenset()
 
 
 def key_of_variant(exchange: Exchange, names: Iterable[str], first_key: str, generation: str) -> str:
-    """The key of a variant: that of the request with all the header fields that tell variants apart"""
+    """The key of a variant: the key of the request including the header fields in `Vary`"""
     key = str(exchange.mode.key(exchange, match_headers=matched_names(names, exchange.settings.match_headers)))
-    # For those that lack some of the fields
+    # The names are needed for requests without some of the fields
     with_names = exchange.mode.exact_query or (key == first_key and exchange.settings.key_fn is None)
     return variant_key(key, names if with_names else (), generation)
 
 
 def place(exchange: Exchange, look_up: LookUp, cached: CachedResponse) -> tuple[str, list[Put]]:
-    """Find the place of a new response among the variants, by the standard
+    """Find the key of a new variant in strict mode
 
     Returns:
-        The key to store it under, and what is to be written before: the first variant, if it has to list a new set of
-        fields
+        The key, and the writes that are needed first: the first variant is updated if there is a new set of fields
     """
     names, variants = varied_names(cached), look_up.variants
     if variants is None or not variants.generation or not _can_be_told_apart(exchange, names):
@@ -151,5 +151,5 @@ def _can_be_told_apart(exchange: Exchange, names: Names) -> bool:
 
 
 def new_generation() -> str:
-    """A name for the variants of a resource from now on; those of earlier generations are not found any more"""
+    """A new name for the variants of a resource; variants of earlier generations are no longer found"""
     return urandom(4).hex()

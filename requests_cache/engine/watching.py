@@ -1,4 +1,4 @@
-"""Who is told what a session does: counters, subscribers, and the log"""
+"""Counters, subscribers and the log, which are notified of what a session does"""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class _Telling(local):
 
 
 class _Subscription:
-    """A function that is called with each event, but for those that it causes itself
+    """A function that is called with each event, except for those that it causes itself
 
-    What it raises is logged as a warning once. There is no lock: dicts do one thing at a time.
+    Its first exception is logged as a warning. There is no lock, as operations on dicts are atomic.
     """
 
     def __init__(self, function: Subscriber):
@@ -35,7 +35,7 @@ class _Subscription:
         self._telling = _Telling()
 
     def tell(self, event: Event) -> None:
-        if self._telling.now:  # it makes requests, and must not be called for ever
+        if self._telling.now:  # the function makes requests, so calling it would not end
             return
         self._telling.now = True
         try:
@@ -57,7 +57,7 @@ class _Subscription:
 class Watch:
     """The counters and subscribers of one session, or of all sessions of an installation
 
-    Subscribers are called one after the other, in the thread in which something happens.
+    Subscribers are called one after another, in the thread in which the event happens.
     """
 
     def __init__(self) -> None:
@@ -66,14 +66,14 @@ class Watch:
 
     @property
     def is_on(self) -> bool:
-        """Whether anybody wants to know; nothing is made of an event otherwise"""
+        """Whether there are subscribers; otherwise no events are created"""
         return bool(self._subscriptions) or logger.isEnabledFor(DEBUG)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Have a function called with each event, until the function that is returned is called
+        """Call a function with each event; returns a function that ends this
 
         Raises:
-            TypeError: It cannot be called
+            TypeError: The subscriber is not callable
         """
         if not callable(subscriber):
             raise TypeError(f'A subscriber must be a function that takes an event, not {subscriber!r}')
@@ -86,12 +86,12 @@ class Watch:
         return unsubscribe
 
     def emit(self, kind: str, request: Any, ignored_parameters: Iterable[str] | None, **fields: Any) -> None:
-        """Tell what happened
+        """Notify the subscribers of an event
 
         Args:
             kind: The value of an `EventKind`
             request: The request, prepared or stored; None if there is none
-            ignored_parameters: Names of secrets, which the URL is shown without
+            ignored_parameters: Names of secrets, which are removed from the URL
             fields: Further fields of the `Event`; `expires` as a time, `error` as an exception
         """
         if not self.is_on:
@@ -118,5 +118,5 @@ class Watch:
 
 
 def _encodable(text: str) -> str:
-    """Text as a log can write it: with escapes for what UTF-8 cannot hold, such as halves of surrogate pairs in keys"""
+    """Escape characters that UTF-8 cannot encode, such as lone surrogates in keys, so that a log can write them"""
     return text if text.isascii() else text.encode('utf-8', 'backslashreplace').decode()

@@ -15,7 +15,7 @@ from .._scopes import Scopes
 from ..backends.base import BackendSpecifier, BaseCache
 from ..backends.registry import init_backend
 from ..engine import flow
-from ..engine.carrying import carried_by, carrying, redirected, take_in, with_options_hook
+from ..engine.carrying import attach_options, attached_to, before_redirect, copy_with_attached, with_options_hook
 from ..engine.exchange import Exchange, Plan
 from ..engine.modes import mode_of
 from ..engine.shared import close, shared_by
@@ -243,7 +243,7 @@ class CacheMixin(Portable, MIXIN_BASE):
     def prepare_request(self, request: Request) -> PreparedRequest:
         """As in `requests`. The prepared request carries the options of the call."""
         prepared = super().prepare_request(request)
-        take_in(prepared)
+        attach_options(prepared)
         return prepared
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
@@ -262,11 +262,11 @@ class CacheMixin(Portable, MIXIN_BASE):
         """Send a prepared request, or answer it from the cache; options as for `request()`"""
         options = make_options(expire_after, only_if_cached, refresh, force_refresh)
         if options is not NO_OPTIONS:
-            request = carrying(request, options=options)
+            request = copy_with_attached(request, options=options)
         return flow.send(self._exchange(request, kwargs, self.cache, self._watching))
 
     def _exchange(self, request: PreparedRequest, kwargs: dict[str, Any], cache: BaseCache, watch: Watch) -> Exchange:
-        options = carried_by(request).options
+        options = attached_to(request).options
         settings = self._settings
         if settings.url_settings:
             settings = settings.for_url(request.url)
@@ -299,7 +299,7 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     def resolve_redirects(self, resp: Any, req: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         """As in `requests`. The options of a request apply to its redirects as well."""
-        following: Iterator[Any] = super().resolve_redirects(resp, redirected(req), *args, **kwargs)
+        following: Iterator[Any] = super().resolve_redirects(resp, before_redirect(req), *args, **kwargs)
         return following
 
     def _send_to_origin(self, request: PreparedRequest, **kwargs: Any) -> Response:

@@ -8,7 +8,7 @@ from typing import Any
 from requests import PreparedRequest, Response
 
 from ..engine import flow
-from ..engine.carrying import carrying
+from ..engine.carrying import copy_with_attached
 from ..engine.explaining import SEARCH_LIMIT, Explanation, explain_response, peeking
 from ..engine.explaining import explain as explain_exchange
 from ..engine.watching import Watch
@@ -40,7 +40,7 @@ def explain(session: Any, request: Any, url: Any, search_limit: int = SEARCH_LIM
         kwargs.pop('force_refresh', False),
     )
     if options is not NO_OPTIONS:
-        request = carrying(request, options=options)
+        request = copy_with_attached(request, options=options)
     cache = peeking(session.cache)
     exchange = session._exchange(request, kwargs, cache, Watch())
     return explain_exchange(exchange, flow.look_up, cache.responses, search_limit)

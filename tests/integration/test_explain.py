@@ -88,7 +88,7 @@ def test_what_would_be_validated(make: Callable[..., CachedSession], adapter: Ad
         ({'url': URL}, {'url': f'{URL}?page=2'}, 'stored without the parameter `page`'),
         ({'url': f'{URL}?page=2'}, {'url': URL}, 'stored with the parameter `page`'),
         ({'url': f'{URL}?page=1'}, {'url': f'{URL}?page=2'}, 'parameter `page`: stored for `1`, asked for `2`'),
-        ({'url': URL, 'method': 'HEAD'}, {'url': URL}, 'stored for HEAD, asked for with GET'),
+        ({'url': URL, 'method': 'HEAD'}, {'url': URL}, 'stored for HEAD, requested with GET'),
         ({'url': f'{URL}/'}, {'url': URL}, 'stored for the path `/items/`'),
         (
             {'url': URL, 'method': 'POST', 'json': {'a': 1}},
@@ -100,7 +100,7 @@ def test_what_would_be_validated(make: Callable[..., CachedSession], adapter: Ad
             {'url': URL, 'headers': {'Accept': 'text/plain'}},
             'header `accept`: stored for `text/html`, asked with `text/plain`',
         ),
-        ({'url': URL}, {'url': URL, 'verify': False}, 'stored under a key that other settings'),
+        ({'url': URL}, {'url': URL, 'verify': False}, 'stored under a key made with other settings'),
     ],
 )
 def test_similar_requests(
