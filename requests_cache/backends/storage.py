@@ -261,6 +261,9 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         Args:
             value: A response, or anything else that the serializer takes
             key: The key of the entry, for serializers whose result depends on it
+
+        Raises:
+            TypeError: The value is to be encrypted, and there is no key
         """
         serializer: Any = self.serializer
         if serializer is None:
@@ -268,7 +271,11 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         if isinstance(value, CachedResponse) and value._body is not None and self._is_elsewhere(key, value._body):
             value = CachedResponse.from_response(value, content=value.content)  # type: ignore[assignment]
         data = serializer.dumps(value, key) if getattr(serializer, 'takes_key', False) else serializer.dumps(value)
-        return data if self.seal is None else self.seal.dumps(data, key)
+        if self.seal is None:
+            return data
+        if key is None and self.seal.encrypts:  # it could never be read
+            raise TypeError(f'{type(self).__name__} encrypts entries, so it has to call serialize(value, key)')
+        return self.seal.dumps(data, key)
 
     def _serialize(self, key: KT, value: VT) -> Any:
         """Call `serialize`, which others may have replaced by a function that takes the value alone, as in 1.3"""

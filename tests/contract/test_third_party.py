@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from requests_cache import BaseCache, BaseStorage
-from requests_cache.testing import CacheContract, StorageContract
+from requests_cache import BaseCache, BaseStorage, CachedSession, new_encryption_key
+from requests_cache.testing import CacheContract, Origin, StorageContract
+from requests_cache.testing.values import make_response
 
 
 class OneDict(BaseStorage[str, Any]):
@@ -63,3 +65,17 @@ class TestThirdParty(OnDicts, StorageContract, CacheContract):
         'keyed serializers': 'storages for 1.3.x call `serialize` with the value alone',
         'writing while iterating': 'a dict does not allow that',
     }
+
+
+def test_encryption_needs_the_key_of_an_entry(origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
+    """A storage that does not pass it is told so; it would write entries that nobody can read"""
+    cache = OneDictCache({}, encryption_key=new_encryption_key())
+    origin.add('/page', body=b'body')
+    with CachedSession(backend=cache) as session:
+        assert [session.get(origin.url('/page')).content for _ in range(2)] == [b'body'] * 2
+    [warning] = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert warning.startswith('Unable to write to the cache')
+    assert warning.endswith('OneDict encrypts entries, so it has to call serialize(value, key)')
+    with pytest.raises(TypeError, match='OneDict encrypts'):
+        cache.responses['key'] = make_response(1)
+    cache.redirects['key'] = 'other'

@@ -20,6 +20,7 @@ from requests_cache import (
     OriginalResponse,
     SQLiteCache,
 )
+from requests_cache.testing import FaultyStorage
 from requests_cache.testing.origin import answer, revalidating
 
 
@@ -596,21 +597,10 @@ class TestBackendArgument:
         assert new_session(db_path=other).cache.db_path == other
 
     def test_faults_of_the_store_do_not_reach_the_caller(self, new_session, origin, caplog):
-        class Broken(dict):
-            broken = True
-
-            def __getitem__(self, key):
-                if self.broken:
-                    raise OSError('cannot read')
-                return super().__getitem__(key)
-
-            def __setitem__(self, key, value):
-                if self.broken:
-                    raise OSError('cannot write')
-                super().__setitem__(key, value)
-
         backend = BaseCache()
-        backend.responses = Broken()
+        backend.responses = FaultyStorage(backend.responses)
+        backend.responses.fail('read', error=OSError('cannot read'))
+        backend.responses.fail('write', error=OSError('cannot write'))
         session = new_session(backend=backend)
         origin.add('/page', body=b'x')
         assert [session.get(origin.url('/page')).content for _ in range(3)] == [b'x'] * 3
@@ -619,7 +609,7 @@ class TestBackendArgument:
             'Unable to read the cache, requests go on without it: OSError: cannot read',
             'Unable to write to the cache, requests go on without it: OSError: cannot write',
         ]
-        backend.responses.broken = False
+        backend.responses.mend()
         assert [session.get(origin.url('/page')).from_cache for _ in range(2)] == [False, True]
         assert 'Able to write to the cache again' in caplog.text
 

@@ -65,6 +65,14 @@ from requests_cache.observe import (
     PrometheusSubscriber,
     StructlogSubscriber,
 )
+from requests_cache.testing import (
+    CacheContract,
+    FaultyStorage,
+    ManualClock,
+    ManualExecutor,
+    Origin,
+    StorageContract,
+)
 
 URL = 'https://api.example.com/items'
 
@@ -390,3 +398,25 @@ def copy_body(storage: OwnStorage, key: str) -> None:
     writer.write(b'bytes')
     writer.commit()
     storage.write_if(key, CachedResponse(content=b'x'), lambda stored: stored is None)
+
+
+class TestOwnStorage(StorageContract, CacheContract):
+    lacks = {'forking': 'the store does not survive it'}
+
+    def open_storage(self, place: Path, kind: str = 'responses', **kwargs: Any) -> OwnStorage:
+        return OwnStorage()
+
+    def open_cache(self, place: Path, **kwargs: Any) -> BaseCache:
+        return BaseCache(**kwargs)
+
+
+def break_a_cache(cache: BaseCache, url: str) -> list[str]:
+    cache.responses = storage = FaultyStorage(SQLiteDict('broken'))
+    storage.fail('read', 'write', error=TimeoutError, on_call=2, times=1, after=True)
+    with ManualClock(datetime.now()) as clock, ManualExecutor() as background, Origin() as origin:
+        clock.advance(timedelta(seconds=5))
+        origin.add('/page', body=b'x', headers=[('ETag', '"1"')])
+        CachedSession(backend=cache).get(origin.url('/page'))
+        background.run()
+    storage.mend()
+    return [*storage.calls, *background.waiting]

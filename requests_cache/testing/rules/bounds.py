@@ -10,11 +10,11 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ...exceptions import EntryTooLargeError
+from ..clock import ManualClock
 from ..values import facts, large, make_response
 from .base import Contract
 
@@ -242,7 +242,7 @@ class BoundRules(Contract):
         """With `delete_expired_after`, each write deletes a few of the entries that have expired for so long"""
         self.needs('deletion of expired entries')
         storage = storage_factory(delete_expired_after=timedelta(hours=1), large_body_bytes=1_000)
-        with time_machine.travel(NOW, tick=False) as clock:
+        with ManualClock(NOW) as clock:
             for number in range(20):
                 storage[f'old-{number}'] = make_response(number, expires=NOW + timedelta(minutes=1))
             storage['large'] = large(1, expires=NOW + timedelta(minutes=1))
@@ -250,10 +250,10 @@ class BoundRules(Contract):
             storage['fresh'] = make_response(1, expires=NOW + timedelta(days=2))
             storage['renewed'] = make_response(1, expires=NOW + timedelta(minutes=1))
             storage['renewed'] = make_response(1, expires=NOW + timedelta(days=2))
-            clock.shift(timedelta(minutes=60))
+            clock.advance(timedelta(minutes=60))
             storage['new'] = make_response(2)
             assert len(list(storage)) == 25
-            clock.shift(timedelta(minutes=2))
+            clock.advance(timedelta(minutes=2))
             counts = []
             for number in range(12):
                 storage['new'] = make_response(number)
