@@ -41,7 +41,8 @@ class JsonLinesStorage(BaseStorage[str, Any]):
         super().__init__(**kwargs)
         self.path = Path(path)
         self._entries: dict[str, Any] | None = None
-        self._pid = os.getpid()
+        # The process that has written lines since the file was sorted
+        self._writer: int | None = None
         # Sessions are used by several threads. It can be acquired again by the same thread, for `write_if`.
         self._lock = RLock()
 
@@ -99,14 +100,16 @@ class JsonLinesStorage(BaseStorage[str, Any]):
         A later use opens it again, as sessions may be used after they were closed.
         """
         with self._lock, self._faults():
-            # A forked child has what its parent had when it was forked: it must not write that over what is new
-            if self._entries is not None and self._pid == os.getpid() and self.path.exists():
-                lines = [_line([key, _as_json(entry)]) for key, entry in sorted(self._entries.items())]
+            # Who only reads leaves the file alone. So does a forked child, which has what its parent had when it was
+            # forked, and must not write that over what is new.
+            if self._writer == os.getpid() and self.path.exists():
+                lines = [_line([key, _as_json(entry)]) for key, entry in sorted(self._loaded().items())]
                 # The file is either the old one or the new one, also if the process is killed meanwhile
                 temporary = self.path.with_name(f'{self.path.name}.tmp')
-                temporary.write_bytes(b''.join(lines))
+                with open(temporary, 'wb', opener=_open_private) as file:
+                    file.writelines(lines)
                 os.replace(temporary, self.path)
-            self._entries = None
+            self._entries = self._writer = None
 
     # The file
 
@@ -127,10 +130,9 @@ class JsonLinesStorage(BaseStorage[str, Any]):
     def _append(self, line: list[str]) -> None:
         with self._faults():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Opened for each write: there is nothing to close, and nothing that a forked child could share by mistake.
-            # Only the user may read the file, as responses may be private.
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            with open(descriptor, 'r+b', buffering=0) as file:
+            self._writer = os.getpid()
+            # Opened for each write: there is nothing to close, and nothing that a forked child could share by mistake
+            with open(self.path, 'a+b', buffering=0, opener=_open_private) as file:
                 length = file.seek(0, os.SEEK_END)
                 if length:
                     file.seek(length - 1)
@@ -146,6 +148,11 @@ class JsonLinesStorage(BaseStorage[str, Any]):
             yield
         except OSError as e:
             raise BackendUnavailableError(f'{self.path} cannot be used: {e}') from e
+
+
+def _open_private(path: str, flags: int) -> int:
+    # Responses may be private, so only the user may read the file
+    return os.open(path, flags, 0o600)
 
 
 def _line(parts: list[Any]) -> bytes:

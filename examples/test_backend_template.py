@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,25 @@ def test_one_line_for_each_key_after_closing(tmp_path: Path) -> None:
     storage.close()
     assert (tmp_path / 'file.jsonl').read_text() == '["a", "2"]\n["b", "3"]\n'
     assert dict(storage.items()) == {'a': '2', 'b': '3'}
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no modes of files')
+def test_only_the_user_may_read_it(tmp_path: Path) -> None:
+    storage = JsonLinesStorage(tmp_path / 'file.jsonl')
+    for _ in range(2):
+        storage['key'] = 'value'
+        assert storage.path.stat().st_mode & 0o777 == 0o600
+        storage.close()
+        assert storage.path.stat().st_mode & 0o777 == 0o600
+
+
+def test_who_only_reads_leaves_the_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / 'file.jsonl'
+    path.write_text('["b", "1"]\n["a", "2"]\n')
+    storage = JsonLinesStorage(path)
+    assert sorted(storage) == ['a', 'b']
+    storage.close()
+    assert path.read_text() == '["b", "1"]\n["a", "2"]\n'
 
 
 @pytest.mark.parametrize('half', ['["c", "4', '["c"', '[', 'null', '5', '{"c": 1}', '"c"', '[[], "4"]', '\ufeff'])
