@@ -210,7 +210,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Names of what only subscribers need, which sessions without any do not load"""
+    """Import names that only subscribers need on first access"""
     if name not in ('Event', 'EventKind'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     from .engine import events

@@ -1,4 +1,4 @@
-"""`python -m requests_cache` is `requests-cache`"""
+"""`python -m requests_cache` runs the command `requests-cache`"""
 
 from .cli import main
 

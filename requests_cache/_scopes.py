@@ -1,4 +1,4 @@
-"""Blocks in which something applies, for the thread or task that enters them"""
+"""Context managers whose effect is limited to the current thread or task"""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _Scope:
 
 
 class Scopes:
-    """The blocks of one kind that threads and tasks are in, each with a value
+    """Nested blocks of one kind, each with a value, per thread or task
 
-    A block may be left in another context than it was entered in, as the two halves of an async fixture are. Contexts
-    that were copied from the first one go on with the block, then, so it is marked as over for all of them.
+    A block may be entered in one context and left in another, as in an async fixture. Then contexts that were copied
+    from the first one still contain the block, so it is marked as ended for all of them.
     """
 
     def __init__(self, name: str):
@@ -29,7 +29,7 @@ class Scopes:
 
     @contextmanager
     def enter(self, value: Any) -> Iterator[None]:
-        """A block with a value"""
+        """Enter a block with a value"""
         scope = _Scope(value, self._innermost.get())
         token = self._innermost.set(scope)
         try:
@@ -42,7 +42,7 @@ class Scopes:
                 pass
 
     def values(self) -> list[Any]:
-        """Values of the blocks that the caller is in, innermost first"""
+        """The values of the blocks around the caller, innermost first"""
         scope, values = self._innermost.get(), []
         while scope is not None:
             if not scope.is_over:

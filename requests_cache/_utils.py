@@ -22,7 +22,7 @@ logger = getLogger('requests_cache')
 
 
 class _Pattern:
-    """Has the methods of a compiled pattern"""
+    """A proxy for a compiled pattern"""
 
     def __init__(self, pattern: Any, flags: int):
         self._source = pattern, flags
@@ -35,7 +35,7 @@ class _Pattern:
 
 
 def lazy_pattern(pattern: AnyStr, flags: int = 0) -> re.Pattern[AnyStr]:
-    """A regular expression that is compiled when it is first used, as compiling takes most of the time of an import"""
+    """A regular expression that is compiled on first use, to keep imports fast"""
     return _Pattern(pattern, flags)  # type: ignore[return-value]
 
 
@@ -43,7 +43,7 @@ _LATIN1_LINE = lazy_pattern(r'[\t\x20-\x7e\x80-\xff]+')
 
 
 def is_latin1_line(value: object) -> bool:
-    """Whether a value is text in Latin-1 that is not blank, without control characters: what a header field can hold"""
+    """Whether a value is valid in a header field: text in Latin-1, not blank, and without control characters"""
     return isinstance(value, str) and bool(value.strip()) and _LATIN1_LINE.fullmatch(value) is not None
 
 
@@ -53,22 +53,22 @@ def is_decimal(value: object) -> bool:
 
 
 def is_bad_signature(error: Exception) -> bool:
-    """Whether an error is `itsdangerous.BadSignature`, which is passed on to the caller"""
+    """Whether an error is `itsdangerous.BadSignature`, which must be raised to the caller"""
     return _is_instance(error, 'itsdangerous', 'BadSignature')
 
 
 def _is_instance(value: object, module_name: str, class_name: str) -> bool:
-    """The same as `isinstance`, without importing the module: where nobody has, there cannot be any instances"""
+    """Like `isinstance`, without importing the module: if it has not been imported, there are no instances"""
     module = sys.modules.get(module_name)
     return module is not None and isinstance(value, getattr(module, class_name))
 
 
 @contextmanager
 def within(lock: Any, seconds: float) -> Iterator[bool]:
-    """A block with a reentrant lock, which is freed whatever happens, also if KeyboardInterrupt comes in between
+    """A block with a reentrant lock, which is always released, even if there is a KeyboardInterrupt at any point
 
     Yields:
-        Whether the lock could be had in this time
+        Whether the lock was acquired within `seconds`
     """
     was_held, taken = lock._is_owned(), False
     try:
@@ -81,17 +81,17 @@ def within(lock: Any, seconds: float) -> Iterator[bool]:
             lock.release()
 
 
-# Owners of locks, by their identity, the attribute that holds the lock, and what makes a new one
+# Owners of locks by their IDs, each with the attribute of the lock and a function that creates a new one
 _owners_of_locks: WeakValueDictionary[tuple[int, str, Callable[[], Any]], Any] = WeakValueDictionary()
 
 
 def renew_after_fork(owner: Any, attribute: str, make_lock: Callable[[], Any]) -> None:
-    """Give an object a new lock in each forked child, where the thread that held the old one does not exist
+    """Replace the lock of an object in each forked child, where the thread that held the lock does not exist
 
     Args:
         owner: An object that can be weakly referenced, or a module (`sys.modules[__name__]`)
         attribute: Name of the attribute, or global variable, that holds the lock
-        make_lock: Makes a new lock, such as `threading.RLock`
+        make_lock: A function that creates a lock, such as `threading.RLock`
     """
     _owners_of_locks[id(owner), attribute, make_lock] = owner
 
@@ -106,27 +106,27 @@ if hasattr(os, 'register_at_fork'):
 
 
 def chunkify(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield lists of at most `size` items, reading no further ahead than one list"""
+    """Yield lists of at most `size` items, reading only one list ahead"""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
 def checked_size(name: str, value: Any) -> int:
-    """A number of bytes
+    """Check and return a number of bytes
 
     Raises:
-        TypeError, ValueError: It is none
+        TypeError, ValueError: The value is not a number of bytes
     """
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f'{name} must be a number of bytes, not {value!r}')
     if value < 0:
-        raise ValueError(f'{name} must not be negative, but is {value}')
+        raise ValueError(f'{name} must not be negative: {value!r}')
     return value
 
 
 def remember(memory: dict[K, T], key: K, value: T, limit: int) -> None:
-    """Keep a value as the latest of those in a dict, which lets go of the oldest ones beyond a number"""
+    """Add a value to a dict as its newest item, and drop the oldest items if there are more than `limit`"""
     memory.pop(key, None)
     memory[key] = value
     for old in list(memory)[: len(memory) - limit] if len(memory) > limit else ():
@@ -139,7 +139,7 @@ def coalesce(*values: Any, default: Any = None) -> Any:
 
 
 def accepted_keywords(func: Callable[..., Any]) -> frozenset[str] | None:
-    """Names that may be passed to `func` by keyword; None if it takes any name"""
+    """Names of the keyword arguments of `func`; None if it accepts any name"""
     try:
         parameters = signature(func).parameters.values()
     except (TypeError, ValueError):
@@ -153,20 +153,20 @@ def accepted_keywords(func: Callable[..., Any]) -> frozenset[str] | None:
 def takes_argument(func: Callable[..., Any], name: str) -> bool:
     """Whether `func` can be called with an argument of this name"""
     code = getattr(func, '__code__', None)
-    if code is not None and name in code.co_varnames[: code.co_argcount]:  # quicker to tell than a signature is made
+    if code is not None and name in code.co_varnames[: code.co_argcount]:  # faster than creating a signature
         return True
     names = accepted_keywords(func)
     return names is None or name in names
 
 
 def get_valid_kwargs(func: Callable[..., Any], kwargs: dict[str, Any], extras: Iterable[str] = ()) -> dict[str, Any]:
-    """The members of `kwargs` that `func` takes by name and that are not None"""
+    """The items of `kwargs` that `func` accepts by keyword and that are not None"""
     names = (accepted_keywords(func) or frozenset()) | set(extras)
     return {k: v for k, v in kwargs.items() if k in names and v is not None}
 
 
 def get_placeholder_class(original_exception: ImportError | None = None) -> type:
-    """A class that can be named and passed around, and raises `original_exception` when it is instantiated"""
+    """A placeholder for an optional class, which raises `original_exception` when it is instantiated"""
     error = original_exception or MissingDependencyError('This class', 'a library that is not installed')
 
     class Placeholder:
@@ -189,7 +189,7 @@ def format_file_size(n_bytes: float) -> str:
 
 
 def printable(text: object) -> str:
-    """Text on one line that does nothing to a terminal: control characters, and others that cannot be seen, escaped"""
+    """Text that is safe to print on one line: control characters and invisible characters are escaped"""
     shown = str(text)
     if shown.isprintable():
         return shown
@@ -197,19 +197,19 @@ def printable(text: object) -> str:
 
 
 def assert_never(value: NoReturn) -> NoReturn:
-    """Marks what type checkers have shown to be out of reach"""
+    """Marks code that type checkers have shown to be unreachable"""
     raise AssertionError(f'Unexpected value: {value!r}')
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a misspelled one most likely stands for"""
+    """The known name that is most similar to a misspelled one, or None"""
     from difflib import get_close_matches
 
     return next(iter(get_close_matches(name, sorted(known), n=1)), None)
 
 
 def decode_text(data: bytes) -> str | bytes:
-    """Text of a file, which earlier versions wrote in the encoding of the platform; as it is if it is no text"""
+    """Decode a file, which earlier versions wrote in the encoding of the platform; bytes if it is not text"""
     for encoding in ('utf-8', locale.getpreferredencoding(False)):
         try:
             return data.decode(encoding, 'surrogatepass' if encoding == 'utf-8' else 'strict')

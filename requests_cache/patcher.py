@@ -33,7 +33,7 @@ def _new(session_class: Any) -> Any:
 
 
 class _Installation:
-    """One cache, and a class of sessions that use it; arguments as for `install_cache()`"""
+    """A cache, and a class of sessions that use it; arguments as for `install_cache()`"""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class _Installation:
                 super().__init__(backend=installation.cache, **kwargs)
 
             def __reduce__(self) -> Any:
-                # Nothing may be installed where it is unpickled
+                # There may be no installation in the process that unpickles it
                 return _new, (session_factory,), self.__getstate__()
 
         self.session_class: Any = InstalledSession
@@ -68,15 +68,15 @@ class _Installation:
 
 _lock = RLock()
 renew_after_fork(sys.modules[__name__], '_lock', RLock)
-# The installation for the whole process, if any, and those by `enabled()` that are in force in some thread or task
+# The installation for the whole process, if any, and those that `enabled()` has made for some thread or task
 _installed: list[_Installation] = []
 _scoped: list[_Installation] = []
-# What `enabled()` or `disabled()` has put in force in this thread or task: an installation, or None for no caching
+# The installations that `enabled()` has made for this thread or task; None for `disabled()`
 _scopes = Scopes('requests_cache_installed')
 
 
 def _current() -> _Installation | None:
-    """What applies to the caller"""
+    """The installation that applies to the caller"""
     in_force: list[_Installation | None] = [*_scopes.values(), *_installed]
     return in_force[0] if in_force else None
 

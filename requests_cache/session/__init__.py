@@ -1,4 +1,4 @@
-"""Sessions that cache"""
+"""Sessions with a cache"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ __all__ = ['CacheActions', 'CacheMixin', 'CachedSession', 'OriginalResponse', 'O
 StrOrPath = Path | str
 S = TypeVar('S', bound='CacheMixin')
 
-# At type-checking time the mixin has the methods of what it is mixed into
+# For type checkers, the mixin has the methods of `requests.Session`
 if TYPE_CHECKING:
     from ..engine.events import Subscriber
     from ..engine.explaining import Explanation
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 else:
     MIXIN_BASE = object
 
-# Sessions whose cache is switched off in this thread or task
+# Sessions whose cache is disabled in this thread or task
 _switched_off = Scopes('requests_cache_switched_off')
 
 _SHARED_ATTRIBUTES = (
@@ -77,7 +77,7 @@ class CacheMixin(Portable, MIXIN_BASE):
     The other arguments are settings; see `CacheSettings`.
     """
 
-    # Of the sessions of an installation, one for all of them
+    # Shared by all sessions of an installation
     _watch: Watch | None = None
     # Whether a backend that is passed in was made with the same keywords as the session
     _backend_has_keywords = False
@@ -139,7 +139,7 @@ class CacheMixin(Portable, MIXIN_BASE):
 
     @cache.setter
     def cache(self, cache: BaseCache) -> None:
-        # By its type, as what stands in for a backend in a test may say that it is one
+        # Check the type itself, as a mock in a test may pretend to be a backend
         is_backend = issubclass(type(cache), BaseCache)
         self._cache: Any = cache.bound_to(self, self._settings) if is_backend else cache
 
@@ -155,7 +155,7 @@ class CacheMixin(Portable, MIXIN_BASE):
     @settings.setter
     def settings(self, settings: CacheSettings) -> None:
         self._settings = settings
-        self.cache = self._cache  # bound to other settings now
+        self.cache = self._cache  # bind it to the new settings
 
     @settings.deleter
     def settings(self) -> None:
@@ -313,7 +313,7 @@ class CacheMixin(Portable, MIXIN_BASE):
     def _resend_async(
         self, request: PreparedRequest, actions: Plan, cached_response: CachedResponse, **kwargs: Any
     ) -> Thread | None:
-        """Renew a stored response in a thread, which is returned, unless that is being done already"""
+        """Renew a stored response in a thread, which is returned, unless it is already being renewed"""
         refreshing = shared_by(self.cache).refreshing
         epoch = refreshing.epoch
         store = actions.exchange.store.abandoned_by(lambda: refreshing.epoch is not epoch)
@@ -324,7 +324,7 @@ class CacheMixin(Portable, MIXIN_BASE):
     @property
     def _watching(self) -> Watch:
         watch = self._watch
-        if watch is None:  # of a session that was made in a way of its own
+        if watch is None:  # the session was created without calling `__init__`
             watch = self.__dict__.setdefault('_watch', Watch())
         return watch
 

@@ -1,7 +1,7 @@
-"""Settings from the environment, without going through all of it for each request
+"""Reading settings from the environment only when it changes
 
-`requests` goes through the whole environment twice for each request to find proxies, which takes longer than to answer
-the request from the cache. What it finds stays the same until the environment changes.
+For each request, `requests` searches the whole environment twice for proxies, which takes longer than answering the
+request from the cache. The result stays the same until the environment changes.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Any, NamedTuple
 
 from requests import Session
 
-# Elsewhere the system has settings for proxies, too
+# On other systems, there are also system settings for proxies
 IS_ENVIRONMENT_ALL = sys.platform not in ('darwin', 'win32')
 MAX_REMEMBERED_ORIGINS = 256
 
 
 class _Seen(NamedTuple):
-    """An environment, and what it says
+    """An environment, and the settings in it
 
     Args:
-        variables: The environment
+        variables: The environment variables
         has_proxies: Whether any variable is about proxies
-        bundle: Certificates of authorities, if a variable names some
-        proxies: Proxies for the origins (scheme, host, port) that were asked for
+        bundle: Path of the CA certificates in a variable, if any
+        proxies: Proxies by origin (scheme, host, port)
     """
 
     variables: dict[Any, Any]
@@ -37,9 +37,9 @@ _last: _Seen | None = None
 
 
 def _look() -> _Seen | None:
-    """What the environment says; None if all of it has to be looked through each time"""
+    """The settings in the environment; None if it has to be searched each time"""
     global _last  # noqa: PLW0603
-    # Compared as it is: to decode it would take the time that is to be saved
+    # Compare the encoded data: decoding it would take as long as the search
     variables = getattr(os.environ, '_data', None)
     if not IS_ENVIRONMENT_ALL or variables is None:
         return None
@@ -53,11 +53,11 @@ def _look() -> _Seen | None:
 
 
 def merge_settings(merge: Any, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> dict[str, Any]:
-    """Call `Session.merge_environment_settings`, or give what it would give
+    """Call `Session.merge_environment_settings`, or return the same result without calling it
 
     Args:
-        merge: The bound method; one that is not that of `requests` is simply called
-        url, proxies, stream, verify, cert: Its arguments
+        merge: The bound method; it is always called if it is not that of `requests`
+        url, proxies, stream, verify, cert: Arguments of the method
     """
     if proxies or getattr(merge, '__func__', None) is not Session.merge_environment_settings or merge.__self__.proxies:
         settings: dict[str, Any] = merge(url, proxies, stream, verify, cert)

@@ -1,4 +1,4 @@
-"""Explaining a request of a session: prepared by the session as usual, and caught where it would be sent"""
+"""Explaining a request: the session prepares it as usual, and it is caught just before it is sent"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import make_options
 
 
 class _CaughtError(Exception):
-    """A request has been prepared, and is about to be sent"""
+    """Raised in place of sending a prepared request"""
 
     def __init__(self, request: PreparedRequest, kwargs: dict[str, Any]):
         super().__init__()
@@ -47,7 +47,7 @@ def explain(session: Any, request: Any, url: Any, search_limit: int = SEARCH_LIM
 
 
 def _prepared(session: Any, method: str, url: Any, kwargs: dict[str, Any]) -> tuple[PreparedRequest, dict[str, Any]]:
-    """A request as the session would send it, and the arguments that it would send it with"""
+    """The request that the session would send, and the arguments with which it would send it"""
 
     def catch(request: PreparedRequest, **send_kwargs: Any) -> None:
         raise _CaughtError(request, send_kwargs)

@@ -1,4 +1,4 @@
-"""Who owns a keyword of a session: its settings, its backend, or the class it is mixed into; keywords without effect"""
+"""Distributing the keywords of a session to its settings, its backend and its parent class; reporting unknown ones"""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from ..backends.registry import CACHE_NAME_KWARGS
 from ..policy.settings import CacheSettings, setting_names
 
 logger = getLogger(__name__)
-# Looking at a signature takes as long as opening a database
+# Inspecting a signature takes as long as opening a database
 _accepted_keywords = lru_cache(maxsize=32)(accepted_keywords)
 
 
 def parent_keywords(
     session_class: type, mixin: type, kwargs: dict[str, Any], backend_names: frozenset[str] | None
 ) -> dict[str, Any]:
-    """Find the keywords of the class that comes after the mixin, and log those that are nobody's
+    """Find the keywords for the class after the mixin, and log those that nothing accepts
 
     Args:
         session_class: Class of the session
-        mixin: The mixin among its bases
-        kwargs: Keywords that the mixin itself has no parameter for
-        backend_names: Names that the backend takes; None if that cannot be told
+        mixin: The mixin, which is one of its bases
+        kwargs: Keywords for which the mixin has no parameter
+        backend_names: Names that the backend accepts; None if unknown
     """
     mro = session_class.__mro__
     parent = next(cls for cls in mro[mro.index(mixin) + 1 :] if '__init__' in cls.__dict__)
     parent_names = _accepted_keywords(parent.__init__)  # type: ignore[misc]
     settings = setting_names() | frozenset(CACHE_NAME_KWARGS)
     given = {k: v for k, v in kwargs.items() if v is not None}
-    if parent_names is None:  # it takes any name
+    if parent_names is None:  # it accepts any name
         return given if backend_names is None else _not_in(settings, _not_in(backend_names, given))
     known = settings | parent_names
     if backend_names is not None:
@@ -44,7 +44,7 @@ def parent_keywords(
 
 
 def log_ignored_headers(settings: CacheSettings) -> None:
-    """Log the names in `match_headers` that are also in `ignored_parameters`, which leaves them out of keys"""
+    """Log names in `match_headers` that are also in `ignored_parameters`, and so are not part of keys"""
     if isinstance(settings.match_headers, bool) or settings.key_fn:
         return
     ignored = {name.lower() for name in settings.ignored_parameters or ()}
@@ -58,5 +58,5 @@ def log_ignored_headers(settings: CacheSettings) -> None:
 
 
 def _not_in(names: frozenset[str], kwargs: dict[str, Any]) -> dict[str, Any]:
-    # The set has the last word about what it contains: a backend may take names in any case
+    # Use `in`, as the set may be a subclass: a backend may accept names in any case
     return {k: v for k, v in kwargs.items() if k not in names}

@@ -1,4 +1,4 @@
-"""Options of one call"""
+"""Options of a call"""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from ..policy.request import NO_OPTIONS, RequestOptions
 def make_options(
     expire_after: ExpirationTime, only_if_cached: bool, refresh: bool, force_refresh: bool
 ) -> RequestOptions:
-    """Options from the arguments of `request()` or `send()`
+    """Create the options from the arguments of `request()` or `send()`
 
     Raises:
-        ValueError, TypeError: The expiration has no meaning; nothing has been sent yet
+        ValueError, TypeError: The expiration is invalid; nothing has been sent yet
     """
     if expire_after is None and not (only_if_cached or refresh or force_refresh):
         return NO_OPTIONS

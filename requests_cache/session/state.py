@@ -1,4 +1,4 @@
-"""Sessions that are pickled, sent to another process, or copied"""
+"""Pickling and copying sessions"""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ P = TypeVar('P', bound='Portable')
 
 
 class Portable(PORTABLE_BASE):
-    """Lets sessions be pickled and copied: the other session opens the same store when it uses it"""
+    """Makes sessions picklable and copyable; the new session opens the same store when it needs it"""
 
     _cache: BaseCache
     cache: Any
 
     def __getstate__(self) -> dict[str, Any]:
-        """What makes up the session, with all attributes that subclasses have added
+        """The state of the session, including attributes of subclasses
 
         Raises:
-            TypeError: The cache lives in the memory of this process; backends say so themselves if a client or lock
-                that was passed to them stands in the way
+            TypeError: The cache is in memory, or the backend has a client or lock that cannot be pickled
         """
         if isinstance(self._cache.responses, DictStorage):
             raise TypeError(
-                'A session whose cache lives in the memory of this process cannot be pickled or sent to another '
-                'process, which would not share it; use another backend, or make a session of its own there'
+                'A session with a cache in memory cannot be pickled or sent to another process, as the cache would not '
+                'be shared; use another backend, or create a separate session there'
             )
         return self._state()
 
@@ -48,14 +47,14 @@ class Portable(PORTABLE_BASE):
         return copy
 
     def __deepcopy__(self: P, memo: dict[int, Any]) -> P:
-        """A session with the same store; with a copy of the entries, if they live in memory"""
+        """A session with the same store; if the cache is in memory, with a copy of its entries"""
         copy = object.__new__(type(self))
         memo[id(self)] = copy
         copy.__setstate__(deepcopy(self._state(), memo))
         return copy
 
     def _state(self) -> dict[str, Any]:
-        """All but counters and subscribers: the other session begins to count anew, and nobody looks on"""
+        """The attributes without counters and subscribers, which are not copied"""
         state: dict[str, Any] = {**super().__getstate__(), **self.__dict__}  # type: ignore[misc]
         state.pop('_watch', None)
         return state

@@ -179,7 +179,7 @@ class Limited(CacheMixin, requests.Session):
 
 class TestMemory:
     def test_cannot_be_sent_elsewhere(self, new_session: SessionFactory) -> None:
-        with pytest.raises(TypeError, match='lives in the memory of this process'):
+        with pytest.raises(TypeError, match='with a cache in memory'):
             pickle.dumps(new_session(backend='memory'))
         with pytest.raises(TypeError, match='database in memory'):
             pickle.dumps(new_session(backend='sqlite', use_memory=True))
