@@ -21,6 +21,7 @@ from ..exceptions import CacheError
 from ..keys.shown import shown_error, shown_text, shown_traceback
 from .logs import is_verbose, show_logs
 from .terminal import TROUBLE
+from .values import package_version
 
 INTERRUPTED, NO_READER = 130, 141
 
@@ -70,6 +71,12 @@ class Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
 
 
+def _show_version(context: click.Context, option: click.Parameter, is_wanted: bool) -> None:
+    if is_wanted and not context.resilient_parsing:
+        click.echo(f'requests-cache, version {package_version()}')
+        context.exit()
+
+
 @click.group(
     cls=Commands,
     context_settings={'help_option_names': ['-h', '--help']},
@@ -85,7 +92,14 @@ A cache is named by a path (a file of SQLite, or a directory of files) or by a
 URL: redis://, rediss://, mongodb://, gridfs://, dynamodb://table. Exit status:
 0 if all is well, 1 if the answer is no, 2 if it cannot be done.""",
 )
-@click.version_option(package_name='requests-cache', prog_name='requests-cache')
+@click.option(
+    '--version',
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help='Show the version and exit.',
+)
 def commands() -> None:
     """Look into caches of requests-cache, and maintain them.
 

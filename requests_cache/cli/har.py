@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urljoin
@@ -15,6 +14,7 @@ from ..exceptions import InvalidEntryError
 from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
 from ..serializers.har import OWN_MEMBER, from_har, to_har
+from .values import package_version
 
 SPACES = (',', ':')
 
@@ -51,7 +51,7 @@ def export_har(
     Returns:
         The number of responses
     """
-    creator = json.dumps({'name': 'requests-cache', 'version': version('requests-cache')}, separators=SPACES)
+    creator = json.dumps({'name': 'requests-cache', 'version': package_version()}, separators=SPACES)
     file.write(f'{{"log":{{"version":"1.2","creator":{creator},"entries":[')
     number = 0
     separator = '\n'

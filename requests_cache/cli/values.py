@@ -99,6 +99,16 @@ class CacheName(click.ParamType):  # type: ignore[type-arg, unused-ignore]
         return [CompletionItem(incomplete, type='file')]
 
 
+def package_version() -> str:
+    """The version of this package, or `unknown` if it runs from a source tree that was never installed"""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version('requests-cache')
+    except PackageNotFoundError:
+        return 'unknown'
+
+
 def short(duration: timedelta) -> str:
     """A duration in few characters, rounded down: `45s`, `12m`, `3h`, `5d`, `8w`, `2y`"""
     seconds = max(duration, timedelta()).total_seconds()

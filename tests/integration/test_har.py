@@ -7,15 +7,18 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from requests_cache import CachedSession, SQLiteCache
 from requests_cache.backends.base import BaseCache
+from requests_cache.cli.app import commands
 from requests_cache.cli.har import Imported, export_har, import_har, read_document
 from requests_cache.exceptions import InvalidEntryError
 from requests_cache.testing.origin import Origin, answer, redirect
@@ -258,3 +261,14 @@ def test_entries_of_other_tools(change: dict[str, Any], imported: Imported) -> N
 def test_any_entry_is_understood_or_refused(entry: Any) -> None:
     imported = import_har(BaseCache(), {'log': {'entries': [entry]}})
     assert sum(imported) == 1 or entry.get('_requests_cache', {}).get('is_redirect')
+
+
+def test_export_from_a_tree_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def find_none(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr('importlib.metadata.distribution', find_none)
+    file = io.StringIO()
+    export_har(BaseCache(), [], file)
+    assert json.loads(file.getvalue())['log']['creator'] == {'name': 'requests-cache', 'version': 'unknown'}
+    assert CliRunner().invoke(commands, ['--version']).output == 'requests-cache, version unknown\n'
