@@ -1,4 +1,4 @@
-"""The command line; what it needs beyond the package is imported when it is run"""
+"""The command line, which imports its own libraries only when it is run"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ LIBRARIES = ('click', 'rich')
 
 
 def main() -> None:
-    """Run the command that the arguments of this process name, and end the process"""
-    missing = next((name for name in LIBRARIES if not _is_there(name)), None)
+    """Run the command given by the arguments of this process, and exit with its status"""
+    missing = next((name for name in LIBRARIES if not _is_installed(name)), None)
     if missing is not None:
         sys.stderr.write(
             f'requests-cache: the command line needs the library {missing!r}; install it with: '
@@ -22,8 +22,8 @@ def main() -> None:
     sys.exit(run(sys.argv[1:]))
 
 
-def _is_there(name: str) -> bool:
+def _is_installed(name: str) -> bool:
     try:
         return find_spec(name) is not None
-    except ValueError:  # what `sys.modules` holds is no module
+    except ValueError:  # `sys.modules` holds something else than a module
         return False

@@ -1,8 +1,12 @@
-"""The command `requests-cache`: its commands by name, and how it ends
+"""The program `requests-cache`: its commands by name, and its exit status
 
-Exit status, as with grep and diff: 0, what was asked for is done; 1, the answer is no (nothing was found, entries are
-damaged, a question was answered with no); 2, it cannot be done (wrong usage, no such cache, a server that is away).
-Besides, 130 after Ctrl-C, and 141 if nobody reads the output any more.
+The exit status is like that of grep and diff:
+
+- 0: the command has done what it was asked to do
+- 1: the answer is no (nothing was found, entries are damaged, or the user answered a question with no)
+- 2: the command failed (wrong usage, no such cache, a server that cannot be reached)
+- 130: the user pressed Ctrl-C
+- 141: the program that reads the output has ended
 """
 
 from __future__ import annotations
@@ -20,40 +24,40 @@ from .._utils import printable
 from ..exceptions import CacheError
 from ..keys.shown import shown_error, shown_text, shown_traceback
 from .logs import is_verbose, show_logs
-from .terminal import TROUBLE
+from .terminal import FAILED
 from .values import package_version
 
-INTERRUPTED, NO_READER = 130, 141
+INTERRUPTED, OUTPUT_CLOSED = 130, 141
 
-# By name: the module, the function in it, and what the list of commands says
+# For each command: its module, its function, and its line in the list of commands
 COMMANDS = {
-    'info': ('looking', 'info', 'Say what a cache holds, in numbers.'),
-    'list': ('looking', 'list_entries', 'List the responses in a cache.'),
-    'show': ('showing', 'show', 'Show one response: headers, body.'),
-    'delete': ('removing', 'delete', 'Delete responses.'),
-    'prune': ('removing', 'prune', 'Remove what is of no use any more.'),
-    'verify': ('checking', 'verify', 'Read every entry, and list those that are damaged.'),
-    'copy': ('copying', 'copy', 'Copy a cache to another one, of any kind.'),
-    'explain': ('explaining', 'explain', 'Say what would happen to a request, and why.'),
-    'export': ('exchanging', 'export_entries', 'Write responses to a HAR file.'),
-    'import': ('exchanging', 'import_entries', 'Store the responses of a HAR file.'),
-    'report': ('explaining', 'report', 'Make a page about a cache, for a browser.'),
+    'info': ('listing', 'info', 'Show how many responses a cache holds, and their sizes.'),
+    'list': ('listing', 'list_entries', 'List the responses in a cache.'),
+    'show': ('showing', 'show', 'Show one response, with its headers or its body.'),
+    'delete': ('removing', 'delete', 'Delete responses from a cache.'),
+    'prune': ('removing', 'prune', 'Delete expired and damaged responses from a cache.'),
+    'verify': ('verifying', 'verify', 'Check every entry of a cache, and list damaged ones.'),
+    'copy': ('copying', 'copy', 'Copy a cache to another one, on any backend.'),
+    'explain': ('explaining', 'explain', 'Explain how a request would be answered, and why.'),
+    'export': ('har_commands', 'export_entries', 'Write the responses in a cache to a HAR file.'),
+    'import': ('har_commands', 'import_entries', 'Store the responses in a HAR file in a cache.'),
+    'report': ('explaining', 'report', 'Write an HTML page about a cache.'),
 }
 
 
-class _NoReaderError(Exception):
-    """Nobody reads the output any more"""
+class _OutputClosedError(Exception):
+    """The program that reads the output has ended"""
 
 
 class Commands(click.Group):
-    """Imports a command when it is run, so that `--help` is quick"""
+    """A group that imports each command only when it is run, so that `--help` is fast"""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except OSError as e:  # which `click` would take for a failure
-            if _is_without_reader(e):
-                raise _NoReaderError from e
+        except OSError as e:  # `click` would exit with status 1
+            if _is_closed_output(e):
+                raise _OutputClosedError from e
             raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -88,9 +92,11 @@ Examples:
   requests-cache prune my_cache.sqlite --expired-for 7d --yes
   requests-cache copy my_cache.sqlite 'redis://localhost/0?namespace=my_cache'
 
-A cache is named by a path (a file of SQLite, or a directory of files) or by a
-URL: redis://, rediss://, mongodb://, gridfs://, dynamodb://table. Exit status:
-0 if all is well, 1 if the answer is no, 2 if it cannot be done.""",
+A cache is given by its path (an SQLite file, or a directory of files) or by its
+URL (redis://, rediss://, mongodb://, gridfs:// or dynamodb://table).
+
+\b
+Exit status: 0 on success, 1 if the answer is no, 2 if the command failed.""",
 )
 @click.option(
     '--version',
@@ -101,30 +107,30 @@ URL: redis://, rediss://, mongodb://, gridfs://, dynamodb://table. Exit status:
     help='Show the version and exit.',
 )
 def commands() -> None:
-    """Look into caches of requests-cache, and maintain them.
+    """Inspect and maintain caches made by requests-cache.
 
-    Each command tells more by --help.
+    Run "requests-cache COMMAND --help" for more about a command.
     """
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command; returns the exit status"""
+    """Run a command, and return the exit status"""
     show_logs()
-    _write_anything()
+    _make_output_tolerant()
     try:
         status = _run(arguments)
         sys.stdout.flush()
-    except (OSError, _NoReaderError) as e:
-        if isinstance(e, OSError) and not _is_without_reader(e):
+    except (OSError, _OutputClosedError) as e:
+        if isinstance(e, OSError) and not _is_closed_output(e):
             raise
-        # What is left in the buffer goes nowhere when the interpreter ends
+        # Otherwise the interpreter would fail again when it flushes the buffer at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NO_READER
+        return OUTPUT_CLOSED
     return status
 
 
-def _is_without_reader(error: OSError) -> bool:
-    """Whether an error means that nobody reads the output any more: Windows calls that an invalid argument"""
+def _is_closed_output(error: OSError) -> bool:
+    """Whether an error means that the program that reads the output has ended (an invalid argument on Windows)"""
     return isinstance(error, BrokenPipeError) or (os.name == 'nt' and error.errno == EINVAL and error.filename is None)
 
 
@@ -138,15 +144,15 @@ def _run(arguments: Sequence[str]) -> int:
     except click.ClickException as e:
         e.show()
         return e.exit_code
-    except (BrokenPipeError, _NoReaderError):
+    except (BrokenPipeError, _OutputClosedError):
         raise
     except Exception as e:
-        return _failed(e)
+        return _report_failure(e)
     return result if isinstance(result, int) else 0
 
 
-def _write_anything() -> None:
-    """Let text be written that the encoding of the terminal does not have, and also where there is no output"""
+def _make_output_tolerant() -> None:
+    """Escape characters that the encoding of the output does not have; without any output, discard the text"""
     for name in ('stdout', 'stderr'):
         file: Any = getattr(sys, name)
         if file is None:
@@ -155,10 +161,10 @@ def _write_anything() -> None:
             file.reconfigure(errors='backslashreplace')
 
 
-def _failed(error: Exception) -> int:
+def _report_failure(error: Exception) -> int:
     is_known = isinstance(error, (CacheError, OSError))
-    text = shown_text(error) if is_known else f'this should not have happened: {shown_error(error)}'
+    text = shown_text(error) if is_known else f'Unexpected {shown_error(error)}. Run the command with -v to see where.'
     sys.stderr.write(f'Error: {printable(text)}\n')
     if is_verbose():
         sys.stderr.write('\n'.join(map(printable, shown_traceback(error).splitlines())) + '\n')
-    return TROUBLE
+    return FAILED

@@ -1,4 +1,4 @@
-"""`copy`: a cache into another one, of any kind"""
+"""The command `copy`"""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import click
 
 from .._utils import printable
 from .logs import verbose_option
-from .opening import SERIALIZER_NAMES, Access, Opened, encryption_keys, opened, opened_target
+from .opening import SERIALIZER_NAMES, Access, OpenCache, encryption_keys, open_cache, open_target
 from .options import key_file_option, yes_option
-from .terminal import Trouble, entries, lines, may_go_on, note, progress
+from .terminal import CommandError, confirm, format_entries, note, progress, write
 from .values import CacheName
 
 TARGET_VARIABLE = 'REQUESTS_CACHE_TARGET_ENCRYPTION_KEY'
@@ -27,16 +27,22 @@ Examples:
 )
 @click.argument('source', type=CacheName())
 @click.argument('target', type=CacheName())
-@click.option('--serializer', type=click.Choice(SERIALIZER_NAMES), help='For TARGET; by default that of its backend.')
+@click.option(
+    '--serializer',
+    type=click.Choice(SERIALIZER_NAMES),
+    help='The serializer of TARGET; by default the one of its backend.',
+)
 @click.option('--compression', type=click.Choice(COMPRESSIONS), help='Compress what is written to TARGET.')
 @click.option(
     '--target-encryption-key-file',
     type=click.Path(exists=True, dir_okay=False),
-    help=f'File with the key to encrypt TARGET with; otherwise it is taken from {TARGET_VARIABLE}; if there is none, '
-    'it is that of SOURCE.',
+    help=f'File with the key to encrypt TARGET with. By default the key is taken from the environment variable '
+    f'{TARGET_VARIABLE}, or else it is the key of SOURCE.',
 )
-@click.option('--decrypt', is_flag=True, help='Do not encrypt TARGET, though SOURCE is.')
-@click.option('--source-serializer', type=click.Choice(SERIALIZER_NAMES), help='Of SOURCE, if it is not found out.')
+@click.option('--decrypt', is_flag=True, help='Do not encrypt TARGET, even if SOURCE is encrypted.')
+@click.option(
+    '--source-serializer', type=click.Choice(SERIALIZER_NAMES), help='The serializer of SOURCE, if it is not detected.'
+)
 @yes_option
 @key_file_option
 @verbose_option
@@ -51,36 +57,37 @@ def copy(
     yes: bool,
     encryption_key_file: str | None,
 ) -> int:
-    """Copy all responses and redirects of SOURCE to TARGET, so that requests hit there.
+    """Copy all responses and redirects of SOURCE to TARGET, which can be on another backend.
 
-    TARGET is made if it does not exist. What it holds stays, but for entries with the same keys, which are replaced.
+    The copy answers the same requests. TARGET is created if it does not exist. If it holds entries for the same
+    requests, these are replaced, and its other entries are kept.
     """
     source_keys = encryption_keys(encryption_key_file)
     keys = () if decrypt else encryption_keys(target_encryption_key_file, TARGET_VARIABLE) or source_keys
-    opened_source = opened(source, Access(source_serializer, source_keys))
-    with opened_source as found, opened_target(target, Access(serializer, keys, compression or False)) as made:
+    opened_source = open_cache(source, Access(source_serializer, source_keys))
+    with opened_source as found, open_target(target, Access(serializer, keys, compression or False)) as made:
         if found.shown == made.shown or _are_one_file(found.shown, made.shown):
-            raise Trouble(f'{found.shown} cannot be copied to itself.')
+            raise CommandError(f'{found.shown} cannot be copied to itself.')
         present = made.count()
-        question = f'{made.shown} holds {entries(present)}. Replace those that {found.shown} has too?'
-        if present and not may_go_on(question, yes):
+        question = f'{made.shown} holds {format_entries(present)}. Replace those that are also in {found.shown}?'
+        if present and not confirm(question, yes):
             note('Nothing was copied.')
             return 1
         copied = _copy(found, made)
-        lines(f'{entries(copied)} copied to {printable(made.shown)}')
+        write(f'{format_entries(copied)} copied to {printable(made.shown)}')
         left = max(0, found.count() - copied)
         if left:
-            note(f'{entries(left)} could not be read.')
+            note(f'{format_entries(left)} could not be read.')
         return 1 if left else 0
 
 
 def _are_one_file(one: str, other: str) -> bool:
-    """Whether two paths lead to one file or directory, spelled differently or through a link"""
+    """Whether two paths lead to the same file or directory, even by a link or another spelling"""
     return os.path.exists(one) and os.path.exists(other) and os.path.samefile(one, other)
 
 
-def _copy(source: Opened, target: Opened) -> int:
-    """Copy a cache; returns how many entries were copied"""
+def _copy(source: OpenCache, target: OpenCache) -> int:
+    """Copy a cache, and return the number of entries copied"""
     copied = 0
     with progress('Copying', source.count) as advance:
 

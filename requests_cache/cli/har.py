@@ -1,4 +1,4 @@
-"""Caches as HAR files, and HAR files as caches"""
+"""Writing caches to HAR files, and reading HAR files into caches"""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SPACES = (',', ':')
 
 
 class Imported(NamedTuple):
-    """What came of importing a HAR file
+    """The result of importing a HAR file
 
     Args:
-        entries: Responses stored
-        without_response: Entries that hold no response that can be stored, such as requests that were blocked, or
-            bodies that the browser did not record
-        invalid: Entries that cannot be understood
+        entries: Number of responses stored
+        without_response: Number of entries without a response that can be stored, because the request was blocked, for
+            example, or the browser did not record the body
+        invalid: Number of entries that are not valid HAR
     """
 
     entries: int
@@ -43,8 +43,8 @@ def export_har(
     """Write responses to a HAR file, one at a time
 
     Args:
-        cache: The cache that they are in
-        responses: The responses, such as `cache.filter()` gives
+        cache: The cache that holds the responses
+        responses: The responses, for example from `cache.filter()`
         file: A text file in UTF-8
         progress: Called after each response
 
@@ -67,7 +67,7 @@ def export_har(
 
 
 def _key_facts(cache: BaseCache, response: CachedResponse) -> dict[str, Any]:
-    """How the key of a response was made, so that it is found in a cache with other settings too"""
+    """How the key of a response was made, so that `import` can make its key in a cache with other settings"""
     key = str(response.cache_key)
     origin = explain_key(cache, key, response)
     if origin is None:
@@ -85,23 +85,23 @@ def import_har(
     keep_vary: bool = False,
     progress: Callable[[], object] | None = None,
 ) -> Imported:
-    """Store the responses of a HAR file, also of one that a browser has recorded
+    """Store the responses in a HAR file, which may come from this package, a browser or a proxy
 
-    Responses of other tools than this package never expire, unless `expire_after` says so, and answer requests with any
-    header fields, unless `keep_vary`: a browser sends others than a program that is to get what it recorded.
+    Responses recorded by other tools never expire unless `expire_after` is given. They answer requests with any header
+    fields unless `keep_vary` is true, because programs do not send the same header fields as a browser.
 
     Args:
-        cache: Where to store them
-        document: The document
-        expire_after: When responses of other tools expire
-        keep_vary: Whether they go by their `Vary` field
+        cache: The cache to store the responses in
+        document: The parsed JSON of the file
+        expire_after: When responses recorded by other tools expire
+        keep_vary: Whether to obey the `Vary` fields of responses recorded by other tools
         progress: Called after each entry of the file
 
     Raises:
-        InvalidEntryError: It is not a HAR file
+        InvalidEntryError: The document is not a HAR file
     """
     without_response = invalid = stored = 0
-    redirects: dict[str, list[CachedResponse]] = {}
+    redirects: dict[str, list[CachedResponse]] = {}  # by the URL that they lead to
     expires = get_expiration_datetime(expire_after)
     for entry in entries_of(document):
         try:
@@ -113,7 +113,7 @@ def import_har(
             if response is None:
                 without_response += not own.get('is_redirect')
             elif own:
-                cache.save_response(response, _key_in(cache, response, own), response.expires)
+                cache.save_response(response, _make_key(cache, response, own), response.expires)
                 stored += 1
             else:
                 stored += _store_recorded(cache, response, redirects, expires, keep_vary)
@@ -126,23 +126,23 @@ def entries_of(document: Any) -> list[Any]:
     """The entries of a HAR file
 
     Raises:
-        InvalidEntryError: It is none
+        InvalidEntryError: The document is not a HAR file
     """
     try:
         entries = document['log']['entries']
     except (KeyError, TypeError, IndexError):
         entries = None
     if not isinstance(entries, list):
-        raise InvalidEntryError('not a HAR file: there is no list of entries in it (log.entries)')
+        raise InvalidEntryError('not a HAR file: it has no list of entries (log.entries)')
     return entries
 
 
 def read_document(path: Path) -> Any:
-    """The document in a file
+    """The parsed JSON of a file
 
     Raises:
-        InvalidEntryError: It is no JSON
-        OSError: It cannot be read
+        InvalidEntryError: The file is not JSON
+        OSError: The file cannot be read
     """
     try:
         return json.loads(path.read_bytes().decode('utf-8-sig'))
@@ -150,7 +150,7 @@ def read_document(path: Path) -> Any:
         raise InvalidEntryError(f'{path} is not a HAR file: {e}') from e
 
 
-def _key_in(cache: BaseCache, response: CachedResponse, own: dict[str, Any]) -> str | None:
+def _make_key(cache: BaseCache, response: CachedResponse, own: dict[str, Any]) -> str | None:
     facts = own.get('made_from')
     if facts is None:
         return str(own['key']) if own.get('key') else None
@@ -167,7 +167,7 @@ def _store_recorded(
     expires: Any,
     keep_vary: bool,
 ) -> int:
-    """Store a response of another tool, together with the redirects that led to it; returns how many were stored"""
+    """Store a response of another tool with the redirects that led to it, and return the number stored (0 or 1)"""
     if not keep_vary:
         response.headers.pop('Vary', None)
     history = redirects.pop(str(response.url), [])

@@ -1,4 +1,4 @@
-"""Opening caches by name: never making one by mistake, and finding out how one was written"""
+"""Opening caches by name: without creating one by mistake, and with the serializer that wrote them"""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from ..keys.shown import shown_text
 from ..models.response import CachedResponse
 from ..serializers.preconf import safe_pickle_serializer
 from ..serializers.registry import SERIALIZERS
-from .terminal import Trouble
+from .terminal import CommandError
 
 KEY_VARIABLE = 'REQUESTS_CACHE_ENCRYPTION_KEY'
 SIGNING_VARIABLE = 'REQUESTS_CACHE_SECRET_KEY'
 SAFE_PICKLE = 'safe_pickle'
 SERIALIZER_NAMES = [*SERIALIZERS, SAFE_PICKLE]
-# Entries that tell which serializer has written a cache
+# Number of entries that are read to detect the serializer of a cache
 SAMPLE = 5
 
 
@@ -35,8 +35,8 @@ class Access(NamedTuple):
     """How entries are written and read
 
     Args:
-        serializer: Name of the serializer; None for that of the backend, or, to read, for what fits
-        encryption_keys: Keys, of which the first one encrypts; none for no encryption
+        serializer: Name of the serializer; None detects it in order to read, and means the backend's own to write
+        encryption_keys: Keys; the first one encrypts, all of them decrypt; without any, nothing is encrypted
         compression: Name of a codec, or whether to compress
     """
 
@@ -45,7 +45,7 @@ class Access(NamedTuple):
     compression: str | bool = False
 
     def keywords(self) -> dict[str, Any]:
-        """Keywords of a backend"""
+        """These options as keywords for a backend"""
         given: dict[str, Any] = {'serializer': _serializer(self.serializer)} if self.serializer else {}
         if self.encryption_keys:
             given['encryption_key'] = list(self.encryption_keys)
@@ -53,7 +53,13 @@ class Access(NamedTuple):
 
 
 def encryption_keys(path: str | None, variable: str = KEY_VARIABLE) -> tuple[str | bytes, ...]:
-    """Keys from a file (32 bytes, or base64, a key on each line), or from the environment"""
+    """The keys in a file, or in an environment variable if there is no path
+
+    A file holds the 32 bytes of one key, or keys in base64, one on each line.
+
+    Raises:
+        CommandError: The file holds no key
+    """
     if path is None:
         return tuple(os.environ.get(variable, '').replace(',', ' ').split())
     data = Path(path).read_bytes()
@@ -62,7 +68,7 @@ def encryption_keys(path: str | None, variable: str = KEY_VARIABLE) -> tuple[str
     except UnicodeDecodeError:
         return (data,)
     if not keys:
-        raise Trouble(f'{path} holds no key; requests_cache.new_encryption_key() makes one.')
+        raise CommandError(f'There is no key in {path}. requests_cache.new_encryption_key() makes one.')
     return tuple(keys)
 
 
@@ -71,16 +77,16 @@ def _serializer(name: str) -> Any:
         return name
     secret = os.environ.get(SIGNING_VARIABLE)
     if not secret:
-        raise Trouble(f'The serializer safe_pickle needs its secret key in the environment, as {SIGNING_VARIABLE}.')
+        raise CommandError(f'The serializer safe_pickle needs its key in the environment variable {SIGNING_VARIABLE}.')
     return safe_pickle_serializer(secret_key=secret)
 
 
-class Opened:
-    """A cache that is open, and why entries of it cannot be read
+class OpenCache:
+    """An open cache, which remembers why its last unreadable entry could not be read
 
     Args:
-        cache: The cache; what cannot be read is None, whatever the reason, wrong signatures included
-        address: Where it is
+        cache: The cache; unreadable entries are None in it, even those with a wrong signature
+        address: Where the cache is
     """
 
     def __init__(self, cache: BaseCache, address: Address):
@@ -103,16 +109,16 @@ class Opened:
 
     @property
     def shown(self) -> str:
-        """Its name, for messages: the path of a file or directory, or the URL without its password"""
+        """The name of the cache for messages: the path of a file or directory, or the URL without its password"""
         is_local = self.address.backend in ('sqlite', 'filesystem')
         return str(place_of(self.address)) if is_local else self.address.shown
 
     def count(self) -> int:
-        """How many entries there are"""
+        """The number of entries"""
         return len(self.cache.responses)
 
     def read(self, key: str) -> CachedResponse | None:
-        """An entry, which does not count as used by that; None if there is none, or it cannot be read"""
+        """The entry with a key, or None if it does not exist or cannot be read; this does not count as a use of it"""
         storage: Any = self.cache.responses
         try:
             response = storage.peek(key)
@@ -121,57 +127,57 @@ class Opened:
         return response if isinstance(response, CachedResponse) else None
 
     def why_unreadable(self, key: str) -> str:
-        """Why the entry that was read last could not be"""
+        """Why an entry could not be read, if it was the last one that was tried"""
         error = self._error(key)
         if error is None:
-            return 'a part of it is missing'
+            return 'a part of the entry is missing'
         return ' '.join(shown_text(error).split()) or type(error).__name__
 
-    def is_locked(self, key: str) -> bool:
-        """Whether the entry that was read last, in vain, is not damaged but encrypted, and its key is not here"""
+    def lacks_key(self, key: str) -> bool:
+        """Whether an entry, the last one that was tried, is not damaged but encrypted with a key that is missing"""
         return isinstance(self._error(key), (MissingKeyError, MissingDependencyError))
 
-    def may_be_of_others(self, key: str) -> bool:
-        """The same for signatures, of which nobody can tell whether they are wrong or made with another key"""
+    def may_lack_key(self, key: str) -> bool:
+        """The same, but also true for wrong signatures, which may have been made with another key"""
         error = self._error(key)
-        return self.is_locked(key) or (error is not None and is_bad_signature(error))
+        return self.lacks_key(key) or (error is not None and is_bad_signature(error))
 
     def _error(self, key: str) -> Exception | None:
         return self._last[1] if self._last is not None and self._last[0] == key else None
 
 
 @contextmanager
-def opened(name: str, access: Access) -> Iterator[Opened]:
-    """A cache that exists, until the end of the block
+def open_cache(name: str, access: Access) -> Iterator[OpenCache]:
+    """Open an existing cache until the end of the block
 
     Raises:
-        Trouble: There is none
+        CommandError: There is no such cache
     """
     address = _address(name)
     reason = why_no_cache(address)
     if reason is not None:
-        raise Trouble(reason)
-    cache = _as_written(address, access)
+        raise CommandError(reason)
+    cache = _open_with_its_serializer(address, access)
     try:
-        yield Opened(cache, address)
+        yield OpenCache(cache, address)
     finally:
         cache.close()
 
 
 @contextmanager
-def opened_target(name: str, access: Access) -> Iterator[Opened]:
-    """A cache to write to, which is made if there is none, until the end of the block
+def open_target(name: str, access: Access) -> Iterator[OpenCache]:
+    """Open a cache to write to until the end of the block, and create it if it does not exist
 
     Raises:
-        Trouble: There is something else
+        CommandError: There is something else at this place
     """
     address = _address(name)
     reason = why_not_usable(address)
     if reason is not None:
-        raise Trouble(reason)
-    cache = _made(address, access)
+        raise CommandError(reason)
+    cache = _create(address, access)
     try:
-        yield Opened(cache, address)
+        yield OpenCache(cache, address)
     finally:
         cache.close()
 
@@ -181,60 +187,61 @@ def _address(name: str) -> Address:
     try:
         address = parse_address(name) if is_url else path_address(name)
     except ValueError as e:
-        raise Trouble(str(e)) from None
+        raise CommandError(str(e)) from None
     path = str(address.cache_name)
     if address.backend == 'memory' or (address.backend == 'sqlite' and (':memory:' in path or 'mode=memory' in path)):
-        raise Trouble(f'{name} is a cache in memory, which only the process that made it can see.')
+        raise CommandError(f'{name} is a cache in memory. Only the process that created it can open it.')
     return address
 
 
-def _made(address: Address, access: Access, **options: Any) -> BaseCache:
+def _create(address: Address, access: Access, **options: Any) -> BaseCache:
     try:
         return create_at(address, None, {**options, **access.keywords()})
     except (KeyError, TypeError, ValueError, OSError) as e:
         text = e.args[0] if isinstance(e, KeyError) and e.args else e
-        raise Trouble(f'{address.shown}: {text}') from None
+        raise CommandError(f'{address.shown}: {text}') from None
 
 
 def _open(address: Address, access: Access) -> BaseCache:
-    # A table of DynamoDB would be made, and told to delete what has expired
+    # By default, DynamoDbCache would create the table and let it delete expired items
     options = {'create_table': False, 'ttl': False} if address.backend == 'dynamodb' else {}
-    return _made(address, access, **options)
+    return _create(address, access, **options)
 
 
-def _check_server(cache: BaseCache, address: Address) -> None:
-    """
+def _check_exists(cache: BaseCache, address: Address) -> None:
+    """Check that a cache on a server exists
+
     Raises:
-        Trouble: There is nothing on the server
+        CommandError: There is no such table, or nothing is stored there
     """
     try:
         is_there = next(iter(cache.responses), None) is not None or len(cache.redirects) > 0
     except BackendError as e:
         if error_code(e.__cause__) != 'ResourceNotFoundException':
             raise
-        raise Trouble(f'There is no cache {address.shown}: there is no such table.') from None
+        raise CommandError(f'There is no cache {address.shown}: the table does not exist.') from None
     if not is_there and address.backend != 'dynamodb':
-        raise Trouble(f'There is no cache {address.shown}: nothing is stored there under this name.')
+        raise CommandError(f'There is no cache {address.shown}: nothing is stored under this name.')
 
 
 # Serializers
 
-UNREADABLE, READABLE, EXPLAINED = range(3)
+UNREADABLE, READABLE, SAME_KEYS = range(3)
 
 
-def _as_written(address: Address, access: Access) -> BaseCache:
-    """The cache, with the serializer that it was written with, as far as its first entries tell"""
+def _open_with_its_serializer(address: Address, access: Access) -> BaseCache:
+    """Open a cache with the serializer that wrote its first entries"""
     best = _open(address, access)
     if address.backend not in ('sqlite', 'filesystem'):
         try:
-            _check_server(best, address)
+            _check_exists(best, address)
         except BaseException:
             best.close()
             raise
     if access.serializer is not None or 'serializer' in address.options:
         return best
     best_fit = _fit(best)
-    for name in _others(best) if best_fit < EXPLAINED else ():
+    for name in _others(best) if best_fit < SAME_KEYS else ():
         try:
             other = _open(address, access._replace(serializer=name))
         except MissingDependencyError:
@@ -243,27 +250,27 @@ def _as_written(address: Address, access: Access) -> BaseCache:
         if fit > best_fit:
             best, other, best_fit = other, best, fit
         other.close()
-        if best_fit == EXPLAINED:
+        if best_fit == SAME_KEYS:
             break
     return best
 
 
 def _others(cache: BaseCache) -> list[str]:
-    """Names of the serializers that a cache may also have been written with"""
+    """Names of the serializers that may have written a cache, other than the one it has now"""
     own = getattr(getattr(cache.responses, 'serializer', None), 'name', None)
     names = SERIALIZER_NAMES if os.environ.get(SIGNING_VARIABLE) else list(SERIALIZERS)
     return [name for name in names if name != own]
 
 
 def _fit(cache: BaseCache) -> int:
-    """Whether the first entries can be read, and their keys are those that the serializer makes"""
+    """How well the serializer fits: whether it can read the first entries, and would give them the same keys"""
     fit = UNREADABLE
     try:
         for key, response in islice(cache._entries(), SAMPLE):
             if response is not None:
                 fit = READABLE
                 if explain_key(cache, key, response) is not None:
-                    return EXPLAINED
+                    return SAME_KEYS
     except Exception as e:
         if not is_bad_signature(e):
             raise

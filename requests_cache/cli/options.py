@@ -1,4 +1,4 @@
-"""Options that several commands have: how a cache is opened, which entries are meant, what is shown"""
+"""Options that several commands share: how to open a cache, which entries to select, what to show"""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from .values import DURATION, SIZE, STATUS, CacheName
 F = TypeVar('F', bound=Callable[..., Any])
 
 cache_argument = click.argument('cache', type=CacheName())
-json_option = click.option('--json', 'as_json', is_flag=True, help='Write JSON.')
-yes_option = click.option('-y', '--yes', is_flag=True, help='Do not ask.')
+json_option = click.option('--json', 'as_json', is_flag=True, help='Write JSON instead of text.')
+yes_option = click.option('-y', '--yes', is_flag=True, help='Do not ask for confirmation.')
 serializer_option = click.option(
     '--serializer',
     type=click.Choice(SERIALIZER_NAMES),
-    help='What the entries were written with; by default what fits the first ones. safe_pickle takes its key from the '
-    'environment (REQUESTS_CACHE_SECRET_KEY).',
+    help='The serializer that wrote the entries. By default it is detected from the first entries. safe_pickle needs '
+    'its key in the environment variable REQUESTS_CACHE_SECRET_KEY.',
 )
 key_file_option = click.option(
     '--encryption-key-file',
     type=click.Path(exists=True, dir_okay=False),
-    help='File with the key of an encrypted cache; otherwise it is taken from REQUESTS_CACHE_ENCRYPTION_KEY.',
+    help='File with the key of an encrypted cache. By default the key is taken from the environment variable '
+    'REQUESTS_CACHE_ENCRYPTION_KEY.',
 )
 
 
 def access_options(function: F) -> Any:
-    """The options about reading; the function gets an `Access` as `access`"""
+    """Add the options about reading entries; the function gets an `Access` as `access`"""
 
     @key_file_option
     @serializer_option
@@ -44,21 +45,42 @@ def access_options(function: F) -> Any:
     return command
 
 
-_SELECTING = (
-    click.option('--host', 'hosts', multiple=True, help='Of this host, such as api.example.com or *.example.com.'),
-    click.option('--url', 'urls', multiple=True, metavar='PATTERN', help='With such a URL; * stands for any text.'),
-    click.option('--status', 'statuses', type=STATUS, multiple=True, metavar='STATUS', help='404, 4xx or 500-599.'),
-    click.option('--content-type', 'types', multiple=True, metavar='PATTERN', help='text/html or image/*, say.'),
-    click.option('--expired/--fresh', 'expired', default=None, help='Expired, or not expired.'),
-    click.option('--older-than', type=DURATION, help='Received longer ago: 12h, 7d, 2w.'),
-    click.option('--larger-than', type=SIZE, help="With a longer body: '500 kB', 2MiB."),
+_SELECTION = (
+    click.option(
+        '--host',
+        'hosts',
+        multiple=True,
+        metavar='PATTERN',
+        help='Only from this host: api.example.com or *.example.com.',
+    ),
+    click.option(
+        '--url', 'urls', multiple=True, metavar='PATTERN', help='Only with a URL like this. * stands for any text.'
+    ),
+    click.option(
+        '--status',
+        'statuses',
+        type=STATUS,
+        multiple=True,
+        metavar='STATUS',
+        help='Only with this status: 404, 4xx or 500-599.',
+    ),
+    click.option(
+        '--content-type',
+        'types',
+        multiple=True,
+        metavar='PATTERN',
+        help='Only with this content type: text/html or image/*.',
+    ),
+    click.option('--expired/--fresh', 'expired', default=None, help='Only expired, or only fresh responses.'),
+    click.option('--older-than', type=DURATION, help='Only received longer ago than this: 12h, 7d, 2w.'),
+    click.option('--larger-than', type=SIZE, help="Only with a body larger than this: '500 kB', 2MiB."),
 )
 
 
-def selecting_options(function: F) -> Any:
-    """The options that say which entries are meant; the function gets a `Selection` as `selection`
+def selection_options(function: F) -> Any:
+    """Add the options that select entries; the function gets a `Selection` as `selection`
 
-    Those that meet all conditions are; of one condition that is given several times, any of its values.
+    An entry has to meet all conditions. If a condition is given several times, one of its values is enough.
     """
 
     @wraps(function)
@@ -66,6 +88,6 @@ def selecting_options(function: F) -> Any:
         selection = Selection(**{name: kwargs.pop(name) for name in Selection._fields})
         return function(*args, selection=selection, **kwargs)
 
-    for option in reversed(_SELECTING):
+    for option in reversed(_SELECTION):
         command = option(command)
     return command

@@ -1,4 +1,4 @@
-"""Which entries are meant: by conditions, by their keys, or by their URLs"""
+"""Selecting entries by conditions, by their keys, or by their URLs"""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from ..policy.expiration import add_tzinfo
 
 
 class Selection(NamedTuple):
-    """Conditions, all of which an entry has to meet; of each, one of the values that are given
+    """Conditions that an entry has to meet; if one has several values, an entry has to match any of them
 
     Args:
         hosts: Shell patterns of hosts, with or without their port
         urls: Shell patterns of URLs, with or without their scheme
         statuses: Ranges of status codes
         types: Shell patterns of content types
-        expired: Whether it has expired
-        older_than: It was received longer ago
-        larger_than: Its body is longer, in bytes
+        expired: True for expired entries, False for fresh ones, None for both
+        older_than: Entries that were received longer ago than this
+        larger_than: Entries with a body of more bytes than this
     """
 
     hosts: tuple[str, ...] = ()
@@ -40,11 +40,11 @@ class Selection(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no condition"""
+        """Whether there are no conditions"""
         return self == Selection()
 
-    def takes(self, response: CachedResponse, now: datetime) -> bool:
-        """Whether an entry meets the conditions at a time (UTC)"""
+    def matches(self, response: CachedResponse, now: datetime) -> bool:
+        """Whether an entry meets all conditions, at a time in UTC"""
         return (
             (self.expired is None or has_expired(response, now) is self.expired)
             and (self.older_than is None or now - add_tzinfo(response.created_at) > self.older_than)
@@ -75,10 +75,10 @@ def _has_url(response: CachedResponse, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(url if '://' in p else without_scheme, p) for p in patterns)
 
 
-def keys_of(cache: BaseCache, wanted: str) -> list[str]:
-    """Keys of the entries that a key, the beginning of one, or a URL stands for; with none that fits, an empty list
+def find_keys(cache: BaseCache, wanted: str) -> list[str]:
+    """The keys of the entries that a user names by a key, the beginning of a key, or a URL; empty if there are none
 
-    A URL stands for what a GET request for it is answered with, or, if that is nothing, for all that `keys_of_url`
+    A URL means the response to a GET request for it. If there is none, it means all entries that `find_keys_of_url`
     finds.
     """
     if wanted in cache.responses:
@@ -86,11 +86,11 @@ def keys_of(cache: BaseCache, wanted: str) -> list[str]:
     if '://' not in wanted:
         return [key for key in cache.responses if wanted and key.startswith(wanted)]
     key = _key_of_get(cache, wanted)
-    return [key] if key is not None else keys_of_url(cache, wanted)
+    return [key] if key is not None else find_keys_of_url(cache, wanted)
 
 
-def keys_of_url(cache: BaseCache, url: str) -> list[str]:
-    """Keys of all entries with a URL, whatever their method and headers, found by a pass over the cache"""
+def find_keys_of_url(cache: BaseCache, url: str) -> list[str]:
+    """The keys of all entries with a URL, with any method and headers; this takes one pass over the cache"""
     key, same = _key_of_get(cache, url), normalize_url(url, None)
     found = [key for key, response in cache._entries() if response is not None and _is_for(response, same)]
     return found if key is None or key in found else [key, *found]
@@ -99,7 +99,7 @@ def keys_of_url(cache: BaseCache, url: str) -> list[str]:
 def _key_of_get(cache: BaseCache, url: str) -> str | None:
     try:
         made = [cache.create_key(Request('GET', url), verify=verify) for verify in (True, False)]
-    except Exception:  # whatever `requests` says of the URL
+    except Exception:  # `requests` cannot make a request for this URL
         return None
     found = (key for each in made for key in (each, cache.redirects.get(each)) if key is not None)
     return next((key for key in found if key in cache.responses), None)

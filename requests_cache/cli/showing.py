@@ -1,4 +1,4 @@
-"""`show`: one response"""
+"""The command `show`"""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from requests.exceptions import RequestException
 from .._utils import format_file_size, printable
 from ..models.response import CachedResponse
 from ..policy.expiration import utcnow
-from .looking import Row
-from .opening import Access, Opened, opened
+from .listing import Row
+from .opening import Access, OpenCache, open_cache
 from .options import access_options, cache_argument, json_option, yes_option
-from .selection import keys_of
-from .terminal import Trouble, line, lines, may_go_on, note
-from .values import short, time_left
+from .selection import find_keys
+from .terminal import CommandError, confirm, note, write, write_line
+from .values import format_duration, format_expiry
 
 CHUNK_BYTES = 256 * 1024
-# Of several entries that may be meant, so many are listed
+# How many keys are listed if a name is ambiguous
 MAX_CANDIDATES = 10
 
 
@@ -37,23 +37,23 @@ Examples:
 )
 @cache_argument
 @click.argument('entry', metavar='KEY-OR-URL')
-@click.option('--body', is_flag=True, help='Write the body, as responses give it out, and nothing else.')
-@click.option('-o', '--output', type=click.Path(dir_okay=False), help='Write the body to this file.')
+@click.option('--body', is_flag=True, help='Write only the body.')
+@click.option('-o', '--output', type=click.Path(dir_okay=False), help='Write only the body, to this file.')
 @json_option
 @yes_option
 @access_options
 def show(cache: str, entry: str, body: bool, output: str | None, as_json: bool, yes: bool, access: Access) -> int:
-    """Show one response in CACHE: what was asked for, what came, and how long it is fresh.
+    """Show one response in CACHE, with its headers or its body.
 
-    It is named by its key, by a beginning that no other key has, or by its URL. With --json and --body, the body is the
-    member "content", or, if it is no text, "content_base64".
+    Name the response by its key, by the beginning of its key if no other key begins like that, or by its URL. With
+    --json and --body, the body is the member "content", or "content_base64" if it is not UTF-8.
     """
-    with opened(cache, access) as found:
-        key, response = _entry(found, entry)
+    with open_cache(cache, access) as found:
+        key, response = _find_entry(found, entry)
         if response is None:
             return 1
         if as_json:
-            lines(json.dumps({**_facts(key, response), **(_content(response) if body else {})}, indent=2))
+            write(json.dumps({**_facts(key, response), **(_content(response) if body else {})}, indent=2))
         elif output is not None and output != '-':
             return _write_file(response, Path(output), yes)
         elif body or output == '-':
@@ -63,18 +63,18 @@ def show(cache: str, entry: str, body: bool, output: str | None, as_json: bool, 
     return 0
 
 
-def _entry(found: Opened, wanted: str) -> tuple[str, CachedResponse | None]:
-    """The entry that is meant; None, which has been said, if there is none"""
-    keys = keys_of(found.cache, wanted)
+def _find_entry(found: OpenCache, wanted: str) -> tuple[str, CachedResponse | None]:
+    """The key and the response with a name; the response is None, after a message, if there is none"""
+    keys = find_keys(found.cache, wanted)
     if len(keys) > 1:
         more = [f'… and {len(keys) - MAX_CANDIDATES} more'] if len(keys) > MAX_CANDIDATES else []
-        raise Trouble(f'{wanted} may be any of these; give more of the key:', *keys[:MAX_CANDIDATES], *more)
+        raise CommandError(f'{wanted} matches several entries. Give more of the key:', *keys[:MAX_CANDIDATES], *more)
     if not keys:
         note(f'There is no response for {wanted} in {found.shown}.')
         return wanted, None
     response = found.read(keys[0])
     if response is None:
-        note(f'{keys[0]} cannot be read: {found.why_unreadable(keys[0])}.')
+        note(f'Entry {keys[0]} cannot be read: {found.why_unreadable(keys[0])}.')
         return keys[0], None
     return keys[0], response
 
@@ -83,7 +83,7 @@ def _entry(found: Opened, wanted: str) -> tuple[str, CachedResponse | None]:
 
 
 def _fields(response: Any) -> list[tuple[str, str]]:
-    """Header fields, one by one"""
+    """Names and values of header fields, with repeated fields kept apart"""
     return list(getattr(response, '_header_fields', None) or response.headers.items())
 
 
@@ -109,24 +109,26 @@ def _content(response: CachedResponse) -> dict[str, str]:
 def _write_facts(key: str, response: CachedResponse) -> None:
     now, row = utcnow(), Row.of(key, response, utcnow())
     for redirect in response.history:
-        line(f'{redirect.request.method} {printable(redirect.url)}')
-        line(f'{redirect.status_code} → {printable(redirect.headers.get("Location", ""))}', '')
-    line((f'{printable(row.method)} {printable(response.request.url or row.url)}', 'bold'))
+        write_line(f'{redirect.request.method} {printable(redirect.url)}')
+        write_line(f'{redirect.status_code} → {printable(redirect.headers.get("Location", ""))}', '')
+    write_line((f'{printable(row.method)} {printable(response.request.url or row.url)}', 'bold'))
     for name, value in _fields(response.request):
-        line((printable(name), 'cyan'), f': {printable(value)}')
-    line()
-    line((f'{row.status_code} {printable(response.reason or "")}'.rstrip(), 'bold'))
+        write_line((printable(name), 'cyan'), f': {printable(value)}')
+    write_line()
+    write_line((f'{row.status_code} {printable(response.reason or "")}'.rstrip(), 'bold'))
     for name, value in _fields(response):
-        line((printable(name), 'cyan'), f': {printable(value)}')
-    line()
+        write_line((printable(name), 'cyan'), f': {printable(value)}')
+    write_line()
     facts = {
         'key': key,
         'body': format_file_size(row.size),
-        'received': f'{row.created_at:%Y-%m-%d %H:%M:%S} UTC, {short(now - row.created_at)} ago',
-        'expires': f'{row.expires:%Y-%m-%d %H:%M:%S} UTC, {time_left(row.expires, now)}' if row.expires else 'never',
+        'received': f'{row.created_at:%Y-%m-%d %H:%M:%S} UTC, {format_duration(now - row.created_at)} ago',
+        'expires': f'{row.expires:%Y-%m-%d %H:%M:%S} UTC, {format_expiry(row.expires, now)}'
+        if row.expires
+        else 'never',
     }
     for name, value in facts.items():
-        line(f'{name:<9} {printable(value)}')
+        write_line(f'{name:<9} {printable(value)}')
 
 
 # The body
@@ -136,7 +138,7 @@ def _chunks(response: CachedResponse) -> Iterator[bytes]:
     try:
         yield from response.iter_content(CHUNK_BYTES)
     except RequestException as e:
-        raise Trouble(f'The body cannot be read: {e}') from None
+        raise CommandError(f'The body cannot be read: {e}') from None
 
 
 def _write_body(response: CachedResponse) -> None:
@@ -144,9 +146,11 @@ def _write_body(response: CachedResponse) -> None:
         _copy(response, sys.stdout.buffer)
         return
     if not _is_text(response):
-        raise Trouble('The body is not text, and might confuse the terminal; use -o FILE, or a pipe.')
+        raise CommandError(
+            'The body is not text, and could disturb the terminal. Write it to a file with -o FILE, or to a pipe.'
+        )
     for text in response.text.splitlines():
-        lines(printable(text.expandtabs()))
+        write(printable(text.expandtabs()))
 
 
 def _is_text(response: CachedResponse) -> bool:
@@ -167,8 +171,8 @@ def _copy(response: CachedResponse, file: IO[bytes]) -> None:
 
 
 def _write_file(response: CachedResponse, path: Path, yes: bool) -> int:
-    """Write the body beside its place, and move it there: a file that is there stays until the new one is whole"""
-    if path.exists() and not may_go_on(f'{path} exists. Write over it?', yes):
+    """Write the body to a temporary file, and rename that at the end, so that an existing file is replaced at once"""
+    if path.exists() and not confirm(f'{path} exists. Replace it?', yes):
         note('Nothing was written.')
         return 1
     if path.exists() and not path.is_file():  # a device or a pipe

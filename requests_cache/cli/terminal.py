@@ -1,6 +1,6 @@
-"""What commands write and ask: plain text in a pipe; colours, progress and questions where somebody looks on
+"""Output, questions and progress bars: plain text in a pipe, colours and bars in a terminal
 
-Nothing that is stored reaches a terminal as it is: control characters are escaped, and `rich` interprets no markup.
+Stored text never reaches a terminal unchanged: control characters are escaped, and `rich` interprets no markup.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from click import ClickException
 from .._utils import printable
 
 T = TypeVar('T')
-# A part of a line, with a style of `rich`, such as 'red', or none
+# A part of a line: text, or text with a style of `rich`, such as 'red'
 Part = str | tuple[str, str]
-# Exit status: what was asked for cannot be done
-TROUBLE = 2
+# Exit status of a command that failed
+FAILED = 2
 
-# Progress bars that are shown at the moment: one at most
+# The progress bar that is shown at the moment, if any
 _shown_bars: list[Any] = []
 
 
-class Trouble(ClickException):
-    """What was asked for cannot be done, for a reason that is said in a sentence"""
+class CommandError(ClickException):
+    """A command failed, for a reason that the message gives in a sentence"""
 
-    exit_code = TROUBLE
+    exit_code = FAILED
 
     def __init__(self, *lines: str):
         super().__init__('\n'.join(map(printable, lines)))
@@ -38,29 +38,29 @@ class Trouble(ClickException):
 # Writing
 
 
-def line(*parts: Part) -> None:
-    """Write a line of text to standard output; it is cut off at the edge of a terminal"""
+def write_line(*parts: Part) -> None:
+    """Write a line of text to standard output; a terminal cuts it off at its right edge"""
     if not _is_terminal():
         _write(sys.stdout, ''.join(part if isinstance(part, str) else part[0] for part in parts))
         return
     from rich.text import Text
 
-    if not sys.stdout.isatty():  # colours were asked for
+    if not sys.stdout.isatty():  # FORCE_COLOR is set
         _console().print(Text.assemble(*parts), soft_wrap=True)
         return
-    # Both are one terminal, and a bar that is shown makes room
+    # A bar on the same terminal has to make room for the line
     console = _shown_bars[-1].console if _shown_bars else _console()
     overflow = 'ellipsis' if console.encoding.startswith('utf') else 'crop'
     console.print(Text.assemble(*parts), no_wrap=True, overflow=overflow)
 
 
-def lines(text: str, end: str = '\n') -> None:
-    """Write text to standard output, as it is"""
+def write(text: str, end: str = '\n') -> None:
+    """Write text to standard output unchanged"""
     _write(sys.stdout, text, end)
 
 
 def note(text: str) -> None:
-    """Write a line for who looks on, to standard error"""
+    """Write a line that is not part of the results to standard error"""
     if _shown_bars:
         from rich.text import Text
 
@@ -69,13 +69,14 @@ def note(text: str) -> None:
         _write(sys.stderr, printable(text))
 
 
-def count(number: int, name: str, plural: str = '') -> str:
+def format_count(number: int, noun: str, plural: str = '') -> str:
     """A number of things, such as `1 entry` or `2,000 entries`"""
-    return f'{number:,} {name if number == 1 else plural or f"{name}s"}'
+    return f'{number:,} {noun if number == 1 else plural or f"{noun}s"}'
 
 
-def entries(number: int) -> str:
-    return count(number, 'entry', 'entries')
+def format_entries(number: int) -> str:
+    """`1 entry`, `2,000 entries`"""
+    return format_count(number, 'entry', 'entries')
 
 
 def _write(file: Any, text: str, end: str = '\n') -> None:
@@ -103,8 +104,8 @@ def _plain_or_not() -> dict[str, Any]:
 # Asking
 
 
-def may_go_on(question: str, yes: bool) -> bool:
-    """Whether the user agrees, by `--yes` or by the answer to a question; without an answer nobody does"""
+def confirm(question: str, yes: bool) -> bool:
+    """Whether the user agrees, by `--yes` or by the answer to a question; no answer means no"""
     if yes:
         return True
     sys.stdout.flush()
@@ -117,7 +118,7 @@ def may_go_on(question: str, yes: bool) -> bool:
     if not answer.endswith('\n'):
         _write(sys.stderr, '')
     if not answer:
-        note('There was no answer; give --yes to go on without a question.')
+        note('There was no answer. Give --yes to skip the question.')
     return answer.strip().lower() in ('y', 'yes')
 
 
@@ -126,14 +127,14 @@ def may_go_on(question: str, yes: bool) -> bool:
 
 @contextmanager
 def progress(title: str, total: Callable[[], int] | None = None) -> Iterator[Callable[..., None]]:
-    """A block in which a bar shows how far it has come, if standard error is a terminal
+    """Show a progress bar until the end of the block, if standard error is a terminal
 
     Args:
         title: What is being done
-        total: Counts the steps; it is called if there is a bar
+        total: Returns the number of steps; it is only called if there is a bar
 
     Yields:
-        A function to be called after each step, or with the number of steps that have been taken
+        A function to call after each step, or at any time with the number of steps done
     """
     if not sys.stderr.isatty() or os.environ.get('TERM') == 'dumb':
         yield lambda *done: None
@@ -152,7 +153,7 @@ def progress(title: str, total: Callable[[], int] | None = None) -> Iterator[Cal
 
 
 def tracked(items: Iterable[T], title: str, total: Callable[[], int] | None = None) -> Iterator[T]:
-    """The items, with a bar that shows how far it has come; arguments as for `progress`"""
+    """Iterate over items and show a progress bar; the arguments are those of `progress`"""
     with progress(title, total) as advance:
         for item in items:
             yield item

@@ -1,4 +1,4 @@
-"""What options may say: durations, sizes, status codes, the names of caches; and how times and sizes are shown"""
+"""Values of options (durations, sizes, status codes, names of caches), and how durations are shown"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _STATUS = re.compile(r'([1-9])xx|([1-9][0-9]{2})(?:-([1-9][0-9]{2}))?', re.ASCII
 
 
 class _Value(click.ParamType):  # type: ignore[type-arg, unused-ignore]
-    """A value that a function makes of text; what it raises is said of the option"""
+    """A type of option whose values are parsed by a function; the text of its `ValueError` is shown to the user"""
 
     def __init__(self, name: str, convert: Callable[[str], Any]):
         self.name = name
@@ -48,37 +48,39 @@ def parse_duration(text: str) -> timedelta:
     """A duration such as `7d`, `1h30m`, or a number of seconds
 
     Raises:
-        ValueError: It is none
+        ValueError: The text is not a duration
     """
     if _DURATION.fullmatch(text.strip()) is None:
-        raise ValueError(f'{text!r} is no duration; give, for example, 90s, 30m, 12h, 7d, 2w or 1y')
+        raise ValueError(f'{text!r} is not a duration; give, for example, 90s, 30m, 12h, 7d, 2w or 1y')
     try:
         return sum((float(n) * UNITS[unit or 's'] for n, unit in _AMOUNT.findall(text)), timedelta())
     except OverflowError:
-        raise ValueError(f'{text!r} is too long a time') from None
+        raise ValueError(f'{text!r} is too long') from None
 
 
 def parse_size(text: str) -> int:
     """A size in bytes from text such as `1 MB`
 
     Raises:
-        ValueError: It is none
+        ValueError: The text is not a size
     """
     try:
         return to_bytes('', text)
     except ValueError:
-        raise ValueError(f"{text!r} is no size; give a number of bytes, or, for example, '500 kB' or '2 MiB'") from None
+        raise ValueError(
+            f"{text!r} is not a size; give a number of bytes, or, for example, '500 kB' or '2 MiB'"
+        ) from None
 
 
 def parse_status(text: str) -> range:
     """Status codes: `404`, `4xx` or `500-599`
 
     Raises:
-        ValueError: They are none
+        ValueError: The text is not a status code, or a range of them
     """
     match = _STATUS.fullmatch(text.lower())
     if match is None:
-        raise ValueError(f'{text!r} is no status; give, for example, 404, 4xx or 500-599')
+        raise ValueError(f'{text!r} is not a status; give, for example, 404, 4xx or 500-599')
     hundred, first, last = match.groups()
     if hundred:
         return range(int(hundred) * 100, int(hundred) * 100 + 100)
@@ -109,8 +111,8 @@ def package_version() -> str:
         return 'unknown'
 
 
-def short(duration: timedelta) -> str:
-    """A duration in few characters, rounded down: `45s`, `12m`, `3h`, `5d`, `8w`, `2y`"""
+def format_duration(duration: timedelta) -> str:
+    """A duration in a few characters, rounded down: `45s`, `12m`, `3h`, `5d`, `8w`, `2y`"""
     seconds = max(duration, timedelta()).total_seconds()
     for unit, limit in (('s', 60), ('m', 3600), ('h', 86400), ('d', 14 * 86400), ('w', 365 * 86400)):
         if seconds < limit:
@@ -118,8 +120,8 @@ def short(duration: timedelta) -> str:
     return f'{int(seconds / UNITS["y"].total_seconds())}y'
 
 
-def time_left(expires: datetime | None, now: datetime) -> str:
-    """When something expires, in few characters: `never`, `in 3h`, `3h ago`"""
+def format_expiry(expires: datetime | None, now: datetime) -> str:
+    """When something expires, from now, in a few characters: `never`, `in 3h`, `3h ago`"""
     if expires is None:
         return 'never'
-    return f'in {short(expires - now)}' if expires > now else f'{short(now - expires)} ago'
+    return f'in {format_duration(expires - now)}' if expires > now else f'{format_duration(now - expires)} ago'

@@ -72,7 +72,7 @@ def test_entries_that_are_there_are_replaced_only_if_that_is_wanted(
     make_cache(target, *pages()[:1])
     done = run('copy', path, target, answer='n\n')
     assert (done.status, done.out) == (1, '')
-    assert done.err.startswith(f'{target} holds 1 entry. Replace those that {path} has too? [y/N] ')
+    assert done.err.startswith(f'{target} holds 1 entry. Replace those that are also in {path}? [y/N] ')
     assert succeed('copy', path, target, '--yes').out == f'6 entries copied to {target}\n'
 
 
@@ -119,6 +119,13 @@ def test_verify_reads_all_of_what_is_there(path: Path, keys: list[str]) -> None:
     assert succeed('verify', path, '--json').json == []
 
 
+def test_verify_of_a_single_entry(path: Path) -> None:
+    (key,) = make_cache(path, *pages()[5:])
+    assert succeed('verify', path).err == '1 of 1 entry is intact.\n'
+    damage(path, key)
+    assert run('verify', path).err == '0 of 1 entry is intact.\n'
+
+
 def test_verify_lists_what_is_damaged(path: Path, keys: list[str]) -> None:
     damage(path, keys[1], keys[3])
     done = run('verify', path)
@@ -162,7 +169,7 @@ def test_verify_does_not_take_what_is_encrypted_for_damaged(tmp_path: Path) -> N
     sealed = make_cache(path, encryption_key=key)
     done = run('verify', path)
     assert done.status == 2
-    assert 'is encrypted with a key that is not here' in done.err
+    assert 'are encrypted. Give their key' in done.err
     damage(path, sealed[0])
     done = run('verify', path, env={'REQUESTS_CACHE_ENCRYPTION_KEY': key})
     assert (done.status, done.out.split()[0]) == (1, sealed[0])

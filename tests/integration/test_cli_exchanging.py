@@ -40,7 +40,7 @@ def test_there_and_back(cache: Path, origin: Origin, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, '3 entries written to cache.har\n', '')
     done = run('import', 'copy/', 'cache.har', cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout.startswith('3 entries imported to ')
+    assert done.stdout.startswith('3 entries imported into ')
     source, copy = CachedSession(cache), CachedSession(tmp_path / 'copy', backend='filesystem')
     for path in ('/image', '/from', '/page'):
         before, after = (s.get(origin.url(path), only_if_cached=True) for s in (source, copy))

@@ -112,7 +112,7 @@ def test_a_file_is_written_over_only_if_that_is_wanted(path: Path, keys: list[st
     target.write_text('mine')
     kept = run('show', path, keys[0], '-o', target, answer='n\n')
     assert (kept.status, target.read_text()) == (1, 'mine')
-    assert f'{target} exists. Write over it? [y/N]' in kept.err
+    assert f'{target} exists. Replace it? [y/N]' in kept.err
     succeed('show', path, keys[0], '-o', target, '--yes')
     assert target.read_text() == '{"items": [1, 2, 3]}'
 
@@ -126,7 +126,11 @@ def test_what_is_not_there_or_not_unique_is_said(path: Path, keys: list[str]) ->
     cache.close()
     several = run('show', path, 'same')
     assert several.status == 2
-    assert several.err.splitlines() == ['Error: same may be any of these; give more of the key:', 'same-1', 'same-2']
+    assert several.err.splitlines() == [
+        'Error: same matches several entries. Give more of the key:',
+        'same-1',
+        'same-2',
+    ]
 
 
 def test_what_is_stored_does_nothing_to_a_terminal(path: Path) -> None:
@@ -174,7 +178,7 @@ def test_signed_and_encrypted_caches_take_their_keys_from_the_environment_or_a_f
     assert (facts['entries'], facts['unreadable']) == (6, 0)
     wrong = run('list', sealed)
     assert (wrong.status, wrong.out) == (0, '')
-    assert wrong.err == '6 entries cannot be read; "requests-cache verify" lists them.\n'
+    assert wrong.err == '6 entries cannot be read. "requests-cache verify" lists them.\n'
 
 
 def test_info_of_nothing(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_any_other_answer_is_no(path: Path, keys: list[str], answer: str) -> Non
     assert (done.status, done.out) == (1, '')
     assert done.err.startswith(f'Remove all 6 entries from {path}? [y/N] ')
     assert done.err.endswith('Nothing was removed.\n')
-    assert ('give --yes' in done.err) is (answer == '')
+    assert ('Give --yes' in done.err) is (answer == '')
     assert left(path) == set(keys)
 
 
@@ -99,7 +99,7 @@ def test_prune_removes_what_has_expired_what_is_damaged_and_redirects_to_nothing
     cache.close()
     done = run('prune', directory, answer='y\n')
     assert done.err == f'Remove 3 entries (15 bytes) from {directory}? [y/N] '
-    assert done.out == '3 entries removed\n1 redirect to nothing removed\n'
+    assert done.out == '3 entries removed\n1 dangling redirect removed\n'
     cache = init_backend(f'file://{directory}/')
     assert set(cache.responses) == set(keys[3:])
     assert dict(cache.redirects) == {'elsewhere': keys[3]}
@@ -130,7 +130,7 @@ def test_what_is_encrypted_with_another_key_stays(tmp_path: Path) -> None:
     plain = make_cache(path, response_to('https://a.example.com/', expires_in=timedelta(-1)), *pages()[3:5])
     sealed = make_cache(path, *pages()[:2], encryption_key=key)
     done = succeed('prune', path, '--yes')
-    assert done.err == '2 entries cannot be opened without their key, and stay.\n'
+    assert done.err == 'Kept, because the key to read it may be missing: 2 entries.\n'
     assert left(path) == {*plain[1:], *sealed}
     assert succeed('delete', path, '--unreadable', '--yes').out == '0 entries removed\n'
     assert left(path) == {*plain[1:], *sealed}
@@ -141,7 +141,7 @@ def test_prune_does_not_take_a_cache_for_damaged_that_it_does_not_understand(tmp
     keys = make_cache(path, serializer='json')
     done = run('prune', path, '--serializer', 'pickle', '--yes')
     assert (done.status, done.out) == (2, '')
-    assert done.err.startswith(f'Error: No entry of {path} can be read, which is no reason to remove them all')
+    assert done.err.startswith(f'Error: None of the entries in {path} can be read, so nothing was removed.')
     assert left(path) == set(keys)
 
 
@@ -158,7 +158,7 @@ def test_a_response_that_was_renewed_while_the_question_was_asked_stays(
         make_cache(path, response_to(pages()[1].url, expires_in=timedelta(days=1)))
         return True
 
-    monkeypatch.setattr(removing, 'may_go_on', renew_and_agree)
+    monkeypatch.setattr(removing, 'confirm', renew_and_agree)
     assert run_here(['prune', str(path)]) == 0
     assert capsys.readouterr().out == '1 entry removed\n'
     assert len(left(path)) == 2

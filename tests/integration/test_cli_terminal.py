@@ -54,7 +54,7 @@ def test_stored_text_does_nothing_to_the_terminal(tmp_path: Path) -> None:
 def test_bytes_are_not_written_to_a_terminal(path: Path) -> None:
     done = run_in_terminal('show', path, 'https://www.example.com/logo.png', '--body')
     assert done.status == 2
-    assert 'use -o FILE, or a pipe' in done.out
+    assert '-o FILE, or to a pipe' in done.out
     assert '\0' not in done.out
 
 

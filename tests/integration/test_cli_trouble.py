@@ -82,7 +82,7 @@ def test_a_database_that_is_damaged_further_back(tmp_path: Path) -> None:
 
 def test_caches_in_memory_are_out_of_reach() -> None:
     for name in ('memory:', 'sqlite:///:memory:', ':memory:'):
-        assert 'in memory, which only the process that made it can see' in trouble('info', name)
+        assert 'in memory. Only the process that created it can open it.' in trouble('info', name)
 
 
 def test_wrong_urls_are_said_without_their_passwords() -> None:

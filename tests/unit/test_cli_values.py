@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from support.stored import pages
 
 from requests_cache.cli.app import COMMANDS, commands
-from requests_cache.cli.looking import ORDERS, Row, list_entries
+from requests_cache.cli.listing import ORDERS, Row, list_entries
 from requests_cache.cli.selection import Selection
-from requests_cache.cli.values import parse_duration, parse_size, parse_status, short, time_left
+from requests_cache.cli.values import format_duration, format_expiry, parse_duration, parse_size, parse_status
 
 NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
@@ -43,7 +43,7 @@ def test_what_is_no_duration(text: str) -> None:
 
 @given(st.timedeltas(min_value=timedelta(), max_value=timedelta(days=300_000)))
 def test_durations_are_shown_in_a_few_characters_and_rounded_down(duration: timedelta) -> None:
-    shown = short(duration)
+    shown = format_duration(duration)
     unit = {'s': 1, 'm': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400, 'y': 365 * 86400}[shown[-1]]
     assert 0 <= duration.total_seconds() - int(shown[:-1]) * unit < unit
     assert len(shown) <= 4
@@ -54,7 +54,7 @@ def test_durations_are_shown_in_a_few_characters_and_rounded_down(duration: time
 )
 def test_expirations_are_shown_from_now(seconds: float | None, text: str) -> None:
     expires = None if seconds is None else NOW + timedelta(seconds=seconds)
-    assert time_left(expires, NOW) == text
+    assert format_expiry(expires, NOW) == text
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_conditions_choose_entries(options: str, expected: set[str]) -> None:
     params = list_entries.make_context('list', ['cache', *options.split()]).params
     selection = Selection(**{name: params[name] for name in Selection._fields})
     now = datetime.now(timezone.utc)
-    taken = {response.url.rpartition('/')[2] for response in pages() if selection.takes(response, now)}
+    taken = {response.url.rpartition('/')[2] for response in pages() if selection.matches(response, now)}
     assert taken == expected
     assert selection.is_empty is (options == '')
 
@@ -113,8 +113,8 @@ def test_orders_are_ascending(order: str, first: str) -> None:
 WRONG = {
     'frobnicate': "No such command 'frobnicate'",
     'list': "Missing argument 'CACHE'",
-    'list cache --older-than soon': "'soon' is no duration",
-    'list cache --larger-than big': "'big' is no size",
+    'list cache --older-than soon': "'soon' is not a duration",
+    'list cache --larger-than big': "'big' is not a size",
     'list cache --sort colour': "'colour' is not one of 'url', 'size', 'age', 'expires', 'key'",
     'list cache --limit -1': "'--limit'",
     'list cache --serializer xml': "'xml' is not one of",

@@ -384,7 +384,7 @@ def test_output_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     pipe = ClosedPipe()
     monkeypatch.setattr(app, 'os', Windows())
     monkeypatch.setattr(app, 'show_logs', lambda: None)
-    monkeypatch.setattr(app, '_write_anything', lambda: None)
+    monkeypatch.setattr(app, '_make_output_tolerant', lambda: None)
     monkeypatch.setattr(sys, 'stdout', pipe)
     status = app.run(['info', str(tmp_path / 'cache.sqlite')])
     monkeypatch.undo()

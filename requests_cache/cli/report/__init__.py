@@ -1,8 +1,7 @@
-"""A page about a cache: one file, that needs nothing else, and in which nothing that is stored can run
+"""An HTML page about a cache: a single file, in which nothing that is stored can run
 
-All that is stored is foreign text. It goes into the page as JSON in which no tag can begin, and the script of the page
-puts it there as text only. Besides, the page permits no other script than that one, and no connections
-(`Content-Security-Policy`).
+Stored text is not to be trusted. The page holds it as JSON in which no tag can begin, and its script shows it as text
+only. The `Content-Security-Policy` of the page allows no other script and no connections.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from ...keys.shown import shown_key, shown_url
 from ...models.response import CachedResponse
 from ...policy.expiration import utcnow
 
-# Rows in the table; of more entries, those that were received last
+# Rows in the table; if there are more entries, the latest ones are listed
 MAX_ROWS = 50_000
 MAX_NAMES = 1000
 OTHERS = '(others)'
 
 
 class Report:
-    """What a page says; entries are added one by one, and take little memory
+    """Collects what the page shows; entries are added one by one, and take little memory
 
     Args:
-        name: What to call the cache
-        max_rows: How many entries to list
+        name: The name of the cache on the page
+        max_rows: How many entries to list at most
     """
 
     def __init__(self, name: str, max_rows: int = MAX_ROWS):
@@ -44,7 +43,7 @@ class Report:
         self._groups: dict[str, dict[str, list[int]]] = {'host': {}, 'type': {}, 'status': {}}
 
     def add(self, response: CachedResponse) -> None:
-        """Count an entry, and list it if there is room"""
+        """Count an entry, and list it unless there are enough later ones"""
         size, request = response.size, response.request
         url = shown_url(response.url or request.url or '')
         content_type = (response.headers.get('Content-Type') or '').partition(';')[0].strip().lower() or '(none)'
@@ -73,7 +72,7 @@ class Report:
         self._totals['unreadable'] += 1
 
     def html(self) -> str:
-        """The page"""
+        """The page as HTML"""
         data = {
             'name': self._name,
             'madeAt': round(self._made_at.timestamp()),
@@ -96,12 +95,12 @@ class Report:
 
 
 def make_report(cache: Any, name: str, max_rows: int = MAX_ROWS, progress: Callable[[], object] | None = None) -> str:
-    """A page about a cache
+    """Make an HTML page about a cache
 
     Args:
         cache: The cache
-        name: What to call it
-        max_rows: How many entries to list; all are counted
+        name: The name of the cache on the page
+        max_rows: How many entries to list at most; all are counted
         progress: Called after each entry
     """
     report = Report(name, max_rows)
@@ -117,7 +116,7 @@ def make_report(cache: Any, name: str, max_rows: int = MAX_ROWS, progress: Calla
 
 
 def as_script_data(data: Any) -> str:
-    """JSON that can stand in a `script` element: nothing in it can end that, or begin a comment"""
+    """JSON that is safe in a `script` element: it cannot end the element or begin a comment"""
     text = json.dumps(data, separators=(',', ':'), ensure_ascii=True)
     return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
 

@@ -5,7 +5,7 @@
   const PAGE = 100;
   const DAY = 86400;
 
-  // All text comes from the cache, and is set as text only
+  // Text from the cache is only ever set as text, never as HTML
   const make = (tag, text, name) => {
     const element = document.createElement(tag);
     if (text !== undefined) element.textContent = text;
@@ -22,7 +22,7 @@
   const pad = (n) => String(n).padStart(2, '0');
   const date = (seconds) => {
     const d = new Date(seconds * 1000);
-    if (Number.isNaN(d.getTime())) return 'far away';
+    if (Number.isNaN(d.getTime())) return 'out of range';
     return `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${pad(d.getHours())}:${pad(d.getMinutes())}`;
   };
   const isStale = (row) => row[6] !== null && row[6] <= data.madeAt;
@@ -190,7 +190,7 @@
       fragment.append(line);
     }
     $('rows').replaceChildren(fragment);
-    const listed = data.rows.length < data.totals.entries ? ` (the ${number.format(data.rows.length)} received last are listed)` : '';
+    const listed = data.rows.length < data.totals.entries ? ` (only the latest ${number.format(data.rows.length)} are listed)` : '';
     $('count').textContent = `${number.format(shown.length)} of ${number.format(data.totals.entries)}${listed}`;
     $('page').textContent = `Page ${number.format(page + 1)} of ${number.format(pages)}`;
     $('back').disabled = page === 0;
@@ -203,7 +203,7 @@
   $('back').addEventListener('click', () => { page -= 1; turn(); });
   $('on').addEventListener('click', () => { page += 1; turn(); });
 
-  // Light and dark: as the system has it, until the button says otherwise
+  // Light or dark: follows the system until the button is pressed
   const wantsDark = matchMedia('(prefers-color-scheme: dark)');
   let chosen = null;
   const paint = () => {

@@ -1,4 +1,4 @@
-"""`verify`: is all that is stored as it was written?"""
+"""The command `verify`"""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import click
 from .._utils import printable
 from ..models.body import BodyLostError
 from ..models.response import CachedResponse
-from .opening import Access, Opened, opened
+from .opening import Access, OpenCache, open_cache
 from .options import access_options, cache_argument
-from .terminal import Trouble, entries, line, lines, note, tracked
+from .terminal import CommandError, format_entries, note, tracked, write, write_line
 
 
 class Damage(NamedTuple):
-    """An entry that is damaged
+    """A damaged entry
 
     Args:
         key: Its key
-        url: Its URL, if that can be read
+        url: Its URL, or None if the entry cannot be read
         reason: What is wrong with it
     """
 
@@ -36,40 +36,48 @@ Examples:
   requests-cache verify my_cache.sqlite
   requests-cache verify cache_dir/ --json | jq -r '.[].key'
 
-The exit status is 1 if there are damaged entries."""
+The exit status is 1 if any entry is damaged."""
 )
 @cache_argument
-@click.option('--json', 'as_json', is_flag=True, help='Write one array in JSON, with an entry on each line.')
+@click.option('--json', 'as_json', is_flag=True, help='Write a JSON array, with one damaged entry on each line.')
 @access_options
 def verify(cache: str, as_json: bool, access: Access) -> int:
-    """Read every entry of CACHE, with all of its body, and compare checksums.
+    """Check every entry of CACHE, and list damaged ones.
 
-    Those that are damaged are listed, each with its key and what is wrong.
+    This reads all entries and their whole bodies, and compares checksums. The list has the key of each damaged entry,
+    and what is wrong with it.
     """
-    with opened(cache, access) as found:
+    with open_cache(cache, access) as found:
         check = _Check(found)
         before = '['
         for damage in check:
             if as_json:
-                lines(f'{before}\n{json.dumps(damage._asdict())}', end='')
+                write(f'{before}\n{json.dumps(damage._asdict())}', end='')
                 before = ','
             else:
                 url = f'{printable(damage.url)}: ' if damage.url else ''
-                line((printable(damage.key), 'red'), f'  {url}{printable(damage.reason)}')
+                write_line((printable(damage.key), 'red'), f'  {url}{printable(damage.reason)}')
         if as_json:
-            lines('\n]' if check.damaged else '[]')
+            write('\n]' if check.damaged else '[]')
         if check.locked and not check.intact and not check.damaged:
-            raise Trouble(f'All of {found.shown} is encrypted with a key that is not here; give it.')
+            raise CommandError(
+                f'All entries of {found.shown} are encrypted. Give their key with --encryption-key-file.'
+            )
         if check.locked:
-            note(f'{entries(check.locked)} cannot be opened without their key, and were not checked.')
-        note(f'{check.intact:,} of {entries(check.intact + check.damaged)} are intact.')
+            note(f'Not checked, because the encryption key is missing: {format_entries(check.locked)}.')
+        note(_verdict(check.intact, check.intact + check.damaged))
         return 1 if check.damaged else 0
 
 
-class _Check:
-    """Goes through all entries, and gives those that are damaged"""
+def _verdict(intact: int, total: int) -> str:
+    verb = 'is' if 1 in (intact, total) else 'are'
+    return f'{intact:,} of {format_entries(total)} {verb} intact.'
 
-    def __init__(self, found: Opened):
+
+class _Check:
+    """Reads all entries, and iterates over those that are damaged"""
+
+    def __init__(self, found: OpenCache):
         self._found = found
         self.intact = self.damaged = self.locked = 0
 
@@ -77,7 +85,7 @@ class _Check:
         found = self._found
         for key, response in tracked(found.cache._entries(), 'Reading', found.count):
             reason = _why_damaged(response) if response is not None else found.why_unreadable(key)
-            if response is None and found.is_locked(key):
+            if response is None and found.lacks_key(key):
                 self.locked += 1
             elif reason is None:
                 self.intact += 1
@@ -87,7 +95,7 @@ class _Check:
 
 
 def _why_damaged(response: CachedResponse) -> str | None:
-    """What is wrong with the body of an entry that can be read; None if that is nothing"""
+    """What is wrong with the body of an entry that can be read; None if it is intact"""
     try:
         for _ in response._body or ():
             pass

@@ -1,4 +1,4 @@
-"""`info` and `list`: what is in a cache"""
+"""The commands `info` and `list`"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .._utils import format_file_size, printable
 from ..backends.summary import content_type_of
 from ..models.response import CachedResponse
 from ..policy.expiration import add_tzinfo, utcnow
-from .opening import Access, Opened, opened
-from .options import access_options, cache_argument, json_option, selecting_options
+from .opening import Access, OpenCache, open_cache
+from .options import access_options, cache_argument, json_option, selection_options
 from .selection import Selection, has_expired
-from .terminal import Part, entries, line, lines, note, progress, tracked
-from .values import short, time_left
+from .terminal import Part, format_entries, note, progress, tracked, write, write_line
+from .values import format_duration, format_expiry
 
 FOREVER = datetime.max.replace(tzinfo=timezone.utc)
 KEY_WIDTH = 16
@@ -35,25 +35,26 @@ Examples:
 @json_option
 @access_options
 def info(cache: str, as_json: bool, access: Access) -> None:
-    """Say what CACHE holds: by host, content type, status, age and expiration.
+    """Show how many responses CACHE holds, and their sizes.
 
-    Sizes are those of bodies, as responses give them out. Nothing counts as used by being counted.
+    The numbers are given by host, content type, status, age and expiration. Sizes are those of the bodies that
+    responses return. Counting an entry does not keep it from being evicted.
     """
-    with opened(cache, access) as found:
+    with open_cache(cache, access) as found:
         with progress('Counting', found.count) as advance:
             summary = found.cache.summary(advance)
-        facts = _about(found)
+        facts = _cache_facts(found)
         if as_json:
-            lines(json.dumps({**facts, **summary.to_dict()}, indent=2))
+            write(json.dumps({**facts, **summary.to_dict()}, indent=2))
             return
         shown = {**facts, 'stored in': facts['stored_bytes'] and format_file_size(facts['stored_bytes'])}
         for name in ('cache', 'backend', 'serializer', 'stored in'):
             if shown[name] is not None:
-                lines(f'{name:<11} {printable(shown[name])}')
-        lines(str(summary))
+                write(f'{name:<11} {printable(shown[name])}')
+        write(str(summary))
 
 
-def _about(found: Opened) -> dict[str, Any]:
+def _cache_facts(found: OpenCache) -> dict[str, Any]:
     storage: Any = found.cache.responses
     size = getattr(storage, 'size', None)
     return {
@@ -65,7 +66,7 @@ def _about(found: Opened) -> dict[str, Any]:
 
 
 class Row(NamedTuple):
-    """An entry as it is listed"""
+    """One row of the list of entries"""
 
     key: str
     method: str
@@ -96,14 +97,14 @@ class Row(NamedTuple):
         return json.dumps(values)
 
     def parts(self, now: datetime) -> Iterator[Part]:
-        """The parts of a line that is readable at 80 characters"""
+        """The parts of the line in a table; up to the URL, they take 51 characters"""
         yield f'{printable(self.key):<{KEY_WIDTH}} '
         yield (
             f'{self.status_code:>6}',
             'green' if self.status_code < 300 else 'yellow' if self.status_code < 400 else 'red',
         )
-        yield f' {format_file_size(self.size):>11} {short(now - self.created_at):>4}  '
-        yield f'{time_left(self.expires, now):<7}', 'yellow' if self.is_expired else ''
+        yield f' {format_file_size(self.size):>11} {format_duration(now - self.created_at):>4}  '
+        yield f'{format_expiry(self.expires, now):<7}', 'yellow' if self.is_expired else ''
         yield ' ' + ('' if self.method == 'GET' else f'{printable(self.method)} ') + printable(self.url)
 
 
@@ -125,11 +126,11 @@ Examples:
   requests-cache list cache_dir/ --status 4xx --json | jq -r '.[].url'""",
 )
 @cache_argument
-@selecting_options
-@click.option('--sort', type=click.Choice(list(ORDERS)), help='In ascending order: by age, the newest come first.')
-@click.option('--reverse', is_flag=True, help='In descending order.')
-@click.option('--limit', type=click.IntRange(min=0), help='Stop after so many.')
-@click.option('--json', 'as_json', is_flag=True, help='Write one array in JSON, with an entry on each line.')
+@selection_options
+@click.option('--sort', type=click.Choice(list(ORDERS)), help='Sort in ascending order. By age, the newest come first.')
+@click.option('--reverse', is_flag=True, help='Sort in descending order.')
+@click.option('--limit', type=click.IntRange(min=0), help='List at most this many.')
+@click.option('--json', 'as_json', is_flag=True, help='Write a JSON array, with one entry on each line.')
 @access_options
 def list_entries(
     cache: str,
@@ -140,26 +141,27 @@ def list_entries(
     as_json: bool,
     access: Access,
 ) -> None:
-    """List the responses in CACHE that meet all of the conditions.
+    """List the responses in CACHE that meet all conditions.
 
-    Without --sort they come as they are stored, and nothing is kept in memory.
+    If you give the same condition several times, a response has to meet one of them. Without --sort, responses are
+    listed in the order of the store, and are not collected in memory first.
     """
     now = utcnow()
-    with opened(cache, access) as found:
+    with open_cache(cache, access) as found:
         rows = _Rows(found, selection, now)
-        chosen = _in_order(rows, sort or ('key' if reverse else None), reverse, limit)
+        chosen = _sorted_rows(rows, sort or ('key' if reverse else None), reverse, limit)
         if as_json:
             _write_array(chosen)
         else:
             _write_table(chosen, now)
         if rows.unreadable:
-            note(f'{entries(rows.unreadable)} cannot be read; "requests-cache verify" lists them.')
+            note(f'{format_entries(rows.unreadable)} cannot be read. "requests-cache verify" lists them.')
 
 
 class _Rows:
-    """The entries of a cache that meet some conditions, and how many cannot be read"""
+    """The rows of the entries that meet the conditions; counts the entries that cannot be read"""
 
-    def __init__(self, found: Opened, selection: Selection, now: datetime):
+    def __init__(self, found: OpenCache, selection: Selection, now: datetime):
         self._found = found
         self._selection = selection
         self._now = now
@@ -169,11 +171,11 @@ class _Rows:
         for key, response in self._found.cache._entries():
             if response is None:
                 self.unreadable += 1
-            elif self._selection.takes(response, self._now):
+            elif self._selection.matches(response, self._now):
                 yield Row.of(key, response, self._now)
 
 
-def _in_order(rows: Iterable[Row], sort: str | None, reverse: bool, limit: int | None) -> Iterator[Row]:
+def _sorted_rows(rows: Iterable[Row], sort: str | None, reverse: bool, limit: int | None) -> Iterator[Row]:
     if sort is None:
         for number, row in enumerate(rows):
             if number == limit:
@@ -189,15 +191,15 @@ def _in_order(rows: Iterable[Row], sort: str | None, reverse: bool, limit: int |
 
 def _write_array(rows: Iterator[Row]) -> None:
     before = '\n'
-    lines('[', end='')
+    write('[', end='')
     for row in rows:
-        lines(before + row.to_json(), end='')
+        write(before + row.to_json(), end='')
         before = ',\n'
-    lines('\n]' if before != '\n' else ']')
+    write('\n]' if before != '\n' else ']')
 
 
 def _write_table(rows: Iterator[Row], now: datetime) -> None:
     for number, row in enumerate(rows):
         if not number:
-            line(HEADING)
-        line(*row.parts(now))
+            write_line(HEADING)
+        write_line(*row.parts(now))
