@@ -1,7 +1,7 @@
-"""Checks, each in a virtual environment of its own with the built wheel installed
+"""Checks, each in its own virtual environment with the built wheel installed
 
-`nox` runs the usual ones, `nox -s tests-3.12 -- -k sqlite` some tests on one interpreter. Interpreters that are
-missing are skipped.
+`nox` runs the usual checks. `nox -s tests-3.12 -- -k sqlite` runs some of the tests on one interpreter. Missing
+interpreters are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import nox
 PYTHONS = ['3.10', '3.11', '3.12', '3.13']
 PUBLISHED = ('requests-cache[all]==1.3.3', 'url-normalize==3.0.0', 'time-machine')
 OLD = ('requests==2.28.2', 'urllib3<2', 'attrs==22.2.0', 'cattrs==22.2.0', 'url-normalize<2')
-MOVING = {  # by the names that `tests/docs/test_moving.py` knows them by; `.` is this package, for snippets with both
+MOVING = {  # the keys are the names in `tests/docs/test_moving.py`; `.` is this package, for snippets that use both
     'requests-cache-1.3.3': PUBLISHED,
     'requests-cache-1.0.1': ('requests-cache==1.0.1', *OLD),
     'requests-cache-0.9.8': ('requests-cache==0.9.8', *OLD),
@@ -49,7 +49,7 @@ if PYENV_VERSIONS.is_dir():
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, likely bugs, formatting"""
+    """Check style and formatting, and find likely bugs"""
     session.install('.[lint]')
     session.run('ruff', 'check', '.')
     session.run('ruff', 'format', '--check', '.')
@@ -57,7 +57,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy, strict, over the package and its typical uses, for each operating system"""
+    """Check the types of the package and of its typical uses, for each operating system"""
     session.install('.[all,lint,testing]')
     for platform in ('linux', 'darwin', 'win32'):
         session.run('mypy', '--platform', platform)
@@ -65,7 +65,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """All tests, with branch coverage"""
+    """Run all tests, with branch coverage"""
     session.install('.[test]')
     env = {'COVERAGE_FILE': str(Path(session.create_tmp(), 'coverage').resolve()), 'PYTHONDEVMODE': '1'}
     parallel = ['-n', 'auto', '--dist', 'worksteal', '--cov', '--cov-report=term']
@@ -74,14 +74,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Snippets, links and examples"""
+    """Run the snippets and examples of the documentation, and check its links"""
     session.install('.[docs]')
     session.run('pytest', 'tests/docs', *session.posargs)
 
 
 @nox.session
 def site(session: nox.Session) -> None:
-    """The documentation site, in `docs/_build`; a warning fails it, and so does a dead link"""
+    """Build the documentation site in `docs/_build`; warnings and dead links are errors"""
     session.install('.[site]')
     session.run('sphinx-build', '-W', '--keep-going', '-b', 'html', 'docs', 'docs/_build', *session.posargs)
     session.run('python', 'docs/_check_site.py', 'docs/_build')
@@ -89,7 +89,7 @@ def site(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])
 def oldest(session: nox.Session) -> None:
-    """The tests that need no server, with the oldest versions of all dependencies"""
+    """Run the tests that need no server, with the oldest versions of all dependencies"""
     session.install('.[test]')
     session.install(*OLDEST)
     paths = session.posargs or [
@@ -103,15 +103,15 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session
 def differential(session: nox.Session) -> None:
-    """The same requests through this package and through the published one, side by side"""
+    """Compare this package with the published one, request by request"""
     session.install('.[test]')
     python = _environment(session, Path(session.create_tmp(), 'published'), PUBLISHED)
     session.run('pytest', '-m', 'differential', *session.posargs, env={'REQUESTS_CACHE_ORACLE': python})
 
 
-@nox.session(python='3.11')  # the oldest that VCR.py works with
+@nox.session(python='3.11')  # the oldest version that VCR.py supports
 def moving(session: nox.Session) -> None:
-    """What the pages about moving and the comparison say, with the real packages"""
+    """Test what the migration guides and the comparison say, with the real packages"""
     session.install('.[test]')
     place = Path(session.create_tmp()).resolve()
     for name, requirements in MOVING.items():
@@ -120,7 +120,7 @@ def moving(session: nox.Session) -> None:
 
 
 def _environment(session: nox.Session, place: Path, requirements: Sequence[str]) -> str:
-    """The interpreter of another virtual environment, which is made, or brought up to date"""
+    """Make or update another virtual environment, and return the path of its interpreter"""
     session.run('python', '-m', 'venv', str(place.resolve()))
     python = str(place.resolve() / ('Scripts' if os.name == 'nt' else 'bin') / 'python')
     session.run(python, '-m', 'pip', 'install', '-q', *requirements, external=True)
@@ -129,7 +129,7 @@ def _environment(session: nox.Session, place: Path, requirements: Sequence[str])
 
 @nox.session
 def stress(session: nox.Session) -> None:
-    """The tests about faults, trying ten times as hard, or as many times as `REQUESTS_CACHE_STRESS` says"""
+    """Run the tests about faults with ten times the work, or as many times as `REQUESTS_CACHE_STRESS` says"""
     session.install('.[test]')
     times = os.environ.get('REQUESTS_CACHE_STRESS', '10')
     session.run('pytest', 'tests/faults', '--timeout=3600', *session.posargs, env={'REQUESTS_CACHE_STRESS': times})
@@ -137,5 +137,5 @@ def stress(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """This package beside its peers, each in an environment that the script makes; `-- --help` for options"""
+    """Measure this package and its peers, in environments that the script makes; `-- --help` lists options"""
     session.run('python', 'benchmarks/run.py', *session.posargs)

@@ -1,4 +1,4 @@
-"""How long responses stay fresh: a default, other times for some URLs, the server's word, and one request's own"""
+"""How long responses stay fresh: by URL patterns, by arguments of a request, and by the server's headers"""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def main() -> None:
     with LocalApi(headers={'Cache-Control': 'max-age=60'}) as api:
         patterns = {'127.0.0.1*/static': NEVER_EXPIRE, '127.0.0.1*/live': DO_NOT_CACHE, '*': timedelta(hours=1)}
         with CachedSession(backend='memory', urls_expire_after=patterns) as session:
-            print('By URL patterns; the first that matches decides')
+            print('By URL patterns (the first match counts)')
             for path in ('/news', '/static/logo', '/live/score'):
                 session.get(api.base_url + path)
                 show(f'  {path}, second request', session.get(api.base_url + path))
 
-            print('By the request')
+            print('By arguments of the request')
             show('  expire_after=5', session.get(f'{api.base_url}/five', expire_after=5))
             show('  force_refresh=True', session.get(f'{api.base_url}/news', force_refresh=True))
 
         with CachedSession(backend='memory', cache_control=True, expire_after=timedelta(days=1)) as session:
-            print('By the server, which says max-age=60')
+            print('By the server, which sends max-age=60')
             show('  cache_control=True', session.get(f'{api.base_url}/news'))
 
 

@@ -1,10 +1,10 @@
-"""A caching HTTP gateway: any origin, served through one session that goes by the HTTP caching standard
+"""A caching HTTP gateway that serves any origin through one session, and follows the HTTP caching standard
 
     python gateway.py http://localhost:8000 --port 8002 [--shared] [--backend sqlite] [--cache-status]
 
-Without an origin it is a forward proxy, which makes no tunnels. What arrives from either side is passed on as it is,
-content codings and repeated header fields included; only what is about one connection is left out (RFC 9110, section
-7.6).
+Without an origin it is a forward proxy, but it does not support tunnels. It forwards messages unchanged in both
+directions, including content codings and repeated header fields. It only removes header fields that concern a single
+connection (RFC 9110, section 7.6).
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ CONNECTION_FIELDS = {
 }  # fmt: skip
 PIECE_BYTES = 64 * 1024
 VIA = '1.1 requests-cache'
-current = threading.local()  # the handler of the request that this thread is at work on
+current = threading.local()  # `current.handler` is the handler of the request in this thread
 
 
 class FinalResponse(HTTPResponse):
-    """A response of the origin, after the interim ones (1xx), which are passed on at once"""
+    """The final response of the origin; interim responses (1xx) before it are forwarded at once"""
 
     def begin(self) -> None:
         super().begin()
         while 100 < self.status < 200:
-            handler = getattr(current, 'handler', None)  # none when a response is renewed in the background
+            handler = getattr(current, 'handler', None)  # there is none during a background refresh
             if handler is not None:
-                handler.pass_on_interim(self.status, self.reason, self.headers.items())
+                handler.forward_interim(self.status, self.reason, self.headers.items())
             self.headers = None  # type: ignore[assignment]
             super().begin()
 
@@ -58,7 +58,7 @@ class TlsConnection(HTTPSConnection):
 
 
 class Wire(HTTPAdapter):
-    """Sends requests without the header fields that clients add, and leaves response bodies as they come"""
+    """Sends requests without the header fields that urllib3 adds, and does not decode response bodies"""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         self.poolmanager = PoolManager(num_pools=connections, maxsize=maxsize, block=block, **kwargs)
@@ -73,7 +73,7 @@ class Wire(HTTPAdapter):
             bare.headers.setdefault(name, SKIP_HEADER)
         response = super().send(bare, **kwargs)
         response.request = request
-        # What urllib3 is not told of, it does not decode; `response.headers` has it still
+        # Without this field urllib3 does not decode the body; `response.headers` still has it
         response.raw.headers.pop('Content-Encoding', None)
         return response
 
@@ -113,11 +113,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('do_'):  # any method
-            return self.pass_on
+            return self.forward
         raise AttributeError(name)
 
-    def pass_on(self) -> None:
-        """Answer one request by way of the session"""
+    def forward(self) -> None:
+        """Answer one request through the session"""
         current.handler = self
         try:
             request = self.read_request()
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             self.write_response(response)
         except (OSError, requests.RequestException):
-            self.close_connection = True  # what is cut off must not look whole
+            self.close_connection = True  # the client must notice that the body is incomplete
         finally:
             response.close()
 
@@ -155,11 +155,11 @@ class Handler(BaseHTTPRequestHandler):
         return request
 
     def target(self) -> str:
-        """The URL at the origin; as a forward proxy, the one in the request line"""
-        path = self.requestline.split(' ')[1]  # as it came: `self.path` has lost repeated slashes
+        """The URL at the origin; for a forward proxy, the URL in the request line"""
+        path = self.requestline.split(' ')[1]  # `self.path` has lost repeated slashes
         if self.options.origin is None:
             if not path.lower().startswith(('http://', 'https://')):
-                raise ValueError('not a URL; tunnels are not made')
+                raise ValueError('the request line has no http URL; tunnels are not supported')
             return path
         if path.lower().startswith(('http://', 'https://')):
             path = '/' + path.partition('://')[2].partition('/')[2]
@@ -169,12 +169,12 @@ class Handler(BaseHTTPRequestHandler):
         codings, lengths = self.headers.get_all('Transfer-Encoding'), self.headers.get_all('Content-Length')
         if codings is not None:
             if [coding.lower() for coding in codings] != ['chunked'] or lengths is not None:
-                raise ValueError('not a Transfer-Encoding that is understood, or one beside a Content-Length')
+                raise ValueError('the Transfer-Encoding is not supported, or there is also a Content-Length')
             return b''.join(self.read_chunks())
         if lengths is None:
             return None
         if len(set(lengths)) > 1 or not (lengths[0].isascii() and lengths[0].isdigit()):
-            raise ValueError('not a Content-Length')
+            raise ValueError('the Content-Length is not valid')
         return self.read_exactly(int(lengths[0]))
 
     def read_chunks(self) -> Iterator[bytes]:
@@ -190,7 +190,7 @@ class Handler(BaseHTTPRequestHandler):
             raise ValueError('the body is incomplete')
         return data
 
-    def pass_on_interim(self, status: int, reason: str, fields: Any) -> None:
+    def forward_interim(self, status: int, reason: str, fields: Any) -> None:
         if self.request_version != 'HTTP/1.0':
             self.send_response_only(status, reason)
             self.write_fields(end_to_end(fields))
@@ -231,11 +231,11 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b'0\r\n\r\n')
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Stay quiet"""
+        """Log nothing"""
 
 
 def end_to_end(fields: Any) -> list[tuple[str, str]]:
-    """Header fields that are not about one connection, by their names or by what `Connection` says"""
+    """Header fields without those that concern a single connection, by their name or listed in `Connection`"""
     fields = list(fields)
     named = ','.join(value for name, value in fields if name.lower() == 'connection').lower().split(',')
     excluded = CONNECTION_FIELDS.union(map(str.strip, named))
@@ -243,7 +243,7 @@ def end_to_end(fields: Any) -> list[tuple[str, str]]:
 
 
 def lines_of(response: requests.Response) -> Iterator[tuple[str, str]]:
-    """Header fields of a response, the repeated ones line by line, as far as the session has not changed them"""
+    """Header fields of a response; repeated ones are separate, unless the session has changed them"""
     for name, value in response.headers.items():
         lines = response.raw.headers.getlist(name)
         yield from ((name, line) for line in (lines if ', '.join(lines) == value else [value]))
@@ -256,12 +256,12 @@ class Server(ThreadingHTTPServer):
 
 def main() -> None:
     parser = ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument('origin', nargs='?', help='URL that requests are passed on to; none: a forward proxy')
+    parser.add_argument('origin', nargs='?', help='URL to forward requests to; without it, run a forward proxy')
     parser.add_argument('--host', default='127.0.0.1')
     parser.add_argument('--port', type=int, default=8002)
-    parser.add_argument('--shared', action='store_true', help='a cache for many users')
+    parser.add_argument('--shared', action='store_true', help='be a shared cache, for many users')
     parser.add_argument('--backend', default='memory', choices=['memory', 'sqlite'])
-    parser.add_argument('--cache-name', default='gateway_cache', help='with --backend sqlite')
+    parser.add_argument('--cache-name', default='gateway_cache', help='name of the SQLite file for --backend sqlite')
     parser.add_argument('--cache-status', action='store_true', help='add a Cache-Status header field')
     parser.add_argument('--timeout', type=float, default=30, help='seconds to wait for the origin')
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""A small HTTP API on this machine for the examples, slow enough that a cache is worth having"""
+"""A small local HTTP API for the examples, slow enough for a cache to be useful"""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ DELAY_SECONDS = 0.05
 
 
 class LocalApi:
-    """Answers every GET with a JSON document after a short delay; used as a context manager
+    """A context manager that runs a server, which answers every GET with a JSON document after a short delay
 
     Args:
-        port: Taken if it is free, so that the addresses are the same the next time; else any free port
-        headers: Sent with every answer
+        port: The preferred port, so that URLs are the same in the next run; if it is in use, any free port is taken
+        headers: Header fields of every response
     """
 
     def __init__(self, port: int = 0, headers: dict[str, str] | None = None):
@@ -56,4 +56,4 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Stay quiet: the examples do the talking"""
+        """Log nothing, so that only the examples print"""

@@ -9,7 +9,7 @@ import requests_cache
 
 
 def unsuspecting_program(base_url: str) -> int:
-    """Knows nothing of caches"""
+    """A function that knows nothing about caches"""
     return int(requests.get(f'{base_url}/number').json()['answered'])
 
 

@@ -1,6 +1,6 @@
-"""Fetch a few pages from a slow API twice: once over the network, once from `my_cache.sqlite`
+"""Fetch a few pages from a slow API twice: first over the network, then from `my_cache.sqlite`
 
-The cache stays in the current directory: run it again, and the first pass is served from it too.
+The cache file stays in the current directory. If you run the script again, the first pass uses it too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAGES = 10
 
 
 def fetch(session: CachedSession, urls: Iterable[str]) -> tuple[float, int]:
-    """Seconds taken, and how many of the responses came from the cache"""
+    """Fetch URLs; returns the seconds taken, and how many responses came from the cache"""
     start = perf_counter()
     hits = sum(session.get(url).from_cache for url in urls)
     return perf_counter() - start, hits
@@ -32,10 +32,8 @@ def main(port: int = PREFERRED_PORT) -> None:
     with LocalApi(port) as api, CachedSession('my_cache') as session:
         urls = [f'{api.base_url}/pages/{n}' for n in range(1, PAGES + 1)]
         before = sum(session.cache.contains(url=url) for url in urls)
-        print(
-            f'An API on {api.base_url} takes {DELAY_SECONDS * 1000:.0f} ms to answer; {PAGES} pages are fetched twice.'
-        )
-        print(f'Cache file: {cache_file} ({found}); {before} of the pages are in it already.\n')
+        print(f'The API at {api.base_url} takes {DELAY_SECONDS * 1000:.0f} ms to answer. We fetch {PAGES} pages twice.')
+        print(f'Cache file: {cache_file} ({found}); it holds {before} of the pages.\n')
 
         print(f'{"":12}{"seconds":>9}{"from cache":>13}{"requests to the server":>25}')
         seconds = {}
@@ -47,15 +45,17 @@ def main(port: int = PREFERRED_PORT) -> None:
         ratio = seconds['first pass'] / seconds['second pass']
         print(f'{"speed-up":12}{f"{ratio:.0f}x":>9}\n')
         stored = len(session.cache.responses)
-        print(f'Now {stored} responses in {cache_file.name}, {cache_file.stat().st_size:,} bytes.')
+        print(f'{cache_file.name} now holds {stored} responses and takes {cache_file.stat().st_size:,} bytes.')
     if api.port != port:
-        print(f'Port {port} was taken; on another port these are other pages to the cache.')
+        print(
+            f'Port {port} was in use. On another port the pages have other URLs, so the next run may fetch them again.'
+        )
     elif before:
         print(
-            'The first pass came from the cache: an earlier run had stored the pages. Delete the file to start afresh.'
+            'The first pass used the cache, because an earlier run had stored the pages. Delete the file to start over.'
         )
     else:
-        print('Run this again: the first pass will be served from the file as well.')
+        print('Run this again, and the first pass will use the cache as well.')
 
 
 if __name__ == '__main__':

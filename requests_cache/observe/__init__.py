@@ -1,6 +1,6 @@
 """Ready-made subscribers: `session.subscribe(PrometheusSubscriber())`
 
-The library of each is imported when it is made, and not before.
+A subscriber imports its library when you create it.
 """
 
 from .logging import LoggingSubscriber

@@ -1,4 +1,4 @@
-"""Events as records of the standard library's `logging`"""
+"""A subscriber that logs events with the standard library's `logging`"""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .values import fields_of
 class LoggingSubscriber:
     """Logs each event with the standard library, at a level of your choice
 
-    The message is the event as text. For handlers that write JSON and the like, each field of the event is an attribute
-    of the log record: `cache_kind`, `cache_url`, `cache_reason` and so on.
+    The message is the event as text. Each field of the event is also an attribute of the log record (`cache_kind`,
+    `cache_url`, `cache_reason` and so on), for handlers that write JSON, for example.
 
     Args:
         logger: A logger, or the name of a logger

@@ -1,7 +1,7 @@
-"""Events as metrics and as attributes of spans, by the API of OpenTelemetry
+"""A subscriber that reports events to OpenTelemetry, as metrics and as attributes of spans
 
-There are no semantic conventions for caches yet. So the names are in a namespace of their own, as the rules for naming
-ask for, but for those that a convention fits: `http.request.method` and `http.response.status_code`.
+There are no semantic conventions for caches yet. As the naming rules ask for in this case, the names have a namespace
+of their own. `http.request.method` and `http.response.status_code` follow the conventions for HTTP.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NAMESPACE = 'requests_cache'
 
 
 class OpenTelemetrySubscriber:
-    """Counts and measures events, and adds what was done to the current span
+    """Counts and measures events, and adds their fields to the current span
 
     These are the metrics:
 
@@ -29,12 +29,13 @@ class OpenTelemetrySubscriber:
     * `requests_cache.request.duration`, a histogram in seconds, by `requests_cache.kind`
     * `requests_cache.response.size`, a histogram in bytes, by `requests_cache.kind`
 
-    The span in which a request is made gets the fields of the event as attributes: `requests_cache.kind`,
-    `requests_cache.url` and so on. If several requests are made in one span, the last one counts.
+    The fields of an event become attributes of the span in which the request is made: `requests_cache.kind`,
+    `requests_cache.url` and so on. If several requests are made in one span, it has the
+    attributes of the last one.
 
     Args:
-        meter_provider: Makes the instruments; by default the global provider
-        span_attributes: Whether attributes are added to the current span
+        meter_provider: The provider of the instruments; by default the global one
+        span_attributes: Whether to add attributes to the current span
 
     Raises:
         MissingDependencyError: opentelemetry-api is not installed
@@ -48,19 +49,19 @@ class OpenTelemetrySubscriber:
         self._current_span = trace.get_current_span if span_attributes else None
         meter = metrics.get_meter(NAMESPACE, meter_provider=meter_provider)
         self._requests = meter.create_counter(
-            f'{NAMESPACE}.requests', '{request}', 'Requests, by what they ended in'
+            f'{NAMESPACE}.requests', '{request}', 'Requests by their result'
         )  # fmt: skip
-        self._events = meter.create_counter(f'{NAMESPACE}.events', '{event}', 'What else happened in the cache')
+        self._events = meter.create_counter(f'{NAMESPACE}.events', '{event}', 'Other events in the cache')
         self._duration = meter.create_histogram(
             f'{NAMESPACE}.request.duration',
             's',
-            'How long requests took',
+            'Duration of requests',
             explicit_bucket_boundaries_advisory=SECONDS_BUCKETS,
         )
         self._size = meter.create_histogram(
             f'{NAMESPACE}.response.size',
             'By',
-            'Length of the bodies of responses',
+            'Size of response bodies',
             explicit_bucket_boundaries_advisory=BYTES_BUCKETS,
         )
 

@@ -1,4 +1,4 @@
-"""Events as metrics for Prometheus, by `prometheus-client`"""
+"""A subscriber that counts events in metrics for Prometheus"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class PrometheusSubscriber:
     """Counts events, and measures how long requests take and how large their bodies are
 
-    Make one, and subscribe it to all sessions that are to be counted together. These are the metrics:
+    Create one, and subscribe it to all sessions that you want to count together. These are the metrics:
 
     * `requests_cache_requests_total`, by `kind`, `reason`, `method` and `status` (`2xx`)
     * `requests_cache_events_total`, for all other events, by `kind` and `reason`
@@ -25,13 +25,13 @@ class PrometheusSubscriber:
 
     Args:
         registry: Where the metrics are registered; by default `prometheus_client.REGISTRY`
-        namespace: The beginning of their names
-        seconds_buckets: Upper bounds of the buckets for durations
-        bytes_buckets: Upper bounds of the buckets for lengths of bodies
+        namespace: The prefix of their names
+        seconds_buckets: Upper bounds of the buckets for durations, in seconds
+        bytes_buckets: Upper bounds of the buckets for sizes of bodies, in bytes
 
     Raises:
         MissingDependencyError: prometheus-client is not installed
-        ValueError: Metrics with these names are registered already
+        ValueError: Metrics with these names are already registered
     """
 
     def __init__(
@@ -48,23 +48,23 @@ class PrometheusSubscriber:
         registry = REGISTRY if registry is None else registry
         self._requests = Counter(
             f'{namespace}_requests',
-            'Requests, by what they ended in',
+            'Requests by their result',
             ('kind', 'reason', 'method', 'status'),
             registry=registry,
         )
         self._events = Counter(
-            f'{namespace}_events', 'What else happened in the cache', ('kind', 'reason'), registry=registry
+            f'{namespace}_events', 'Other events in the cache', ('kind', 'reason'), registry=registry
         )
         self._seconds = Histogram(
             f'{namespace}_request_seconds',
-            'How long requests took',
+            'Duration of requests',
             ('kind',),
             registry=registry,
             buckets=seconds_buckets,
         )
         self._bytes = Histogram(
             f'{namespace}_response_bytes',
-            'Length of the bodies of responses',
+            'Size of response bodies',
             ('kind',),
             registry=registry,
             buckets=bytes_buckets,

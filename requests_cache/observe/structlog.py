@@ -1,4 +1,4 @@
-"""Events as structured log entries, by `structlog`"""
+"""A subscriber that logs events with `structlog`"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class StructlogSubscriber:
 
     Args:
         logger: A logger of structlog; by default `structlog.get_logger('requests_cache')`
-        level: Name of the logger's method that is called, such as `'debug'`
+        level: Name of the method of the logger to call, such as `'debug'`
 
     Raises:
         MissingDependencyError: structlog is not installed

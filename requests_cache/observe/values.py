@@ -1,4 +1,4 @@
-"""What events look like elsewhere: as fields of log records, and as labels of metrics, which must be few"""
+"""Values of events as fields of log records, and as labels of metrics, which must not have many values"""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from attrs import asdict
 
 from ..engine.events import Event
 
-# Methods of HTTP (RFC 9110, RFC 5789, and QUERY); anybody may make up others
+# Methods of HTTP (RFC 9110, RFC 5789, and QUERY); clients can invent others
 KNOWN_METHODS = frozenset(
     ('CONNECT', 'DELETE', 'GET', 'HEAD', 'OPTIONS', 'PATCH', 'POST', 'PUT', 'QUERY', 'TRACE')
 )  # fmt: skip
-# What OpenTelemetry calls them
+# OpenTelemetry's name for all other methods
 OTHER_METHOD = '_OTHER'
-# A hit takes a fraction of a millisecond, a request to the origin up to many seconds
+# A hit takes a fraction of a millisecond, but a request to the origin can take many seconds
 SECONDS_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 BYTES_BUCKETS = tuple(4**n for n in range(4, 14))  # 256 bytes to 64 MiB
 
@@ -25,7 +25,7 @@ def kind_of(event: Event) -> str:
 
 
 def method_of(event: Event) -> str:
-    """The method of the request, if it is one of HTTP; empty if there is none"""
+    """The method of the request, or `_OTHER` if it is not a known one; empty if there is none"""
     if event.method is None:
         return ''
     return event.method if event.method in KNOWN_METHODS else OTHER_METHOD
@@ -37,7 +37,7 @@ def status_class_of(event: Event) -> str:
 
 
 def fields_of(event: Event) -> dict[str, Any]:
-    """All that is known, as plain values that any format of logs can hold"""
+    """All fields that have a value, as plain values that any log format can hold"""
     fields = asdict(event, filter=lambda attribute, value: value is not None)
     fields['kind'] = kind_of(event)
     if event.expires is not None:
