@@ -32,7 +32,7 @@ class OnJsonLines:
     # Some tests write this many entries. A storage that reads or writes in batches needs more than two batches hold.
     many = 300
     # Each test of round trips is run with all of these
-    serializers = (None, 'json', 'yaml', 'pickle')
+    serializers = (None, 'json', 'pickle')
 
     def open_storage(self, place: Path, kind: str = 'responses', **kwargs: Any) -> JsonLinesStorage:
         """`kind` is 'responses' or 'redirects'; two calls with the same place open the same entries"""

@@ -6,6 +6,7 @@ import logging
 import os
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -16,11 +17,18 @@ from .base import Contract
 
 KEY, OTHER_KEY = (b64encode(bytes(range(start, start + 32))).decode() for start in (0, 100))
 TEXT = b'text that can be compressed; ' * 2_000
+encrypting = pytest.mark.skipif(
+    find_spec('cryptography') is None, reason="cryptography is not installed: pip install 'requests-cache[encryption]'"
+)
 SEALS: dict[str, dict[str, Any]] = {
     'compressed': {'compression': True},
     'encrypted': {'encryption_key': KEY},
     'both': {'compression': 'zlib', 'encryption_key': KEY},
 }
+every_sealing = pytest.mark.parametrize(
+    'sealing',
+    [pytest.param(seal, id=name, marks=encrypting if 'encryption_key' in seal else ()) for name, seal in SEALS.items()],
+)
 # For a run of the whole contract with both: what has the most stages, and the shortest of which is authenticated
 SEALED: dict[str, Any] = {'compression': True, 'encryption_key': KEY}
 NOT_SEALED: dict[str, Any] = {'compression': False, 'encryption_key': None}
@@ -36,7 +44,7 @@ class Sealed:
 class SealingRules(Contract):
     """The keywords `compression` and `encryption_key` work beside any serializer"""
 
-    @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
+    @every_sealing
     def test_responses_stay_as_they_are(
         self, sealing: dict[str, Any], serializer: Any, storage_factory: Callable[..., Any]
     ) -> None:
@@ -56,7 +64,7 @@ class SealingRules(Contract):
         assert {key: value.content for key, value in storage.scan()} == {k: r.content for k, r in responses.items()}
         assert storage['text'].size == len(TEXT)
 
-    @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
+    @every_sealing
     def test_large_bodies_are_sealed(self, sealing: dict[str, Any], storage_factory: Callable[..., Any]) -> None:
         """So are bodies in pieces"""
         storage = self.in_pieces(storage_factory(large_body_bytes=1_000, **sealing))
@@ -68,6 +76,7 @@ class SealingRules(Contract):
         del storage['key']
         assert list(storage) == ['other']
 
+    @encrypting
     def test_caches_with_and_without(self, storage_factory: Callable[..., Any]) -> None:
         """Storages with and without these keywords may use the same place"""
         plain = storage_factory(**NOT_SEALED)
@@ -80,6 +89,7 @@ class SealingRules(Contract):
         assert [reader[key].content for key in '234'] == [TEXT] * 3
         assert plain['2'].content == TEXT  # to undo a compression, nothing need be said
 
+    @encrypting
     def test_without_the_key_it_is_a_miss(
         self, storage_factory: Callable[..., Any], caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -107,6 +117,7 @@ class SealingRules(Contract):
         assert facts(reader['a']) == facts(make_response(2))
         assert not reader.is_locked('a')
 
+    @encrypting
     def test_entries_cannot_change_places(self, storage_factory: Callable[..., Any]) -> None:
         """An encrypted entry that was moved to another key is read as None"""
         storage = storage_factory(encryption_key=KEY)
@@ -117,7 +128,7 @@ class SealingRules(Contract):
             assert storage.deserialize(key, data) is not None
             assert storage.deserialize('third', data) is None
 
-    @pytest.mark.parametrize('sealing', SEALS.values(), ids=SEALS)
+    @every_sealing
     def test_any_byte_is_changed(self, sealing: dict[str, Any], storage_factory: Callable[..., Any]) -> None:
         """An entry of which any byte was changed, or that was cut off, is not returned"""
         storage = storage_factory(**{**NOT_SEALED, **sealing})
@@ -130,6 +141,7 @@ class SealingRules(Contract):
             assert not isinstance(storage.deserialize('key', bytes(changed)), CachedResponse), position
             assert not isinstance(storage.deserialize('key', data[:position]), CachedResponse), position
 
+    @encrypting
     def test_pieces_cannot_change_places(
         self, storage_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -147,6 +159,7 @@ class SealingRules(Contract):
                 with pytest.raises(OSError, match=r'cannot be read|gone|tampered'):
                     storage['key']._body.read()
 
+    @encrypting
     def test_a_change_of_keys(self, cache_factory: Callable[..., Any]) -> None:
         """`reencrypt()` writes all entries with the first key, after which the others are not needed"""
         old = cache_factory(encryption_key=KEY)
@@ -166,6 +179,7 @@ class SealingRules(Contract):
         }
         assert not list(new.responses.pieces.unused())
 
+    @encrypting
     @pytest.mark.parametrize('where', ['in a body', 'in an entry'])
     def test_a_change_of_keys_is_interrupted(
         self, where: str, cache_factory: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
