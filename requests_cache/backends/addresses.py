@@ -1,4 +1,4 @@
-"""Caches by URL: which backend, which cache, and with which options
+"""URLs of caches: the backend, the name of the cache, and options
 
     memory:
     sqlite:///relative.sqlite           sqlite:////absolute/path.sqlite      as SQLAlchemy writes it
@@ -7,8 +7,8 @@
     mongodb://host/database             mongodb+srv://…, gridfs://…, gridfs+srv://…
     dynamodb://table
 
-What follows the question mark are keywords of the backend, such as `?namespace=x` or `?wal=true`, or of its driver's
-client. Nothing here opens anything.
+After the question mark, there may be keywords of the backend, such as `?namespace=x` or `?wal=true`, or of its driver's
+client. This module only parses URLs, and opens nothing.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _URL = lazy_pattern(r'([a-z][a-z0-9+.-]*)://.*|(memory):', re.IGNORECASE | re.DO
 
 
 class Address(NamedTuple):
-    """What a URL says
+    """The address of a cache, parsed from a URL
 
     Args:
         backend: Name of the backend
-        cache_name: What the backend calls its cache; None if the URL does not say
+        cache_name: Name of the cache; None if the URL does not contain one
         options: Keywords of the backend
-        given: Names of all options in the URL, those included that only the driver knows
-        shown: The URL without its secrets, for messages
+        given: Names of all options in the URL, including those of the driver
+        shown: The URL without secrets, for messages
     """
 
     backend: str
@@ -62,38 +62,38 @@ class Address(NamedTuple):
 
 
 def scheme_of(text: object) -> str | None:
-    """The scheme of what is a URL, be it known or not; None for any other text"""
+    """The scheme of a URL, known or unknown; None if the text is not a URL"""
     match = _URL.fullmatch(text) if isinstance(text, str) else None
     return (match[1] or match[2]).lower() if match else None
 
 
 def parse_address(url: str) -> Address:
-    """What the URL of a cache says
+    """Parse the URL of a cache
 
     Raises:
-        ValueError: It is no URL of a cache, or not a valid one; the text holds no secrets
+        ValueError: The URL is invalid, or not that of a cache; the message contains no secrets
     """
     scheme, shown = scheme_of(url), _shown(url)
     if scheme not in SCHEMES:
         known = ', '.join(f'{name}:' for name in SCHEMES)
-        raise ValueError(f'{shown} is not the URL of a cache; such URLs begin with {known}')
+        raise ValueError(f'{shown} is not the URL of a cache; such URLs start with {known}')
     try:
         address = _URL_READERS[SCHEMES[scheme]](_taken_apart(url))
     except _AddressError as e:
         raise ValueError(f'{shown}: {e}') from None
-    except ValueError:  # the text of which may quote a part of a password
-        raise ValueError(f'{shown} is not a valid URL; special characters have to be percent-encoded') from None
+    except ValueError:  # its message may contain a part of a password
+        raise ValueError(f'{shown} is not a valid URL; special characters must be percent-encoded') from None
     return address._replace(shown=shown)
 
 
 def path_address(path: str) -> Address:
-    """What a path means: an existing directory, or one with a slash at its end, is a cache of files, others SQLite"""
+    """The address for a path: `filesystem` if it is a directory or ends with a slash, otherwise `sqlite`"""
     is_directory = path.endswith(('/', os.sep)) or os.path.isdir(path)
     return Address('filesystem' if is_directory else 'sqlite', path, {}, (), path)
 
 
 def _shown(url: str) -> str:
-    """A URL without its secrets, also if the password is not escaped and may hold anything: up to the last `@`"""
+    """A URL without secrets; an unescaped password may contain any characters, up to the last `@`"""
     before, slashes, rest = url.partition('://')
     userinfo, at, place = rest.rpartition('@')
     if not at:
@@ -104,22 +104,22 @@ def _shown(url: str) -> str:
 
 
 class _AddressError(ValueError):
-    """What is wrong with a URL, in words without secrets"""
+    """An error in a URL; the message contains no secrets"""
 
 
 def quoted(text: str) -> str:
-    """A name or value as a message shows it; anything else than a word may be a part of an unescaped password"""
+    """A name or value for a message; hidden unless it is a word, as it may be part of an unescaped password"""
     return repr(text) if _WORD.fullmatch(text) else 'some text'
 
 
 class _Url(NamedTuple):
-    """A URL in parts
+    """The parts of a URL
 
     Args:
-        parts: By the standard
-        own: Keywords of ours, as values
-        others: The other options, as text by their names; a driver makes values of them
-        for_driver: The URL without the options that are ours
+        parts: The parts of the URL according to `urllib.parse`
+        own: Keywords of the backend and their values
+        others: Options of the driver, as text
+        for_driver: The URL without the keywords of the backend
     """
 
     parts: SplitResult
@@ -142,7 +142,7 @@ def _taken_apart(url: str) -> _Url:
         name, _, text = pair.partition('=')
         name, text = unquote_plus(name), unquote_plus(text)
         if name in SECRETS:
-            raise _AddressError(f'{name} is too secret for a URL; give it as a keyword')
+            raise _AddressError(f'{name} must not be in a URL, as it is a secret; pass it as a keyword')
         if name in _CONVERTERS:
             own[name] = _converted(name, text)
         else:
@@ -153,14 +153,14 @@ def _taken_apart(url: str) -> _Url:
     return _Url(parts, own, others, f'{base}?{query}' if query else base)
 
 
-# Options that are ours
+# Keywords of backends
 
 
 def _converted(name: str, text: str) -> Any:
     try:
         return _CONVERTERS[name](text)
     except (KeyError, ValueError):
-        raise _AddressError(f'{quoted(text)} is no value of the option {name}') from None
+        raise _AddressError(f'{quoted(text)} is not a valid value of the option {name}') from None
 
 
 def _boolean(text: str) -> bool:
@@ -185,7 +185,7 @@ _NAMES: tuple[tuple[Callable[[str], Any], tuple[str, ...]], ...] = (
 _CONVERTERS = {name: convert for convert, names in _NAMES for name in names}
 
 
-# What a URL means to each backend
+# Parsing by backend
 
 
 def _memory(url: _Url) -> Address:
@@ -196,10 +196,10 @@ def _memory(url: _Url) -> Address:
 def _sqlite(url: _Url) -> Address:
     url.only_ours()
     if url.parts.netloc:
-        raise _AddressError('three slashes and a path come after sqlite:, or four and an absolute one')
+        raise _AddressError('write sqlite:/// and a relative path, or sqlite://// and an absolute path')
     path = unquote(url.parts.path)[1:]
     if not path or path.endswith('/'):
-        raise _AddressError('there is no name of a file')
+        raise _AddressError('the name of the file is missing')
     return url.address('sqlite', path)
 
 
@@ -207,10 +207,10 @@ def _filesystem(url: _Url) -> Address:
     url.only_ours()
     scheme, netloc = url.parts.scheme, url.parts.netloc
     if netloc not in ('', 'localhost'):
-        raise _AddressError(f'three slashes and the absolute path of a directory come after {scheme}:')
+        raise _AddressError(f'write {scheme}:/// and the absolute path of a directory')
     path = unquote(url.parts.path)
     if not path.strip('/'):
-        raise _AddressError('there is no name of a directory')
+        raise _AddressError('the name of the directory is missing')
     if os.name == 'nt':
         from urllib.request import url2pathname
 
@@ -222,11 +222,11 @@ def _redis(url: _Url) -> Address:
     database = unquote(url.parts.path).strip('/')
     if url.parts.scheme == 'unix':
         if not database:
-            raise _AddressError('there is no path of a socket')
+            raise _AddressError('the path of the socket is missing')
     elif database and not (database.isascii() and database.isdigit()):
-        raise _AddressError('the path of such a URL is the number of a database; a cache is named by ?namespace=')
+        raise _AddressError('the path must be the number of a database; use ?namespace= for the name of the cache')
     else:
-        _ = url.parts.port  # which raises an error if it is no number
+        _ = url.parts.port  # raises an error if it is not a number
     return url.address('redis', None, url=url.for_driver)
 
 
@@ -234,21 +234,21 @@ def _mongodb(url: _Url) -> Address:
     scheme, _, rest = url.for_driver.partition('://')
     backend = url.own.pop('backend', scheme.removesuffix('+srv'))
     if backend not in ('mongodb', 'gridfs'):
-        raise _AddressError(f'{quoted(backend)} is no backend in MongoDB; there are mongodb and gridfs')
+        raise _AddressError(f'{quoted(backend)} is not a backend for MongoDB; use mongodb or gridfs')
     hosts = url.parts.netloc.rpartition('@')[2].split(',')
     if not all(_HOST.fullmatch(unquote(host)) for host in hosts):
-        raise _AddressError('the names of hosts come after mongodb://, or after the user and the password')
+        raise _AddressError('the host is missing; write it after mongodb://, or after the user and the password')
     database = unquote(url.parts.path).strip('/')
     if '/' in database:
-        raise _AddressError('the path of such a URL is the name of a database, without a slash')
+        raise _AddressError('the path must be the name of a database, without a slash')
     return url.address(backend, database or None, host=f'{scheme.replace("gridfs", "mongodb")}://{rest}')
 
 
 def _dynamodb(url: _Url) -> Address:
     if '@' in url.parts.netloc:
-        raise _AddressError('credentials come from the AWS configuration, the environment or ?profile_name=')
+        raise _AddressError('credentials must come from the AWS configuration, the environment or ?profile_name=')
     if url.parts.path.strip('/'):
-        raise _AddressError('the name of a table comes after dynamodb://, and nothing but options after that')
+        raise _AddressError('write dynamodb:// and the name of a table, and only options after that')
     if 'region' in url.others:
         url.others['region_name'] = url.others.pop('region')
     return url.address('dynamodb', unquote(url.parts.netloc) or None, **url.others)

@@ -51,7 +51,7 @@ logger = getLogger(__name__)
 
 
 class _NoDatabaseFileError(NotImplementedError, AttributeError):
-    """A NotImplementedError, as in 1.x, that `hasattr` and what goes through all attributes of an object get by"""
+    """A NotImplementedError, as in 1.x, that is also an AttributeError, so that `hasattr` and introspection work"""
 
 
 class BaseCache(Bindable):
@@ -138,7 +138,7 @@ class BaseCache(Bindable):
         return response if isinstance(response, CachedResponse) else default
 
     def _redirected(self, key: str, response: Any) -> CachedResponse | None:
-        """A response from the request with this key on, which was redirected to it"""
+        """The response for a request with this key, which was redirected"""
         if not isinstance(response, CachedResponse):
             return None
         history = history_from(key, response, self.create_key)
@@ -153,7 +153,7 @@ class BaseCache(Bindable):
 
     @property
     def _may_have_users_keys(self) -> bool:
-        """Whether a function of the user's makes some of the keys, if not all"""
+        """Whether a custom function makes some or all of the keys"""
         settings = self._settings
         return settings.key_fn is not None or any('key_fn' in rule for rule in settings.url_settings.values())
 
@@ -177,7 +177,7 @@ class BaseCache(Bindable):
         expires: datetime | None,
         is_expected: Callable[[CachedResponse | None], bool] | None = None,
     ) -> bool:
-        """The same, if what is stored under the key is what is expected"""
+        """The same, but only if the stored response is the expected one"""
         received = {'created_at': response.created_at} if hasattr(response, 'created_at') else {}
         cached = CachedResponse.from_response(response, expires=expires, **received)
         key = cache_key or self.create_key(cached.request)
@@ -197,14 +197,14 @@ class BaseCache(Bindable):
         return True
 
     def _names_of_secrets(self, response: CachedResponse) -> Iterable[str] | None:
-        """What is ignored for any URL on the way to a response, as each response names the URL of the next one"""
+        """The ignored parameters for all URLs in the history of a response, as each redirect contains the next URL"""
         if not self._settings.url_settings:
             return self._settings.ignored_parameters
         ways = (self._settings_for(each.request) for each in (*response.history, response))
         return dict.fromkeys(name for settings in ways for name in settings.ignored_parameters or ())
 
     def _clean(self, n_redirects: int) -> None:
-        """After a write with so many redirects, remove some of what is of no use, if the cache is to do so"""
+        """Clean up a little after a write with `n_redirects` redirects, if the cache does so"""
         if not getattr(self.responses, 'looks_after_itself', False):
             return
         attributes = self.__dict__
@@ -216,7 +216,7 @@ class BaseCache(Bindable):
         cleaning.step(self.responses, self.redirects, n_redirects)
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
-        """Store the way to an entry that expires at a time (UTC), if that matters to the store"""
+        """Store redirects to an entry; `expires` (UTC) is for stores that delete expired redirects"""
         for source, target in redirects.items():
             self.redirects[source] = target
 
@@ -272,7 +272,7 @@ class BaseCache(Bindable):
         self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
-        """Remove what was left behind by writers that did not come to an end"""
+        """Remove what interrupted writers left behind"""
         if isinstance(self.responses, BaseStorage):
             self.responses.remove_leftovers()
 
@@ -307,7 +307,7 @@ class BaseCache(Bindable):
         return sum(bulk_delete_from(self.responses, chunk) for chunk in chunkify(keys, CHUNK_SIZE))
 
     def _prune_redirects(self) -> None:
-        """Delete redirects to entries that do not exist any more, by a pass over all redirects"""
+        """Delete redirects to entries that no longer exist, by reading all redirects"""
         for page in chunkify(scan_to_change(self.redirects), CHUNK_SIZE):
             existing = existing_in(self.responses, {target for _, target in page if isinstance(target, str)})
             self._delete_redirects({source: target for source, target in page if target not in existing})
@@ -337,7 +337,7 @@ class BaseCache(Bindable):
                 yield response
 
     def _entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
-        """All keys with their responses, None for those that cannot be read"""
+        """All keys and responses; None for a response that cannot be read"""
         return map(_as_entry, scan(self.responses))
 
     def _changeable_entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
@@ -403,7 +403,7 @@ class BaseCache(Bindable):
         try:
             return self.responses.rewrite(key, response)
         except (BodyLostError, ChunkedEncodingError):
-            logger.warning('Not written anew, as its body cannot be read: %s', shown_key(key))
+            logger.warning('Not rewritten, because its body cannot be read: %s', shown_key(key))
             return False
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
@@ -447,7 +447,7 @@ class BaseCache(Bindable):
 
 
 def reset_or_drop(response: CachedResponse, expire_after: ExpirationTime) -> bool:
-    """Set a new expiration of a response, counted from now; returns False if it is not to be stored any longer"""
+    """Set a new expiration, counted from now, and return whether the response may still be stored"""
     value = expiration_of(response, expire_after)
     if callable(expire_after) and value == DO_NOT_CACHE:
         return False

@@ -1,4 +1,4 @@
-"""Backends that several sessions use, each with settings of its own"""
+"""Sharing a backend among several sessions with different settings"""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from ..models.request import AnyRequest, sent_url
 from ..policy.settings import CacheSettings
 
 B = TypeVar('B', bound='Bindable')
-# Attribute with a weak reference to the session that has the backend itself
+# Name of the attribute with a weak reference to the session that has the backend itself
 _OWNER = '_owner'
 
 
 class Bindable:
-    """A backend, or a handle on it, that goes by the settings of a session"""
+    """A backend, or a handle on it, that uses the settings of a session"""
 
-    # Outside of `__dict__`, which a backend shares with the handles on it (see `bound_to`)
+    # Not in `__dict__`, which a backend shares with its handles (see `bound_to`)
     __slots__ = ('__dict__', '__weakref__', '_bound_settings')
 
     @property
     def _settings(self) -> CacheSettings:
-        """The settings that methods of this object go by"""
+        """The settings that the methods of this object use"""
         try:
             return self._bound_settings
-        except AttributeError:  # bound to no session
+        except AttributeError:  # not bound to a session
             return CacheSettings()
 
     @_settings.setter
@@ -32,20 +32,20 @@ class Bindable:
         self._bound_settings: CacheSettings = settings
 
     def _settings_for(self, request: AnyRequest) -> CacheSettings:
-        """The settings that methods of this object go by, for the URL of a request"""
+        """The settings that the methods of this object use for the URL of a request"""
         settings = self._settings
         return settings.for_url(sent_url(request)) if settings.url_settings else settings
 
     def bound_to(self: B, owner: object, settings: CacheSettings) -> B:
-        """This backend, going by the settings of one session
+        """This backend with the settings of a session
 
-        Sessions that share a backend have settings of their own. The first one gets the backend itself, each other one
-        a handle on it: an object with the same attributes, so that whatever is set or replaced on one is on all, and
-        with other settings.
+        Sessions may share a backend, but have different settings. The first session gets the backend itself. Each other
+        session gets a handle on it: an object with its own settings, but the same attributes, so that setting or
+        patching an attribute affects the backend and all handles.
 
         Args:
-            owner: The session; once it is gone, the next one gets the backend itself
-            settings: Its settings
+            owner: The session; after it has been deleted, the next session gets the backend itself
+            settings: Settings of the session
         """
         if getattr(self, '_bound_settings', None) is settings:
             return self
@@ -62,7 +62,7 @@ class Bindable:
         return handle
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same backend, or handles on it"""
+        """Whether both are the same backend or handles on it"""
         return isinstance(other, Bindable) and self.__dict__ is other.__dict__
 
     def __hash__(self) -> int:

@@ -1,9 +1,9 @@
-"""Large bodies: kept by storages in pieces, beside their entries
+"""Storing large bodies in pieces, separately from their entries
 
-The pieces are written first, under an id that no other body has, and the entry that refers to them last. So a reader
-finds the old entry or the new one; who is in the middle of the old body when it goes meets the same error as for a
-connection that breaks. Pieces that no entry refers to are left by writers that did not come to an end. They are removed
-once their writer is known to be gone: its process does not exist any more on this machine, or a day has passed.
+The pieces are written first, with a unique ID, and then the entry that refers to them. So a reader finds either the old
+entry or the new one. If the old body is deleted while it is being read, the reader gets the same error as for a broken
+connection. Pieces that no entry refers to were left behind by interrupted writers. They are removed when their process
+no longer exists on this machine, or after a day.
 """
 
 from __future__ import annotations
@@ -25,56 +25,55 @@ from ..models.body import Body, BodyLostError, Source, piece_checksum
 
 logger = getLogger(__name__)
 
-# Bodies that are longer are kept in pieces
+# Longer bodies are stored in pieces
 LARGE_BODY_BYTES = 1 << 20
 PIECE_BYTES = 256 * 1024
 ABANDONED_AFTER_SECONDS = 24 * 3600
-# What was left behind is removed in steps of so many bodies
+# How many leftover bodies are removed at a time
 LEFTOVERS_PER_STEP = 100
 
 
 class Pieces(ABC):
-    """Where a storage keeps large bodies; each method may raise a `BackendError`
+    """Access to the pieces of large bodies in a storage; each method may raise a `BackendError`
 
-    What belongs to an entry goes with it: the storage deletes it together with the entry, and when the entry is written
-    anew without it.
+    The storage deletes a body when its entry is deleted or replaced.
     """
 
     piece_bytes = PIECE_BYTES
 
     @abstractmethod
     def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
-        """Keep a piece of a body for an entry that is yet to be written"""
+        """Write a piece of a body, before its entry is written"""
 
     @abstractmethod
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
-        """A piece; None if there is none"""
+        """Read a piece; None if it does not exist"""
 
     @abstractmethod
     def delete(self, key: str, body_id: str) -> None:
         """Delete all pieces of a body"""
 
     def unused(self) -> Iterator[tuple[str, str]]:
-        """Keys and ids of bodies that no entry refers to (any more, or yet)"""
+        """Keys and IDs of bodies that no entry refers to (any longer, or yet)"""
         return iter(())
 
 
 class BodyWriter:
-    """Writes a body whose length need not be known before: `write` it, and `commit` or `abort`
+    """Writes a body of unknown length: call `write` any number of times, then `commit` or `abort`
 
-    A short one is not written but given back, for the entry itself. The same goes for one of any length where a storage
-    has no pieces.
+    A short body is not written, but returned by `commit`, to be stored in the entry itself. If the storage has no
+    pieces, this applies to a body of any length.
 
     Args:
-        pieces: Where to keep it, if it is a large one; None if there is no such place
-        stages: What else is to be done with each piece, such as to sign it; called with the piece and its place
+        pieces: The pieces of the storage; None if it has none
+        stages: Stages that process each piece (to sign it, for example); called with the piece and its place
         storage: The storage
         key: Key of the entry
-        large_body_bytes: The longest body that the entry itself is to hold
-        max_bytes: The longest body that is to be kept at all; None for any
+        large_body_bytes: Length of the longest body that is stored in the entry itself
+        max_bytes: Length of the longest body that may be stored at all; None for no limit
 
     Raises:
-        EntryTooLargeError: The body is longer; raised by `write`
+        EntryTooLargeError: The body is too long; raised by `write`
     """
 
     def __init__(
@@ -98,10 +97,10 @@ class BodyWriter:
         self.length = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Add bytes to the body"""
+        """Append bytes to the body"""
         self.length += len(data)
         if self._max_bytes is not None and self.length > self._max_bytes:
-            raise EntryTooLargeError(f'its body is longer than the {self._max_bytes} bytes that may be kept')
+            raise EntryTooLargeError(f'its body is longer than the maximum of {self._max_bytes} bytes')
         pieces = self._pieces
         if pieces is None or self.length <= self.large_body_bytes:
             self._buffer += data
@@ -118,12 +117,12 @@ class BodyWriter:
         self._buffer += view[whole:]
 
     def _flush(self, pieces: Pieces, size: int) -> None:
-        """Write what there is of whole pieces"""
+        """Write all complete pieces"""
         while len(self._buffer) >= size:
             self._write(pieces, bytes(memoryview(self._buffer)[:size]))
             del self._buffer[:size]
         if not self._buffer:
-            self._buffer = bytearray()  # which lets go of the room that it had taken
+            self._buffer = bytearray()  # frees the memory of the old buffer
 
     def _write(self, pieces: Pieces, piece: bytes | memoryview) -> None:
         self._id = self._id or new_body_id()
@@ -132,11 +131,11 @@ class BodyWriter:
 
     @property
     def longest_content(self) -> int:
-        """Length of the longest body that the entry itself may hold"""
+        """Length of the longest body that is stored in the entry itself"""
         return maxsize if self._pieces is None else self.large_body_bytes
 
     def content(self) -> bytes | None:
-        """The body, if it is short enough for the entry itself"""
+        """The body if it is short enough for the entry itself, otherwise None"""
         return bytes(self._buffer) if not self._id and not self._is_large else None
 
     @property
@@ -144,13 +143,13 @@ class BodyWriter:
         return self._pieces is not None and self.length > self.large_body_bytes
 
     def commit(self, is_coded: bool = False) -> Body | bytes:
-        """Come to an end
+        """Finish writing
 
         Args:
-            is_coded: The bytes are as they came over the wire; they are kept in pieces even if they are few
+            is_coded: The body still has its content coding; it is stored in pieces even if it is short
 
         Returns:
-            What the entry is to hold
+            The body, or its description, which must be stored in the entry
         """
         pieces = self._pieces
         if pieces is None or not (self._id or self._is_large or (is_coded and self._buffer)):
@@ -163,7 +162,7 @@ class BodyWriter:
         return body.with_source(source_of(pieces, self._stages, self._storage, self._key, body))
 
     def abort(self) -> None:
-        """Leave nothing behind; it is no harm if that fails, as leftovers are removed later"""
+        """Delete everything that was written; if that fails, it is removed later"""
         self._buffer.clear()
         body_id, self._id = self._id, ''
         if body_id and self._pieces is not None:
@@ -171,14 +170,14 @@ class BodyWriter:
 
 
 def write_empty(pieces: Pieces, stages: tuple[Any, ...], key: str) -> Body:
-    """Write an empty body, whose entry is then kept apart as a whole; arguments as for `BodyWriter`"""
+    """Write an empty body, for an entry that is stored like one with a large body; arguments as for `BodyWriter`"""
     body_id = new_body_id()
     pieces.write(key, body_id, 0, _closed(stages, key, body_id, 0, b''))
     return Body.whole(body_id, 0, pieces.piece_bytes)
 
 
 def discard(pieces: Pieces, key: str, body_id: str) -> None:
-    """Delete a body that no entry refers to; if that fails, it is done later"""
+    """Delete a body that no entry refers to; if that fails, it is removed later"""
     try:
         pieces.delete(key, body_id)
     except CacheError as e:
@@ -186,7 +185,7 @@ def discard(pieces: Pieces, key: str, body_id: str) -> None:
 
 
 def source_of(pieces: Pieces, stages: tuple[Any, ...], storage: object, key: str, body: Body) -> Source:
-    """Where the pieces of a body are"""
+    """The source from which the pieces of a body are read"""
 
     def read(index: int) -> bytes | None:
         try:
@@ -212,7 +211,7 @@ def _place(key: str, body_id: str, index: int) -> str:
     return f'{key}/{body_id}/{index}'
 
 
-# Ids
+# IDs
 
 
 def _host() -> str:
@@ -220,12 +219,12 @@ def _host() -> str:
 
 
 def new_body_id() -> str:
-    """An id that no other body has, and that tells when and by which process it was given"""
+    """Create a unique ID, which contains its time and process"""
     return f'{int(time()):x}-{_host()}-{os.getpid():x}-{os.urandom(8).hex()}'
 
 
 def is_abandoned(body_id: str) -> bool:
-    """Whether the writer of a body that no entry refers to is gone"""
+    """Whether the writer of a body that no entry refers to no longer exists"""
     try:
         written_at, _, _ = _origin(body_id)
     except ValueError:
@@ -234,7 +233,7 @@ def is_abandoned(body_id: str) -> bool:
 
 
 def is_gone(body_id: str) -> bool:
-    """Whether the process that gave an id is known not to exist any more, as it was one of this machine"""
+    """Whether the process that created an ID ran on this machine and no longer exists"""
     try:
         _, host, pid = _origin(body_id)
     except ValueError:
@@ -248,7 +247,7 @@ def _origin(body_id: str) -> tuple[int, str, int]:
 
 
 def _is_running(pid: int) -> bool:
-    if os.name == 'nt':  # where there is no harmless signal
+    if os.name == 'nt':  # Windows has no harmless signal
         return True
     try:
         os.kill(pid, 0)
@@ -260,7 +259,7 @@ def _is_running(pid: int) -> bool:
 
 
 def remove_leftovers(pieces: Pieces) -> None:
-    """Remove what writers left behind that did not come to an end, in bounded time"""
+    """Remove what interrupted writers left behind, in bounded time"""
     abandoned = ((key, body_id) for key, body_id in pieces.unused() if is_abandoned(body_id))
     for key, body_id in list(islice(abandoned, LEFTOVERS_PER_STEP)):
         pieces.delete(key, body_id)

@@ -1,7 +1,7 @@
-"""What a cache that looks after itself removes by and by, a little with each write
+"""Automatic cleaning of a cache, a little with each write
 
-That is redirects to entries which are gone, and what writers and leaders left behind that did not come to an end.
-Entries that have long expired are deleted by the storages, each in the way that is best there.
+It removes redirects to entries that no longer exist, and what interrupted writers and leaders left behind. Entries that
+expired long ago are deleted by each storage in its own way.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_SWEEPS = 3600.0
 
 
 class Cleaning:
-    """Cleaning of one cache, by whichever thread writes to it; nobody waits for it, and faults of it harm nobody"""
+    """Cleans a cache in the thread that is writing to it; other threads do not wait, and faults are only logged"""
 
     def __init__(self) -> None:
         self._redirects: Iterator[tuple[str, Any]] = iter(())
@@ -38,12 +38,12 @@ class Cleaning:
         renew_after_fork(self, '_lock', Lock)
 
     def step(self, responses: MutableMapping[str, Any], redirects: MutableMapping[str, Any], n_new: int) -> None:
-        """Remove some of what there is to remove
+        """Clean up a little
 
         Args:
             responses: The entries
-            redirects: Those that lead to them
-            n_new: How many redirects have just been written; more than that are looked at, so that all are in time
+            redirects: The redirects to them
+            n_new: How many redirects have just been written; more than that are checked, so that cleaning keeps up
         """
         if not self._lock.acquire(blocking=False):
             return

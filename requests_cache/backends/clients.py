@@ -1,4 +1,4 @@
-"""What backends on servers have in common: a client that is kept, and the driver's errors in our words"""
+"""Common code of the backends on servers: keeping a client, and translating the errors of its driver"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..keys.shown import shown_error, shown_text
 
 
 class Fault(NamedTuple):
-    """What an exception of a driver means
+    """The meaning of an exception of a driver
 
     Args:
         unavailable: The server cannot be reached, or does not answer in time
-        advice: What can be done about it; None for what helps with servers that cannot be reached
-        reason: What has happened; None for the text of the exception
+        advice: What the user can do; None for the default advice about servers that cannot be reached
+        reason: What happened; None for the message of the exception
     """
 
     unavailable: bool
@@ -27,15 +27,15 @@ class Fault(NamedTuple):
 
 
 class ServerConnection(ABC):
-    """A client that was passed in, or one of ours, which is made on its first use, and again after `close` or a fork
+    """A client that was passed in, or our own client, which is created on first use, and again after `close` or a fork
 
-    Subclasses say how a client is made and closed, where its server is, and what the driver's exceptions mean.
+    Subclasses define how a client is created and closed, where its server is, and what the driver's exceptions mean.
 
     Args:
-        client: A client of the caller's, which is never closed here; None to make one
+        client: A client that belongs to the caller, and is never closed here; None to create one
     """
 
-    # Name of the server, the keywords that say where it is, and what to ask first if it cannot be reached
+    # Name of the server, the keywords for its address, and the first question in errors if it cannot be reached
     server: str
     keywords: str
     question = 'is it running?'
@@ -47,39 +47,39 @@ class ServerConnection(ABC):
         self.__dict__.update(self._local_state())
 
     def _local_state(self) -> dict[str, Any]:
-        """Attributes that are not copied or sent to other processes, as they are at first"""
+        """The initial values of attributes that are not copied or sent to other processes"""
         # By process, as a child must not use its parent's sockets, nor close them
         return {'_clients': {}}
 
     @abstractmethod
     def _make_client(self) -> Any:
-        """Make a client; threads may do so at the same time, and all but one of their clients are closed again"""
+        """Create a client; several threads may do so at the same time, and only one of their clients is kept"""
 
     def _close_client(self, client: Any) -> None:
         client.close()
 
     @abstractmethod
     def _where(self) -> str:
-        """The server and where it is, without asking it"""
+        """Name and address of the server, without connecting to it"""
 
     @abstractmethod
     def _fault(self, error: Exception) -> Fault | None:
-        """What an exception means; None if it is not the driver's"""
+        """The meaning of an exception; None if it is not one of the driver's"""
 
     @property
     def is_own(self) -> bool:
-        """Whether the client is ours to close"""
+        """Whether the client is our own, so that it may be closed"""
         return self._given is None
 
     @property
     def client(self) -> Any:
-        """The client as it was passed in or made"""
+        """The client that was passed in or created"""
         if self._given is not None:
             return self._given
         pid = getpid()
         client = self._clients.get(pid)
         if client is None:
-            # Without a lock: threads that find no server should not wait for each other's failures
+            # Without a lock, so that threads do not wait for each other's failures if there is no server
             made = self._make_client()
             client = self._clients.setdefault(pid, made)
             if client is not made:
@@ -88,17 +88,17 @@ class ServerConnection(ABC):
 
     @property
     def known_client(self) -> Any:
-        """The client, or None if it has not been made yet"""
+        """The client, or None if it has not been created yet"""
         return self._clients.get(getpid()) if self._given is None else self._given
 
     def close(self) -> None:
-        """Close a client of ours; the next use makes another"""
+        """Close our own client; the next use creates another one"""
         client = self._clients.pop(getpid(), None)
         if client is not None:
             self._close_client(client)
 
     def use(self, client: Any) -> None:
-        """Go on with a client of the caller's"""
+        """Use a client of the caller from now on"""
         self.close()
         self._given = client
 
@@ -116,19 +116,19 @@ class ServerConnection(ABC):
         self.__dict__.update(self._local_state())
 
     def calling(self, purpose: str) -> AbstractContextManager[None]:
-        """A block with calls of the driver, whose exceptions are raised as ours
+        """A block with calls to the driver, whose exceptions are translated
 
         Args:
-            purpose: What is being done, for the message
+            purpose: Purpose of the calls, for the message
 
         Raises:
             BackendUnavailableError: The server cannot be reached, or does not answer in time
-            BackendError: Anything else that the driver says
+            BackendError: Any other exception of the driver
         """
         return _Calls(self, purpose)
 
     def translate(self, error: BaseException, purpose: str) -> BackendError | None:
-        """The exception of this package that stands for one of the driver; None if it is not the driver's"""
+        """Translate an exception of the driver to one of this package; None if it is not one of the driver's"""
         if isinstance(error, CacheError) or not isinstance(error, Exception):
             return None
         fault = self._fault(error)
@@ -142,10 +142,10 @@ class ServerConnection(ABC):
 
     @property
     def where(self) -> str:
-        """The server and where it is, as far as the client tells"""
+        """Name and address of the server, as far as the client knows them"""
         try:
             return self._where()
-        except Exception:  # a stand-in for a client may lack what tells
+        except Exception:  # a mock of a client may lack the attributes
             return self.server
 
 
@@ -163,15 +163,15 @@ class _Calls:
 
 
 def as_backend_error(error: BaseException, where: str, fault: Fault) -> BackendError:
-    """The exception of this package that stands for one of a driver, with a message of one line without secrets
+    """Translate an exception of a driver to one of this package, with a message of one line without secrets
 
     Args:
-        error: What the driver raised; it is to be the cause
-        where: The store, and what could not be done
-        fault: What the exception means
+        error: The exception of the driver, which becomes the cause
+        where: The store, and the operation that failed
+        fault: The meaning of the exception
     """
     kind = BackendUnavailableError if fault.unavailable else BackendError
-    # What exceptions of Python say can often not be understood without their type
+    # The message of a builtin exception is often unclear without its type
     is_of_python = type(error).__module__ == 'builtins' and not isinstance(error, OSError)
     reason = fault.reason or (not is_of_python and str(error)) or shown_error(error)
     text = ' '.join(f'{where}: {reason}'.split()).rstrip('.')

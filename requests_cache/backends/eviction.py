@@ -1,13 +1,13 @@
-"""Bounds of a cache: what was least recently used makes room for what is new
+"""Bounds of a cache: the least recently used entries are evicted to make room for new ones
 
-Nothing here knows a store. A store keeps an index of its entries (`Index`): how large each one is, and when it was last
-used. The algorithm is LRU with batched touches. A hit is noted in memory (`Uses`) and writes nothing; the next write to
-the store, or once in a while a hit, tells the index of all uses since then. So the order is exact within a process, and
-a few seconds behind among several.
+This module is independent of the store. A store has an index of its entries (`Index`) with their sizes and the times of
+their last use. The algorithm is LRU with batched touches. A hit is recorded in memory (`Uses`), without writing to the
+store. The next write, or occasionally a hit, passes all recorded uses to the index. So the order is exact within a
+process, and delayed by a few seconds among several processes.
 
-The index is ahead of the store. A writer first reserves room for its entry, then evicts what is in the way, and writes
-the entry last; an evicted entry is deleted before the index forgets it. Whatever happens in between, the index accounts
-for at least what is stored, and the bounds hold.
+The index is always ahead of the store. A writer first reserves space for its entry in the index, then evicts other
+entries, and writes its entry last. An evicted entry is deleted before it is removed from the index. So even after an
+interruption, the index accounts for all stored entries, and the bounds hold.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from ..exceptions import BackendError, EntryTooLargeError
 
 logger = getLogger(__name__)
 
-# Hits tell the index what was used when this time has passed, or when there are so many uses to tell
+# A hit passes the recorded uses to the index after this time, or if there are this many of them
 FLUSH_SECONDS = 10.0
 MAX_USES = 4096
-# Candidates that are looked at together: few at first, and more if that is not enough, as after a bound was lowered
+# How many candidates are read at a time: few at first, and more if needed, for example after a bound was lowered
 FIRST_CANDIDATES, MOST_CANDIDATES = 16, 512
-# When there is no room, up to one in so many bytes and entries more is evicted, so that the next few writes find room
+# If entries must be evicted, up to this fraction (1/n) of the bounds is evicted in advance, for the next few writes
 ONE_IN = 100
-# So many entries that have long expired are deleted with each write
+# How many entries that expired long ago are deleted with each write
 EXPIRED_PER_WRITE = 8
 _UNITS = {'': 1, 'k': 10**3, 'm': 10**6, 'g': 10**9, 't': 10**12, 'ki': 2**10, 'mi': 2**20, 'gi': 2**30, 'ti': 2**40}
 _SIZE = lazy_pattern(r'\s*([0-9][0-9_]{,30}(?:\.[0-9]+)?)\s*([kmgt]i?|)b?\s*', re.IGNORECASE | re.ASCII)
 
 
 class Usage(NamedTuple):
-    """What an index accounts for"""
+    """The total size and number of entries in an index"""
 
     n_bytes: int
     n_entries: int
@@ -59,11 +59,11 @@ class Candidate(NamedTuple):
 
 
 class Eviction(NamedTuple):
-    """What came of an attempt to evict entries
+    """The result of evicting entries
 
     Args:
-        usage: What is left
-        stuck: Keys of those that could not be deleted
+        usage: The usage afterwards
+        stuck: Keys of entries that could not be deleted
     """
 
     usage: Usage
@@ -71,12 +71,12 @@ class Eviction(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """How much a cache may hold
+    """The bounds of a cache
 
     Args:
-        max_bytes: Size of all entries together, with their bodies; None for no bound
-        max_entries: Number of entries; None for no bound
-        max_entry_bytes: Size of the largest entry; by default `max_bytes`
+        max_bytes: Maximum total size of all entries, including their bodies; None for no bound
+        max_entries: Maximum number of entries; None for no bound
+        max_entry_bytes: Maximum size of a single entry; by default `max_bytes`
     """
 
     max_bytes: int | None = None
@@ -85,77 +85,77 @@ class Bounds(NamedTuple):
 
     @classmethod
     def of(cls, max_cache_bytes: Any = None, max_entries: Any = None) -> Bounds | None:
-        """Bounds from the keywords of a backend; None if there are none
+        """Create bounds from the keywords of a backend; None if there are none
 
         Args:
             max_cache_bytes: A number of bytes, or text such as '500 MB' or '2 GiB'
-            max_entries: A number
+            max_entries: A number of entries
 
         Raises:
-            TypeError, ValueError: They cannot be understood
+            TypeError, ValueError: A value is invalid
         """
         if max_cache_bytes is None and max_entries is None:
             return None
         if max_entries is not None and (isinstance(max_entries, bool) or not isinstance(max_entries, int)):
             raise TypeError(f'max_entries must be a whole number, not {max_entries!r}')
         if max_entries is not None and max_entries < 1:
-            raise ValueError(f'max_entries must be at least 1, but is {max_entries}')
+            raise ValueError(f'max_entries must be at least 1, not {max_entries}')
         return cls(None if max_cache_bytes is None else to_bytes('max_cache_bytes', max_cache_bytes), max_entries)
 
     @property
     def largest(self) -> int | None:
-        """Size of the largest entry that may be kept, in bytes; None for any"""
+        """Maximum size of a single entry, in bytes; None for no limit"""
         return self.max_bytes if self.max_entry_bytes is None else self.max_entry_bytes
 
     def check(self, n_bytes: int) -> None:
         """
         Raises:
-            EntryTooLargeError: An entry of this size is not to be kept
+            EntryTooLargeError: An entry of this size must not be stored
         """
         if self.largest is not None and n_bytes > self.largest:
-            raise EntryTooLargeError(f'its {n_bytes} bytes are more than the {self.largest} that may be kept')
+            raise EntryTooLargeError(f'its size of {n_bytes} bytes exceeds the maximum of {self.largest}')
 
     def room(self, usage: Usage) -> Usage:
-        """How much more may be held: less than nothing if it is too much, a very large number without a bound"""
+        """The free space: negative if a bound is exceeded, a very large number if there is no bound"""
         limits = self.part(1)
         return Usage(limits.n_bytes - usage.n_bytes, limits.n_entries - usage.n_entries)
 
     def part(self, one_in: int) -> Usage:
-        """One in so many of the bytes and entries that may be held; a very large number where there is no bound"""
+        """The fraction 1/`one_in` of the bounds; a very large number if there is no bound"""
         n_bytes, n_entries = (maxsize if limit is None else limit // one_in for limit in self[:2])
         return Usage(n_bytes, n_entries)
 
 
 def to_bytes(name: str, value: Any) -> int:
-    """A size in bytes from a number, or from text such as '500 MB' (of 1000 kB) or '2 GiB' (of 1024 MiB)
+    """Parse a size in bytes: a number, or text such as '500 MB' (1 MB is 1000 kB) or '2 GiB' (1 GiB is 1024 MiB)
 
     Args:
-        name: What to call it in an error
+        name: Name of the value in error messages
         value: The number or text
 
     Raises:
-        TypeError, ValueError: It is no size
+        TypeError, ValueError: The value is not a size
     """
     if isinstance(value, str):
         match = _SIZE.fullmatch(value)
         if match is None:
             raise ValueError(f"{name} must be a number of bytes, or text such as '500 MB' or '2 GiB', not {value!r}")
         number, unit = match[1].replace('_', ''), match[2].lower()
-        # A float is exact up to 8 PiB only
+        # A float is exact only up to 8 PiB
         value = int((float(number) if '.' in number else int(number)) * _UNITS[unit])
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be a number of bytes, or text such as '500 MB' or '2 GiB', not {value!r}")
     if not 1 <= value < 2**63:
-        raise ValueError(f'{name} must be between 1 byte and 8 EiB, but is {value}')
+        raise ValueError(f'{name} must be between 1 byte and 8 EiB, not {value}')
     return int(value)
 
 
 class Index(ABC):
-    """What a store keeps about its entries; each method may raise a `BackendError`"""
+    """The index of the entries in a store; each method may raise a `BackendError`"""
 
     @abstractmethod
     def touch(self, uses: Mapping[str, int]) -> None:
-        """Note when entries were last used; keys that there are no entries for are passed over
+        """Record when entries were last used; keys that do not exist are ignored
 
         Args:
             uses: Nanoseconds since the epoch, by key
@@ -163,25 +163,25 @@ class Index(ABC):
 
     @abstractmethod
     def reserve(self, key: str, n_bytes: int) -> Usage:
-        """Account for an entry that is about to be written, and is used now
+        """Account for an entry that is about to be written, as used now
 
-        If there is an older one under the key, the larger of both counts until the new one is written.
+        If it replaces an older entry, the larger of both sizes counts until the new one is written.
 
         Args:
-            key: Its key
-            n_bytes: Its size, as the store counts it
+            key: Key of the entry
+            n_bytes: Size of the entry, as the store counts it
 
         Returns:
-            What is accounted for now
+            The usage including the entry
         """
 
     @abstractmethod
     def oldest(self, count: int) -> Sequence[Candidate]:
-        """Entries that were not used for the longest time, in this order"""
+        """The least recently used entries, in order"""
 
     @abstractmethod
     def evict(self, keys: Sequence[str]) -> Eviction:
-        """Delete entries, and then forget them"""
+        """Delete entries, and then remove them from the index"""
 
 
 class _Noted(local):
@@ -193,7 +193,7 @@ _noted = _Noted()
 
 @contextmanager
 def evictions() -> Iterator[list[str]]:
-    """A block that learns the keys of what is evicted in it, by this thread"""
+    """A block that collects the keys of entries that this thread evicts"""
     before, _noted.evicted = _noted.evicted, []
     try:
         yield _noted.evicted
@@ -202,14 +202,14 @@ def evictions() -> Iterator[list[str]]:
 
 
 def note_evicted(keys: Iterable[str]) -> None:
-    """Let the block know that there may be (`evictions`) of entries that a store has evicted"""
+    """Report evicted entries to the surrounding `evictions` block, if any"""
     if _noted.evicted is not None:
         _noted.evicted += keys
 
 
 @contextmanager
 def forgotten_on_error() -> Iterator[None]:
-    """A block in which nothing was evicted if it raises an exception, such as a transaction"""
+    """A block, such as a transaction, whose evictions are not reported if it raises an exception"""
     noted = _noted.evicted
     count = len(noted) if noted is not None else 0
     try:
@@ -221,21 +221,21 @@ def forgotten_on_error() -> Iterator[None]:
 
 
 def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int, more: Usage | None = None) -> list[str]:
-    """Have an index account for an entry that is about to be written, and evict what is in its way
+    """Reserve space in the index for an entry that is about to be written, and evict entries if necessary
 
     Args:
         index: The index
         bounds: The bounds
         key: Key of the entry
-        n_bytes: Its size, as the store counts it
-        more: If something has to go, what may go besides; by default one in a hundred of what may be held
+        n_bytes: Size of the entry, as the store counts it
+        more: How much may be evicted in advance if entries must be evicted; by default 1 % of the bounds
 
     Returns:
-        The keys of what was evicted
+        Keys of the evicted entries
 
     Raises:
-        EntryTooLargeError: It is not to be kept; nothing was evicted
-        BackendError: There is not enough that can be deleted
+        EntryTooLargeError: The entry is too large to be stored; nothing was evicted
+        BackendError: Not enough entries can be deleted
     """
     bounds.check(n_bytes)
     usage = index.reserve(key, n_bytes)
@@ -245,20 +245,20 @@ def make_room(index: Index, bounds: Bounds, key: str, n_bytes: int, more: Usage 
 def evict_excess(
     index: Index, bounds: Bounds, usage: Usage, staying: Collection[str] = (), more: Usage = NOTHING
 ) -> list[str]:
-    """Evict what is too much
+    """Evict entries until the bounds hold
 
     Args:
         index: The index
         bounds: The bounds
-        usage: What the index accounts for
-        staying: Keys of entries that are not to go
+        usage: The current usage
+        staying: Keys of entries that must not be evicted
         more: See `make_room`
 
     Returns:
-        The keys of what was evicted
+        Keys of the evicted entries
 
     Raises:
-        BackendError: There is not enough that can be deleted
+        BackendError: Not enough entries can be deleted
     """
     evicted: list[str] = []
     staying, count = set(staying), FIRST_CANDIDATES
@@ -266,7 +266,7 @@ def evict_excess(
         oldest = index.oldest(count + len(staying))
         keys = _enough([candidate for candidate in oldest if candidate.key not in staying], room, more)
         if not keys:
-            raise BackendError('There is no room for more: nothing can be deleted any more')
+            raise BackendError('The cache is full, and no more entries can be deleted')
         usage, stuck = index.evict(keys)
         if stuck:
             logger.warning('%d entries could not be deleted to make room', len(stuck))
@@ -278,7 +278,7 @@ def evict_excess(
 
 
 def _enough(candidates: Sequence[Candidate], room: Usage, more: Usage) -> list[str]:
-    """Keys of as many candidates, in their order, as are in the way, and of as many after them as fit into some more"""
+    """Keys of as many candidates as must be evicted to free `room`, and of those that can be evicted in advance"""
     missing_bytes, missing_entries = max(-room.n_bytes, 0), max(-room.n_entries, 0)
     keys = []
     for candidate in candidates:
@@ -292,11 +292,11 @@ def _enough(candidates: Sequence[Candidate], room: Usage, more: Usage) -> list[s
 
 
 class Uses:
-    """Entries that were used since the index was last told so
+    """Records the uses of entries until they are passed to the index
 
     Args:
-        flush: Called once in a while to have the index told; it takes what there is (`take`), and neither waits nor
-            raises an error
+        flush: A function that is called occasionally to pass the uses (`take`) to the index, without waiting or raising
+            an error
     """
 
     def __init__(self, flush: Callable[[], object]):
@@ -306,33 +306,33 @@ class Uses:
         self._flushed_at = monotonic()
 
     def note(self, key: str) -> None:
-        """Note that an entry was used just now"""
+        """Record that an entry was used now"""
         self._uses[key] = self.now_ns()
         if len(self._uses) >= MAX_USES or monotonic() - self._flushed_at >= FLUSH_SECONDS:
             self.postpone()
             self._flush()
 
     def take(self) -> dict[str, int]:
-        """What the index is to be told: nanoseconds since the epoch, by key"""
+        """Remove and return the recorded uses: nanoseconds since the epoch, by key"""
         self.postpone()
         uses, self._uses = self._uses, {}
         return uses
 
     def give_back(self, uses: Mapping[str, int]) -> None:
-        """Keep for later what the index could not be told; of many, the latest, so that hits do not try again soon"""
+        """Keep uses for later that could not be written; only the latest, so that hits do not soon try again"""
         kept = {**uses, **self._uses}
         if len(kept) > MAX_USES // 2:
             kept = dict(sorted(kept.items(), key=itemgetter(1))[-MAX_USES // 2 :])
         self._uses = kept
 
     def postpone(self) -> None:
-        """Let hits write nothing for a while"""
+        """Do not write uses on hits for a while"""
         self._flushed_at = monotonic()
 
     def __bool__(self) -> bool:
         return bool(self._uses)
 
     def now_ns(self) -> int:
-        """Nanoseconds since the epoch; always later than before, so that uses have an order"""
+        """Nanoseconds since the epoch; strictly increasing, so that uses are ordered"""
         self._last_ns = now = max(time_ns(), self._last_ns + 1)
         return now

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# Files that are read together
+# How many files are read together
 READ_BYTES = 8 << 20
 READ_FILES = 100
 
@@ -116,7 +116,7 @@ class GridFSDict(MongoStorage):
 
     @property
     def fs(self) -> GridFS:
-        """The bucket, as the driver has it"""
+        """The bucket, as an object of the driver"""
         from gridfs import GridFS
 
         return GridFS(self.db)
@@ -127,7 +127,7 @@ class GridFSDict(MongoStorage):
 
     @cached_property
     def leases(self) -> MongoLeases:
-        """The leases, in a collection beside those of the bucket"""
+        """The leases, in a separate collection"""
         return MongoLeases(self._mongo, self._db_name, 'fs.leases')
 
     def __getitem__(self, key: str) -> Any:
@@ -152,7 +152,7 @@ class GridFSDict(MongoStorage):
         if isinstance(value, str):
             value, encoding = value.encode('utf-8', 'surrogatepass'), 'utf-8'
         elif not isinstance(value, bytes):
-            raise BackendError(f'GridFS holds bytes and text; the serializer made a {type(value).__name__}')
+            raise BackendError(f'GridFS stores bytes or text, but the serializer returned a {type(value).__name__}')
         metadata: Document = {}
         if isinstance(item, CachedResponse):
             # For the server, which deletes by time
@@ -176,7 +176,7 @@ class GridFSDict(MongoStorage):
             self._upkeep.write(key, n_bytes, found, put, is_any=found is ANY)
 
     def _measure(self, key: str, item: Any, length: int) -> int:
-        """Size of an entry with a file of some length, as it is counted"""
+        """Counted size of an entry with a file of this length"""
         from .mongodb.sizes import size_of_file, size_of_pieces
 
         body = item._body if isinstance(item, CachedResponse) and self._usable_pieces is not None else None
@@ -226,7 +226,7 @@ class GridFSDict(MongoStorage):
         self._index.create_index('metadata.expires', name=EXPIRES_INDEX)
 
     def _delete_expired(self) -> None:
-        """Delete some entries that have long expired"""
+        """Delete some entries that expired long ago"""
         if self.delete_expired_after is not None:
             from .eviction import EXPIRED_PER_WRITE
 
@@ -256,7 +256,7 @@ class GridFSDict(MongoStorage):
 
 
 def _batches(files: Iterator[Document]) -> Iterator[list[Document]]:
-    """Files whose contents may be in memory together"""
+    """Yield batches of files whose contents may be in memory at the same time"""
     batch: list[Document] = []
     used = 0
     for file in files:

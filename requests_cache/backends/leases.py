@@ -1,8 +1,8 @@
-"""Leases: which process leads for a key, among all that share a store
+"""Leases, by which processes with the same store agree on which of them sends a request
 
-A lease is one small value beside the entries, and all that is asked of a store is to replace it in one step (`swap`).
-There are no clocks in it: a holder shows that it is alive by changing the value again and again, and whoever has seen
-the same value for long enough, by its own clock, may take the lease. See `engine/leasing.py`.
+A lease is a small value that is stored in addition to the entries. A store only needs to replace it atomically
+(`swap`). Clocks are not compared: a holder shows that it is alive by changing the value repeatedly, and a process that
+has seen the same value for long enough, by its own clock, may take the lease. See `engine/leasing.py`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ class Leases(ABC):
 
     @abstractmethod
     def read(self, key: str) -> str | None:
-        """The lease for a key; None if there is none"""
+        """Read the lease for a key; None if there is none"""
 
     @abstractmethod
     def swap(self, key: str, old: str | None, new: str | None) -> bool:
-        """Replace a lease, if it is still the same, in one step; returns whether it was
+        """Replace a lease atomically if it still has the expected value, and return whether it had
 
         Args:
             key: The key
-            old: The lease as it is thought to be; None for none
-            new: What it is to be; None to remove it
+            old: The expected value; None for no lease
+            new: The new value; None to delete the lease
         """
 
 
 class LeasesInMemory(Leases):
-    """Leases among the threads of this process, for stores without any of their own"""
+    """Leases among the threads of this process, for stores that do not support leases"""
 
     def __init__(self) -> None:
         self._all: dict[str, str] = {}

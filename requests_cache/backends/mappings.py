@@ -1,4 +1,4 @@
-"""What is asked of storages, which may be any mutable mapping: `BaseStorage` does all of it better"""
+"""Operations on storages that may be any mutable mapping; for a `BaseStorage`, its own methods are used"""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def tolerates_writes(storage: MutableMapping[Any, Any]) -> bool:
 
 
 def scan(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """All keys of any mapping with their values, None for those that cannot be read"""
+    """All keys and values of any mapping; None for a value that cannot be read"""
     return storage.scan() if isinstance(storage, BaseStorage) else iter(storage.items())
 
 
 def scan_to_change(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The same, while the caller adds and removes entries"""
+    """The same; the caller may add and remove entries meanwhile"""
     if tolerates_writes(storage):
         yield from scan(storage)
         return
@@ -32,17 +32,17 @@ def scan_to_change(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any
 
 
 def keys_to_change(storage: MutableMapping[KT, Any]) -> Iterable[KT]:
-    """All keys of any mapping, while the caller adds and removes entries"""
+    """All keys of any mapping; the caller may add and remove entries meanwhile"""
     return storage if tolerates_writes(storage) else list(storage)
 
 
 def existing_in(storage: MutableMapping[str, Any], keys: Iterable[str]) -> set[str]:
-    """Those of the keys that any mapping has"""
+    """The keys that exist in any mapping"""
     return storage.existing(keys) if isinstance(storage, BaseStorage) else {key for key in keys if key in storage}
 
 
 def body_writer(storage: MutableMapping[str, Any], key: str) -> BodyWriter:
-    """Begin to write the body of an entry of any mapping"""
+    """Start writing the body of an entry of any mapping"""
     if isinstance(storage, BaseStorage):
         return storage.body_writer(key)
     return BodyWriter(None, (), storage, key, LARGE_BODY_BYTES)
@@ -54,7 +54,7 @@ def is_locked(storage: MutableMapping[str, Any], key: str) -> bool:
 
 
 def put(storage: MutableMapping[KT, VT], key: KT, value: VT) -> bool:
-    """Write an entry to any mapping; returns whether it is kept"""
+    """Write an entry to any mapping, and return whether it is kept"""
     if isinstance(storage, BaseStorage):
         return storage.put(key, value)
     storage[key] = value
@@ -62,14 +62,14 @@ def put(storage: MutableMapping[KT, VT], key: KT, value: VT) -> bool:
 
 
 def write_if(storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
-    """Write an entry to any mapping, if what is stored under its key is what is expected"""
+    """Write an entry to any mapping if the stored value is the expected one"""
     if isinstance(storage, BaseStorage):
         return storage.write_if(key, value, is_expected)
     return is_expected(storage.get(key)) and put(storage, key, value)
 
 
 def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:
-    """Delete keys of any mapping; returns the number of entries removed, or of keys if the storage does not tell"""
+    """Delete keys of any mapping; returns the number of entries removed, or of keys if that is unknown"""
     if not isinstance(storage, BaseStorage):
         return sum(storage.pop(key, None) is not None for key in keys)
     removed = storage.bulk_delete(keys)

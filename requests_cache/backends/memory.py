@@ -1,4 +1,4 @@
-"""Storage in the memory of the process"""
+"""Storage in memory"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Pieces(list[bytes]):
 
 
 class _PiecesInMemory(Pieces):
-    """Pieces that live as long as the entry that refers to them, or until they are deleted before there is one"""
+    """Pieces in memory; the entry that refers to them keeps them alive"""
 
     def __init__(self) -> None:
         self._all: WeakValueDictionary[str, _Pieces] = WeakValueDictionary()
@@ -48,7 +48,7 @@ class _PiecesInMemory(Pieces):
         self._unclaimed.pop(body_id, None)
 
     def claim(self, body_id: str) -> _Pieces | None:
-        """The pieces of a body, for the entry that holds them from now on"""
+        """Remove and return the pieces of a body, for its entry, which now owns them"""
         pieces = self._all.get(body_id)
         self._unclaimed.pop(body_id, None)
         return pieces
@@ -58,12 +58,12 @@ class _PiecesInMemory(Pieces):
 
 
 def _read_held(read: Callable[[int], bytes | None], held: _Pieces | None, index: int) -> bytes | None:
-    """Read a piece of a body, which whoever may read it holds, also when its entry is gone"""
+    """Read a piece of a body; the reference to the pieces keeps them alive, even if the entry is deleted"""
     return read(index)
 
 
 class _Snapshot:
-    """A response as it was when it was stored; what callers do to their responses does not reach it"""
+    """A copy of a response, which does not change if the caller changes the response"""
 
     __slots__ = ('pieces', 'record')
 
@@ -73,10 +73,10 @@ class _Snapshot:
 
 
 class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
-    """A dict with the interface of a storage; each read of a response gives an object of its own
+    """A dict with the interface of a storage; each read of a response returns a new object
 
-    Reading does one thing to the dict, which no other thread can come in between of; what changes it takes a lock, so
-    that `write_if` can look and write in one step.
+    Reading is a single, atomic operation on the dict. Changes take a lock, so that `write_if` can check and write
+    atomically.
     """
 
     iteration_tolerates_writes = True
@@ -149,11 +149,11 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
 
     @property
     def _longest_content(self) -> int:
-        # Of what is not serialized, bodies are all that can be compressed
+        # Responses are not serialized here, so only their bodies can be compressed
         return self.large_body_bytes if self.seal is None else -1
 
     def _hidden(self, key: KT, response: CachedResponse) -> CachedResponse:
-        return response  # there is nobody else
+        return response  # nobody else can read the memory
 
     def __iter__(self) -> Iterator[KT]:
         return iter(list(self.data))

@@ -11,17 +11,17 @@ from typing import Any, Protocol
 
 from .eviction import EXPIRED_PER_WRITE, Bounds, Candidate, Eviction, Index, Usage, Uses, make_room
 
-# What a record takes up besides its body and the text of its header fields, and each field besides its text, as
-# measured with tracemalloc
+# Memory for a record besides its body and header fields, and for a header field besides its text; measured with
+# tracemalloc
 OVERHEAD_BYTES = 900
 FIELD_OVERHEAD_BYTES = 60
 STORED_OVERHEAD_BYTES = 250
-# How many items of the queue may be out of date
+# How many items of the queue may be outdated
 MAX_QUEUE_FACTOR = 2
 
 
 class Storage(Protocol):
-    """What is to be looked after"""
+    """The storage that is maintained"""
 
     bounds: Bounds | None
     delete_expired_after: float | None
@@ -30,10 +30,10 @@ class Storage(Protocol):
 
 
 class MemoryIndex(Index):
-    """Sizes of the entries of a storage, in the order in which they were last used
+    """Sizes of the entries of a storage, in the order of their last use
 
     Args:
-        delete: Deletes an entry
+        delete: A function that deletes an entry
     """
 
     def __init__(self, delete: Callable[[Any], object]):
@@ -51,7 +51,7 @@ class MemoryIndex(Index):
                 self._sizes[key] = self._sizes.pop(key)
 
     def reserve(self, key: Any, n_bytes: int) -> Usage:
-        # The older entry does not count, as nobody sees anything in between
+        # The older entry need not be counted, as the storage is locked until it is replaced
         self.forget(key)
         self._sizes[key] = n_bytes
         self._n_bytes += n_bytes
@@ -75,7 +75,7 @@ class MemoryIndex(Index):
 
 
 class MemoryUpkeep:
-    """What is done beside writing and deleting; all but `note` is called while the storage is locked
+    """Maintains bounds when entries are written and deleted; all methods but `note` require that the storage is locked
 
     Args:
         storage: The storage
@@ -85,12 +85,12 @@ class MemoryUpkeep:
         self._storage = storage
         self._index = MemoryIndex(self._delete)
         self._uses = Uses(self._flush)
-        # Until when entries are fresh; and the same in the order of time, where some may be out of date
+        # Expirations by key; and the same ordered by time, where some may be outdated
         self._expirations: dict[Any, float] = {}
         self._queue: list[tuple[float, Any]] = []
 
     def note(self, key: Any) -> None:
-        """Note that an entry was used"""
+        """Record that an entry was used"""
         if self._storage.bounds is not None:
             self._uses.note(key)
 
@@ -103,15 +103,15 @@ class MemoryUpkeep:
         self.forget(key)
 
     def before_writing(self, key: Any, stored: Any, value: Any) -> None:
-        """Make room for an entry, and delete some that have long expired
+        """Make room for an entry, and delete some entries that expired long ago
 
         Args:
-            key: Its key
-            stored: What is to be stored
-            value: The value that it stands for
+            key: Key of the entry
+            stored: The entry in the form in which it will be stored
+            value: The value of the entry
 
         Raises:
-            EntryTooLargeError: It is not to be kept
+            EntryTooLargeError: The entry is too large to be stored
         """
         if self._storage.bounds is not None:
             self._index.touch(self._uses.take())
@@ -135,23 +135,23 @@ class MemoryUpkeep:
                 self._delete(key)
 
     def forget(self, key: Any) -> None:
-        """After an entry was deleted"""
+        """Called after an entry was deleted"""
         self._index.forget(key)
         self._expirations.pop(key, None)
 
     def clear(self) -> None:
-        """After all was deleted"""
+        """Called after all entries were deleted"""
         self._index.clear()
         self._queue.clear()
         self._expirations.clear()
 
 
 def size_of(key: Any, stored: Any) -> int:
-    """About what an entry takes up in memory, in bytes
+    """Approximate size of an entry in memory, in bytes
 
     Args:
-        key: Its key
-        stored: A snapshot of a response, or what a serializer made of it
+        key: Key of the entry
+        stored: A snapshot of a response, or the output of a serializer
     """
     record = getattr(stored, 'record', None)
     if record is not None:

@@ -1,4 +1,4 @@
-"""Where local caches live, and what keeps one from being used there"""
+"""Paths of local caches, and reasons why a path cannot be used"""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bo
 
 
 def located(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
-    """The same path; no directories are made"""
+    """The same path, without creating directories"""
     path = _expanded(Path(db_path))
     if use_cache_dir:
         path = _user_cache_dir() / path
@@ -48,7 +48,7 @@ def located(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = Fa
 
 
 def _expanded(path: Path) -> Path:
-    """The path with the home directory in place of `~`"""
+    """Replace `~` by the home directory"""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -67,19 +67,19 @@ def _user_cache_dir() -> Path:
 def _instead_of_home() -> Path:
     root = Path(gettempdir(), f'requests-cache-{_user_id()}')
     logger.warning('This user has no home directory, so the cache is kept in %s; give a path, or set HOME', root)
-    # First made, then checked: nobody else can replace it from then on
+    # Create the directory, then check it: after that, nobody else can replace it
     _make_directory(root)
     check_owner(root, root.parent)
     return root
 
 
 def make_parents(path: Path) -> None:
-    """Make the directories that a path lies in; those that are missing can be read by their owner only
+    """Create the parent directories of a path, readable only by their owner
 
     Raises:
         FileExistsError: One of them is a file
     """
-    if os.path.isdir(path.parent):  # the method of a path raises an error where one may not look
+    if os.path.isdir(path.parent):  # `Path.is_dir` raises an error without permission
         return
     for parent in reversed(path.parents):
         _make_directory(parent)
@@ -94,15 +94,15 @@ def _make_directory(path: Path) -> None:
                 f'Parent path exists and is not a directory: {path}. Either delete the file or choose a different path.'
             ) from None
     except OSError as e:
-        # Upper directories need not be writable; whether the cache is, its use will show
-        logger.debug('Could not make the directory %s: %s', path, e)
+        # Only logged: if the directory is needed, opening the cache will fail
+        logger.debug('Could not create the directory %s: %s', path, e)
 
 
 def check_owner(path: Path, root: Path) -> None:
-    """Make sure that no part of a path below a directory that all may write to was made by somebody else
+    """Check that other users do not own any part of a path below a directory that everybody may write to
 
     Raises:
-        PermissionError: One was, or could be replaced by a symbolic link of theirs
+        PermissionError: Another user owns a part, or could replace it by a symbolic link
     """
     if not hasattr(os, 'geteuid'):
         return
@@ -114,30 +114,30 @@ def check_owner(path: Path, root: Path) -> None:
         except OSError:
             continue
         if owner != os.geteuid():
-            raise PermissionError(f'{part} belongs to another user (ID {owner}), so no cache is kept there')
+            raise PermissionError(f'{part} belongs to another user (ID {owner}), so it is not used for a cache')
 
 
 def explanation(path: Path, error: BaseException) -> str:
-    """Why a file cannot be used and what to do about it, to follow the text of an error; empty if that is unknown
+    """Why a file cannot be used and what to do, for appending to an error message; empty if unknown
 
     Args:
         path: The file
-        error: What was raised when it was used
+        error: The error when using the file
     """
     if getattr(error, 'errno', None) in _DISK_FULL or 'disk is full' in str(error):
-        return ': there is no room on the disk; make some, or give another path'
+        return ': the disk is full; free some space, or use another path'
     try:
         reason = _obstacle(path)
         in_temp = Path(gettempdir()) in path.parents
     except OSError:
         return ''
     if reason is None and IS_WINDOWS and isinstance(error, PermissionError):
-        return ': another program may have it open; close it there, or give another path'
-    return f': {reason}; {"" if in_temp else "set use_temp=True, or "}give another path' if reason else ''
+        return ': another program may have it open; close it there, or use another path'
+    return f': {reason}; {"" if in_temp else "set use_temp=True, or "}use another path' if reason else ''
 
 
 def _obstacle(path: Path) -> str | None:
-    """What keeps this process from reading, writing or making a file; functions that raise no errors look for it"""
+    """Why this process cannot read, write or create a file; uses only functions that raise no errors"""
     folder = next(p for p in path.parents if os.path.exists(p))
     if not os.path.isdir(folder):
         return f'{folder} is not a directory'
@@ -145,7 +145,7 @@ def _obstacle(path: Path) -> str | None:
         return f'this user (ID {_user_id()}) has no access to the directory {folder}'
     if folder != path.parent:
         reason = _why_read_only(folder)
-        return f'the directory {path.parent} is missing, and cannot be made: {reason}' if reason else None
+        return f'the directory {path.parent} does not exist, and cannot be created: {reason}' if reason else None
     return (_obstacle_in_place(path) if os.path.lexists(path) else None) or _why_read_only(folder)
 
 

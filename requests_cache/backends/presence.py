@@ -1,4 +1,4 @@
-"""Whether there is a cache at a place, found out without making one, or writing to what is there"""
+"""Checking whether there is a cache at an address, without creating or changing anything"""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .sqlite.errors import Error, OperationalError, is_unwritable
 
 
 def why_no_cache(address: Address) -> str | None:
-    """Why there is no local cache at an address, as a sentence; None if there is one, or if a server has to tell"""
+    """Why there is no local cache at an address, as a sentence; None if there is one, or if it is on a server"""
     if address.backend == 'sqlite':
         return _why_no_database(place_of(address))
     return _why_no_files(place_of(address)) if address.backend == 'filesystem' else None
 
 
 def why_not_usable(address: Address) -> str | None:
-    """Why no local cache may be made or filled at an address; None if it may, or if a server has to tell"""
+    """Why no local cache can be created or filled at an address; None if it can, or if it is on a server"""
     if address.backend not in ('sqlite', 'filesystem'):
         return None
     path = place_of(address)
@@ -33,7 +33,7 @@ def why_not_usable(address: Address) -> str | None:
 
 
 def place_of(address: Address) -> Path:
-    """The path of a local cache; no directories are made"""
+    """The path of a local cache, without creating directories"""
     name, options = str(address.cache_name), address.options
     if address.backend == 'sqlite':
         with_suffix = database_name(name)
@@ -73,10 +73,10 @@ def _why_no_database(path: Path) -> str | None:
     except OSError as e:
         return f'{path} cannot be read: {e.strerror}.'
     if is_empty or not is_database(path):
-        return f'{path} is {"empty" if is_empty else "not an SQLite database"}, so it is no cache.'
+        return f'{path} is {"empty" if is_empty else "not an SQLite database"}, so it is not a cache.'
     reason = _why_no_table(path, 'responses')
     if reason is None and not path.suffix:
-        return f'{path} has no suffix, without which it is not found; rename it to {path.name}.sqlite.'
+        return f'{path} has no suffix, and is not found without one; rename it to {path.name}.sqlite.'
     return reason
 
 
@@ -84,7 +84,7 @@ def _why_no_table(path: Path, table: str) -> str | None:
     try:
         columns = _columns(path, table)
     except OperationalError:
-        return None  # it is locked, for example; its use will show
+        return None  # for example, it is locked; using it will show that
     except Error as e:
         return f'{path} is damaged, or not an SQLite database: {e}.'
     if not {'key', 'value'} <= columns:
@@ -93,7 +93,7 @@ def _why_no_table(path: Path, table: str) -> str | None:
 
 
 def _columns(path: Path, table: str) -> set[str]:
-    """Names of the columns of a table; none if there is no such table"""
+    """Names of the columns of a table; empty if there is no such table"""
     import sqlite3
 
     def read(mode: str) -> set[str]:
@@ -106,7 +106,7 @@ def _columns(path: Path, table: str) -> set[str]:
     except OperationalError as e:
         if not is_unwritable(e):
             raise
-        return read('immutable=1')  # in WAL mode, where nothing can be written beside it
+        return read('immutable=1')  # a database in WAL mode in a read-only directory
 
 
 def _why_no_files(path: Path) -> str | None:
@@ -121,7 +121,7 @@ def _why_no_files(path: Path) -> str | None:
                 return None
     except OSError as e:
         return f'{path} cannot be read: {e.strerror}.'
-    return f'{path} is a directory, but not a cache: there are no responses in it.'
+    return f'{path} is a directory, but not a cache: it contains no responses.'
 
 
 def _is_of_cache(path: Path, name: str) -> bool:

@@ -28,7 +28,7 @@ BACKEND_CLASSES: dict[str, Any] = {
     'redis': RedisCache,
     'sqlite': SQLiteCache,
 }
-# What each backend calls its name
+# The keyword for the name of the cache, by backend
 CACHE_NAME_KWARGS = ('db_path', 'db_name', 'namespace', 'table_name')
 
 
@@ -71,7 +71,7 @@ def _may_be_url(text: object) -> bool:
 
 
 def _address(cache_name: Any, backend: Any, kwargs: dict[str, Any]) -> Address | None:
-    """What the URL of a cache says, if one is given as the backend or, for no other backend, as the name"""
+    """Parse the URL of a cache, if `backend` is one, or if there is no `backend` and `cache_name` is one"""
     if not (_may_be_url(backend) or _may_be_url(cache_name)):
         return None
     from .addresses import SCHEMES, parse_address, scheme_of
@@ -85,23 +85,23 @@ def _address(cache_name: Any, backend: Any, kwargs: dict[str, Any]) -> Address |
         return None
     named = str(backend).lower() if backend is not None else None
     if named not in (None, SCHEMES[scheme]) and {named, SCHEMES[scheme]} != {'gridfs', 'mongodb'}:
-        return None  # to another backend, it is a name like any other
+        return None  # for any other backend, it is an ordinary name
     address = parse_address(cache_name)
     return address._replace(backend=named or address.backend)
 
 
 def create_at(address: Address, cache_name: Any, kwargs: dict[str, Any]) -> BaseCache:
-    """The cache that a URL leads to; keywords go before what it says, and that before `cache_name`"""
+    """Create the cache at an address; keywords take precedence over the address, and this over `cache_name`"""
     factory = BACKEND_CLASSES[address.backend]
     _check_options(address, factory)
     given = {name: value for name, value in kwargs.items() if value is not None}
     try:
         return _create(factory, address.cache_name or cache_name, {**address.options, **given})
     except Exception as e:
-        # What MongoDB's driver says of a URL may quote its password
+        # The message of MongoDB's driver may contain the password
         if not type(e).__module__.startswith('pymongo'):
             raise
-        hint = 'special characters of names and passwords have to be percent-encoded'
+        hint = 'special characters in names and passwords must be percent-encoded'
         raise ValueError(f'{address.shown} is not valid ({type(e).__name__}); {hint}') from None
 
 
@@ -111,7 +111,7 @@ def _check_options(address: Address, factory: Any) -> None:
         ValueError: There is an option that neither the backend nor its driver knows
     """
     known = factory.owned_keywords()
-    # Without the driver, which is said elsewhere, nobody knows its options
+    # If the driver is not installed, its options are unknown; this is reported elsewhere
     if known is None or (address.backend == 'dynamodb' and 'region_name' not in known):
         return
     for name in address.given:

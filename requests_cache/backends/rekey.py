@@ -1,4 +1,4 @@
-"""Keys of stored entries: how they were made, and what they are by other settings or another serializer"""
+"""Converting the keys of stored entries to other settings or another serializer"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..policy.vary import match_variant, varied_names
 from .mappings import existing_in, scan
 from .storage import CHUNK_SIZE
 
-# Whole entries that are written together
+# How many entries are written together
 COPY_CHUNK_SIZE = 200
 _OTHER = 'OTHER'
 logger = getLogger(__name__)
@@ -31,10 +31,10 @@ class KeyOrigin(NamedTuple):
     """How the key of an entry was made
 
     Args:
-        request: From which request
-        verify: Whether that verified certificates
-        names: Names of the header fields that tell the entry from other variants; empty if they do not count
-        suffix: What follows the key of the request
+        request: The request from which it was made
+        verify: Whether the request verified certificates
+        names: Names of the header fields that distinguish variants; empty if they are not part of the key
+        suffix: Suffix after the key of the request
     """
 
     request: CachedRequest
@@ -43,7 +43,7 @@ class KeyOrigin(NamedTuple):
     suffix: str = ''
 
     def key_in(self, cache: Any) -> str:
-        """The key that is made the same way in a cache with its settings and serializer"""
+        """The key that is made in the same way with the settings and serializer of a cache"""
         return _create_key(cache, self.request, self.names, verify=self.verify) + self.suffix
 
 
@@ -55,10 +55,10 @@ def _create_key(cache: Any, request: CachedRequest, names: tuple[str, ...] = (),
 
 
 def requests_of(response: CachedResponse) -> list[CachedRequest]:
-    """The requests from one of which the key of an entry was made
+    """The requests from which the key of an entry may have been made
 
-    That is the first one; for responses that were saved without a key, the last one. By the standard the fragment of
-    the URL does not count.
+    This is the first request; if the response was saved without a key, it is the last one. In strict mode, the fragment
+    of the URL is ignored.
     """
     requests = [first_request(response)]
     if response.history:
@@ -73,7 +73,7 @@ def _without_fragment(request: CachedRequest) -> CachedRequest:
 
 
 def explain_key(cache: Any, key: str, response: CachedResponse) -> KeyOrigin | None:
-    """How the key of an entry was made by the settings of a cache; None if they do not explain it"""
+    """Find out how the key of an entry was made with the settings of a cache; None if it was not"""
     key, part = split_part_key(key) if response.status_code == 206 else (key, '')
     for request in requests_of(response):
         for verify in (True, False):
@@ -86,15 +86,15 @@ def explain_key(cache: Any, key: str, response: CachedResponse) -> KeyOrigin | N
                 if len(made) + len(suffix) == len(key) and is_variant_suffix(suffix, names):
                     return KeyOrigin(request, verify, names, suffix + part)
             if response.history and cache.redirects.get(plain) == key:
-                return KeyOrigin(request, verify)  # a variant of what its redirects led to before
+                return KeyOrigin(request, verify)  # a variant of an earlier target of its redirects
     return None
 
 
 def _sets_of_names(cache: Any, plain_key: str, response: CachedResponse) -> Iterator[tuple[str, ...]]:
-    """Names of the header fields that may tell a response from other variants
+    """The sets of header fields that may distinguish a response from other variants
 
-    Those are the ones that it varies by, or, in the default modes, the ones that the first variant varies by. Of these,
-    `Accept-Encoding` may not count.
+    This is the set in its own `Vary` or, in the default modes, in that of the first variant; each with and without
+    `Accept-Encoding`.
     """
     own = _ways_to_vary(response)
     yield from own
@@ -115,14 +115,14 @@ def _read(cache: Any, key: str) -> CachedResponse | None:
 
 
 def copy_entries(source: Any, target: Any, progress: Callable[[int], object] | None = None) -> None:
-    """Copy all readable entries and redirects of one cache to another, so that they hit there
+    """Copy all readable entries and redirects from one cache to another, so that they are hits there
 
-    A key that the settings of the source do not explain is kept, as it was chosen by somebody else.
+    A key that was not made with the settings of the source is kept, as it was chosen by the user.
 
     Args:
         source: The cache to read
         target: The cache to write to
-        progress: Called with the number of entries that have been copied, now and then
+        progress: A function that is called occasionally with the number of entries that have been copied
     """
     copied = 0
     same_keys = str(getattr(source.responses, 'serializer', None)) == str(getattr(target.responses, 'serializer', None))
@@ -141,13 +141,13 @@ def copy_entries(source: Any, target: Any, progress: Callable[[int], object] | N
         if progress is not None:
             progress(copied)
     for pairs in chunkify(scan(source.redirects), CHUNK_SIZE):
-        # Others lead to what was not copied, or is under another key now
+        # Other redirects lead to entries that were not copied, or have a different key now
         existing = existing_in(target.responses, {leads_to for _, leads_to in pairs if isinstance(leads_to, str)})
         target._save_redirects({key: leads_to for key, leads_to in pairs if leads_to in existing})
 
 
 def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> int:
-    """Write entries together; if the body of one of them has been lost, all others; returns how many were written"""
+    """Write entries together, except for those whose bodies are lost; returns how many were written"""
     try:
         storage.update(entries)
     except (BodyLostError, ChunkedEncodingError):
@@ -157,7 +157,7 @@ def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> int:
                 storage[key] = response
             except (BodyLostError, ChunkedEncodingError):  # noqa: PERF203
                 lost += 1
-                logger.warning('Not copied, as its body cannot be read: %s', shown_key(key))
+                logger.warning('Not copied, because its body cannot be read: %s', shown_key(key))
         return len(entries) - lost
     return len(entries)
 
@@ -165,15 +165,15 @@ def _write_readable(storage: Any, entries: dict[str, CachedResponse]) -> int:
 def _readable_entries(cache: Any) -> Iterator[tuple[str, CachedResponse]]:
     for key, response in cache._entries():
         if response is None:
-            logger.warning('Not copied, as it cannot be read: %s', shown_key(key))
+            logger.warning('Not copied, because it cannot be read: %s', shown_key(key))
         else:
             yield key, response
 
 
 def recreate_keys(cache: Any) -> None:
-    """Move entries whose keys are not explained by the present settings and serializer of a cache
+    """Move entries whose keys were not made with the current settings and serializer of a cache
 
-    Of several entries that get the same key, the most recent one stays.
+    If several entries get the same key, the most recent one is kept.
     """
     for key, response in cache._changeable_entries():
         if response is None:
@@ -190,8 +190,8 @@ def recreate_keys(cache: Any) -> None:
 
 
 def _reachable_key(cache: Any, key: str, origin: KeyOrigin) -> str:
-    """The key of an entry whose key is right, unless it is a variant that no first one leads to"""
-    # By the standard, such variants are not valid any more
+    """The key of an entry with a correct key; a different one if it is a variant that cannot be found"""
+    # In strict mode, such variants are no longer valid
     if not origin.names or origin.suffix:
         return key
     plain = _create_key(cache, origin.request, verify=origin.verify)
@@ -199,13 +199,13 @@ def _reachable_key(cache: Any, key: str, origin: KeyOrigin) -> str:
 
 
 def _present_key(cache: Any, key: str, response: CachedResponse) -> str:
-    """The key that an entry would have been stored under by the present settings"""
+    """The key under which an entry would be stored with the current settings"""
     request, names = first_request(response), tuple(sorted(varied_names(response)))
-    if response._generation:  # stored by the standard
+    if response._generation:  # stored in strict mode
         request = _without_fragment(request)
     plain = _create_key(cache, request)
     if _create_key(cache, _with_other_secrets(request)) != plain:
-        return key  # it is made from what is not stored
+        return key  # it depends on values that are not stored
     base, part = split_part_key(key) if response.status_code == 206 else (key, '')
     suffix = standard_variant_suffix(base, names)
     if suffix:
@@ -214,7 +214,7 @@ def _present_key(cache: Any, key: str, response: CachedResponse) -> str:
 
 
 def _with_other_secrets(request: CachedRequest) -> CachedRequest:
-    """A request with something else in place of values that are not stored"""
+    """A request with other values in place of those that are not stored"""
     other = request.copy()
     other.url = (request.url or '').replace(REDACTED, _OTHER)
     other.body = request.body.replace(REDACTED.encode(), _OTHER.encode())
@@ -224,7 +224,7 @@ def _with_other_secrets(request: CachedRequest) -> CachedRequest:
 
 
 def _key_beside(cache: Any, key: str, request: CachedRequest) -> str:
-    """The key of a response in the default modes: that of its request, or another one beside another variant"""
+    """The key of a response in the default modes: the key of its request, or that of a variant"""
     first, settings = cache.get_response(key), cache._settings_for(request)
     if first is None:
         return key

@@ -1,12 +1,12 @@
-"""Which entries belong to a request: the response, its variants, and the parts of either
+"""Finding all entries that belong to a request: the response, its variants, and the parts of both
 
-What is stored under the key of a request is found by this key, and its parts by their index. The keys of other variants
-hold the values of header fields, so that they can be found in a pass over the store only:
+The response is found by the key of the request, and its parts by their index. The keys of other variants include the
+values of header fields, so these variants are found only by reading the whole store:
 
-* By the standard, all variants of a resource have the generation in their keys, and a pass over keys finds them. It is
-  not needed to make them invalid: without the first one, the others are not found any more.
-* In other modes, what tells that an entry is a variant is its request, so each entry is read. There is no such pass if
-  the first one does not vary, or is not stored.
+* In strict mode, the keys of all variants of a resource include its generation, so only the keys are read. This is not
+  necessary for invalidation: without the first variant, requests do not find the others.
+* In other modes, an entry must be read to see from its request that it is a variant. This is not done if the first
+  variant has no `Vary`, or is not stored.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from ..policy.vary import varied_names
 from .mappings import keys_to_change, scan_to_change
 from .rekey import explain_key, requests_of
 
-# Names that do not make keys in the default modes
+# Names that are not part of keys in the default modes
 _NOT_IN_KEYS = frozenset(('accept-encoding', 'cookie'))
 
 
 class Found(NamedTuple):
-    """What is stored for a request, and how much of it cannot be found by its key
+    """The entries that were found for a request by its key
 
     Args:
-        first_keys: Keys that its variants may be stored beside: of the request, and of what it was redirected to
-        keys: Keys of the response and of its parts, whether they are there or not
-        redirects: Keys of redirects that lead to it
-        generation: Name that its variants share, by the standard
-        may_vary: It may have variants that only their requests tell
+        first_keys: Keys of first variants: that of the request, and that of its redirect target
+        keys: Keys of the response and its parts, which may not exist
+        redirects: Keys of redirects to the response
+        generation: In strict mode, the name that all variants share
+        may_vary: There may be variants that can be recognised only by their requests
     """
 
     first_keys: list[str]
@@ -48,12 +48,12 @@ class Found(NamedTuple):
 
 
 def find(cache: Any, request: AnyRequest, **kwargs: Any) -> Found:
-    """Find what a request is answered with, also if it was redirected, by its key
+    """Find the response for a request by its key, following redirects
 
     Args:
         cache: The cache
         request: A request, prepared or not
-        kwargs: Arguments that it is sent with, such as `verify`
+        kwargs: Arguments that the request is sent with, such as `verify`
     """
     key: str = cache.create_key(request, **kwargs)
     keys, redirects = [key], []
@@ -63,7 +63,7 @@ def find(cache: Any, request: AnyRequest, **kwargs: Any) -> Found:
         response = _read(cache.responses, target)
         if response is not None and history_from(key, response, cache.create_key) is not None:
             keys.append(target)
-        else:  # the redirect is out of date
+        else:  # the redirect is outdated
             response = None
     if response is None:
         return Found([key], [key, *stored_part_keys(cache, key)], redirects)
@@ -87,7 +87,7 @@ def _read(storage: Any, key: str) -> CachedResponse | None:
 
 
 def stored_part_keys(cache: Any, key: str) -> list[str]:
-    """Keys of the parts that are stored of a response, and of their index; none if there are none"""
+    """Keys of the stored parts of a response, and of their index"""
     from ..policy.standard.parts import index_key, part_keys
 
     index = _read(cache.responses, index_key(key))
@@ -95,19 +95,19 @@ def stored_part_keys(cache: Any, key: str) -> list[str]:
 
 
 def _may_vary(cache: Any, first: CachedResponse) -> bool:
-    """Whether there can be variants beside the one under the key of the request, in the default modes"""
+    """Whether there may be variants with other keys, in the default modes"""
     names, has_users_key = varied_names(first), cache._settings_for(first_request(first)).key_fn is not None
     return '*' not in names and bool(names if has_users_key else names - _NOT_IN_KEYS)
 
 
 def others_of(cache: Any, found: Iterable[Found], **kwargs: Any) -> Iterator[str]:
-    """Keys of variants of responses, and of the parts of these, which are found in one pass over the store
+    """Find the keys of variants and their parts by reading the whole store once
 
     The caller may delete them meanwhile.
 
     Args:
         cache: The cache
-        found: What was found of the responses, before it was deleted
+        found: The entries that were found by their keys, before they were deleted
         kwargs: Arguments that the requests were sent with, such as `verify`
     """
     found = list(found)
@@ -132,14 +132,14 @@ def _is_variant_of(cache: Any, key: str, response: Any, wanted: set[str], kwargs
 
 
 def keys_for_any_headers(cache: Any, requests: Iterable[AnyRequest], **kwargs: Any) -> Iterator[str]:
-    """Keys of all that is stored for the methods and URLs of requests without a body, whatever their headers are
+    """Find the keys of all entries for the methods and URLs of requests without a body, with any headers
 
-    It takes a pass over the store, in which each entry is read; the caller may delete them meanwhile.
+    This reads the whole store; the caller may delete the entries meanwhile.
 
     Args:
         cache: The cache
         requests: Requests, prepared or not
-        kwargs: Arguments that they are sent with; what was sent with others is found as well
+        kwargs: Arguments that the requests are sent with; entries for other arguments are also found
     """
     wanted: list[tuple[Any, str]] = []
     for each in requests:
@@ -179,7 +179,7 @@ def _is_for(
 
 
 def prepared(request: AnyRequest) -> PreparedRequest | CachedRequest:
-    """A request as a new session would send it"""
+    """Prepare a request like a new session would"""
     if not isinstance(request, Request):
         return request
     with Session() as session:

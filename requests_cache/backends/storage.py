@@ -30,28 +30,28 @@ KT = TypeVar('KT')
 VT = TypeVar('VT')
 logger = getLogger(__name__)
 
-# What serializers raise for a value that is not an entry of theirs
+# Errors that serializers raise for invalid values
 DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
 CHUNK_SIZE = 999
-# Entries of which it is remembered that they are encrypted with a key that was not given
+# How many entries with a missing encryption key are remembered
 MAX_LOCKED = 1000
-# How often an entry is looked at that others write to each time before it can be replaced
+# How often to retry replacing an entry if others write to it in the meantime
 MAX_LOOKS = 20
 MAX_REFUSED = 1000
-# Keywords of `BaseStorage` that all backends take
+# Keywords of `BaseStorage` that all backends accept
 STORAGE_KEYWORDS = frozenset(
     ('compression', 'delete_expired_after', 'encryption_key', 'large_body_bytes', 'max_cache_bytes', 'max_entries')
 )
-# Those which are about responses, and not about redirects
+# The keywords that apply to responses, but not to redirects
 UPKEEP_KEYWORDS = frozenset(('delete_expired_after', 'max_cache_bytes', 'max_entries'))
 
 
 class ChangedError(Exception):
-    """An entry is not any more what it was when it was read"""
+    """An entry has changed since it was read"""
 
 
 class _Items(ItemsView[KT, VT]):
-    """Keys and values of a storage, read a page at a time"""
+    """Keys and values of a storage, read in pages"""
 
     _mapping: BaseStorage[KT, VT]
 
@@ -60,7 +60,7 @@ class _Items(ItemsView[KT, VT]):
 
 
 class _Values(ValuesView[VT]):
-    """Values of a storage, read a page at a time"""
+    """Values of a storage, read in pages"""
 
     _mapping: BaseStorage[Any, VT]
 
@@ -104,7 +104,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     large_body_bytes = LARGE_BODY_BYTES
     pieces: Pieces | None = None
     seal: Seal | None = None
-    # Set by storages that keep an index (see `eviction`), and those that can delete what has expired
+    # Set by storages that have an index (see `eviction`), and by those that can delete expired entries
     can_be_bounded = False
     deletes_expired = False
     bounds: Bounds | None = None
@@ -126,7 +126,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         delete_expired_after: float | timedelta | None = None,
         **kwargs: Any,
     ):
-        # Keys of entries that were not kept, for `put` to tell
+        # Keys of entries that were not kept, for the result of `put`
         self._refused: set[KT] = set()
         self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
         if compression or encryption_key is not None:
@@ -142,13 +142,13 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         from .eviction import Bounds
 
         if not self.can_be_bounded:
-            raise ValueError(f'{type(self).__name__} keeps no bounds, so it takes no max_cache_bytes or max_entries')
+            raise ValueError(f'{type(self).__name__} does not support bounds; remove max_cache_bytes and max_entries')
         return Bounds.of(max_cache_bytes, max_entries)
 
     def _lifetime_of(self, delete_expired_after: float | timedelta) -> float | None:
         seconds = to_seconds('delete_expired_after', delete_expired_after)
         if seconds is not None and not self.deletes_expired:
-            raise ValueError(f'{type(self).__name__} deletes nothing by itself, so it takes no delete_expired_after')
+            raise ValueError(f'{type(self).__name__} does not delete expired entries; remove delete_expired_after')
         return seconds
 
     @property
@@ -163,7 +163,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             True if it is kept. An entry that is larger than the storage may be is not; what was stored under its key
             before is out of date, and is deleted.
         """
-        self[key] = value  # by way of what a subclass may do besides
+        self[key] = value  # `__setitem__` may be overridden
         if self.bounds is None or key not in self._refused:
             return True
         self._refused.discard(key)
@@ -175,7 +175,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys, ignoring those that do not exist. Returns the number of entries that were removed."""
-        # They may be a view on this storage, as from `keys()`
+        # The keys may be a view of this storage, as from `keys()`
         chosen = keys if self.iteration_tolerates_writes else list(keys)
         return sum(self._discard(key) for key in chosen)
 
@@ -218,12 +218,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         look: Callable[[KT], tuple[Any, VT | None]],
         write: Callable[..., object],
     ) -> bool:
-        """`write_if` for stores that write over what was found, and nothing else
+        """`write_if` for stores that can replace an entry only if it has not changed
 
         Args:
             key, value, is_expected: As for `write_if`
-            look: Gives what is there as the store has it, and as a value
-            write: Writes in place of what was found (`found`), or raises a `ChangedError`
+            look: A function that reads the entry, and returns it in the form of the store and as a value
+            write: A function that replaces the entry that was read (`found`), or raises a `ChangedError`
         """
         for _ in range(MAX_LOOKS):
             found, stored = look(key)
@@ -278,7 +278,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return self.seal.dumps(data, key)
 
     def _serialize(self, key: KT, value: VT) -> Any:
-        """Call `serialize`, which others may have replaced by a function that takes the value alone, as in 1.3"""
+        """Call `serialize`, which may have been replaced by a function that takes only the value, as in 1.3"""
         function: Any = self.serialize
         return function(value, key) if takes_argument(function, 'key') else function(value)
 
@@ -321,18 +321,18 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def _opening(self) -> Seal:
-        """What opens sealed entries, which this storage may not write itself"""
+        """The seal for reading entries; used even if this storage does not write sealed entries"""
         if self.seal is None:
             self._own_opening = self._own_opening or Seal()
             return self._own_opening
         return self.seal
 
     def _leave_locked(self, key: KT | None, error: MissingKeyError) -> None:
-        """Remember that an entry is encrypted with a key that was not given, and say so once"""
+        """Remember that the encryption key of an entry is missing, and log that once"""
         level = WARNING if self._locked is None else DEBUG
         self._locked = {} if self._locked is None else self._locked
         remember(self._locked, key, True, MAX_LOCKED)
-        told = 'Encrypted entries cannot be read, and are left as they are until delete(invalid=True) or clear(): %s'
+        told = 'Encrypted entries cannot be read, and are kept until delete(invalid=True) or clear(): %s'
         logger.log(level, told, shown_text(error))
 
     def is_locked(self, key: KT) -> bool:
@@ -363,12 +363,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def _longest_content(self) -> int:
-        """Length of the longest body that is a part of its entry"""
+        """Length of the longest body that is stored in the entry itself"""
         return self.large_body_bytes
 
     @property
     def _usable_pieces(self) -> Pieces | None:
-        """Where large bodies are kept, if the serializer takes responses apart, and not whole objects"""
+        """The pieces for large bodies; None if the serializer does not support storing bodies separately"""
         stages = getattr(self.serializer, 'stages', None)
         is_usable = self.serializer is None or bool(stages and getattr(stages[0], 'takes_bodies', False))
         return self.pieces if is_usable else None
@@ -396,15 +396,15 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return source is None or source.storage is not self or (key is not None and source.key != str(key))
 
     def _write_apart(self, key: KT, value: VT, write: Callable[[KT, VT], object]) -> bool:
-        """Write an entry, and before it its body, if that is a large one
+        """Write an entry, after writing its body if that is large
 
         Args:
-            key: Its key
-            value: A response, or anything else
-            write: Writes what is left of it, and deletes what other bodies there are for the key
+            key: Key of the entry
+            value: A response, or any other value
+            write: A function that writes the entry without its large body, and deletes other bodies for the key
 
         Returns:
-            Whether it is kept; see `put`
+            Whether the entry is kept; see `put`
         """
         if not self._has_swept:
             self._has_swept = True
@@ -414,7 +414,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             kept = self._apart(key, value) if isinstance(value, CachedResponse) else value
             write(key, kept)
         except BaseException as e:
-            # An interruption does not tell whether the entry has been written; if not, its body is left behind
+            # After an interruption, it is unknown whether the entry was written; if not, its body is removed later
             is_unwritten = isinstance(e, Exception) and kept is not value
             if is_unwritten and kept._body is not None and self.pieces is not None:
                 discard(self.pieces, str(key), kept._body.id)
@@ -440,7 +440,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """
         created_at, body = response.created_at, response._body
         if body is not None and body.source is not None:
-            # As if it were that of another storage
+            # Handle the body like that of another storage
             response.__dict__['_body'] = body.with_source(body.source._replace(storage=None))
         return self.write_if(
             key,
@@ -451,7 +451,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         )
 
     def _apart(self, key: KT, response: CachedResponse) -> CachedResponse:
-        """A response as it is to be stored under a key: without a large body, which is kept in pieces"""
+        """Write a large body in pieces, and return the response with the description of the body"""
         body, content = response._body, response._content
         if body is None:
             if content is None or len(content) <= self._longest_content or self._usable_pieces is None:
@@ -471,10 +471,10 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return response._with_body(kept) if isinstance(kept, Body) else self._hidden(key, response._copy(content=kept))
 
     def _hidden(self, key: KT, response: CachedResponse) -> CachedResponse:
-        """A response with its body, as it is to be stored: beside an empty body, if it is sealed
+        """A response with its body in the form in which it is stored: with an empty separate body if it is sealed
 
-        So it is kept where entries with large bodies are, and where earlier versions, some of which raise exceptions
-        for data that they cannot read, do not look.
+        So it is stored like an entry with a large body, which earlier versions do not find. Some of them would raise an
+        exception for data that they cannot read.
         """
         pieces = self._usable_pieces
         if self.seal is None or pieces is None:

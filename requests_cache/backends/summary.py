@@ -1,4 +1,4 @@
-"""What a cache holds, in numbers: counted in one pass, in memory that does not grow with the cache"""
+"""Counting the contents of a cache in one pass, with constant memory"""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .._utils import format_file_size, printable
 from ..models.response import CachedResponse
 from ..policy.expiration import add_tzinfo, utcnow
 
-# So many hosts, and content types, are counted one by one; all others together
+# How many hosts and content types are counted separately; all others are counted together
 MAX_NAMES = 1000
 OTHER, NONE = 'other', 'none'
-# The first period that an age, or the time from now until an expiration, does not go beyond
+# Periods for ages, and for times until expiration; the first one that is long enough is used
 _PERIODS = (
     (timedelta(hours=1), 'hour'),
     (timedelta(days=1), 'day'),
@@ -30,14 +30,14 @@ _SHOWN_NAMES = 10
 
 
 class Tally(NamedTuple):
-    """How many entries there are of a kind, and the length of their bodies together"""
+    """The number of entries of a kind, and the total length of their bodies"""
 
     entries: int = 0
     bytes: int = 0
 
 
 class Entry(NamedTuple):
-    """One entry, by its key"""
+    """An entry and its key"""
 
     key: str
     url: str
@@ -92,7 +92,7 @@ class Summary(NamedTuple):
 
 
 class _Tallies:
-    """Tallies by name, of so many names at most"""
+    """Tallies by name, for a limited number of names"""
 
     def __init__(self, names: Iterable[Any] = ()):
         self._counts: dict[Any, list[int]] = {name: [0, 0] for name in names}
@@ -106,7 +106,7 @@ class _Tallies:
         count[1] += n_bytes
 
     def result(self, order: Callable[[tuple[Any, Tally]], Any] | None = None) -> dict[Any, Tally]:
-        """Those that are not empty, in an order, or in that of their names as they were given"""
+        """The tallies that are not empty, sorted by `order`, or else in the order of the names"""
         tallies = [(name, Tally(*count)) for name, count in self._counts.items() if count[0]]
         return dict(tallies if order is None else sorted(tallies, key=order))
 
@@ -117,10 +117,10 @@ def _largest_first(item: tuple[str, Tally]) -> tuple[bool, int, int, str]:
 
 
 class Counting:
-    """Counts entries, one after the other
+    """Counts entries one by one
 
     Args:
-        now: The time, UTC
+        now: The current time (UTC)
     """
 
     def __init__(self, now: datetime):
@@ -161,7 +161,7 @@ class Counting:
         count[1] += size
 
     def result(self, redirects: int) -> Summary:
-        """What there was, and so many redirects"""
+        """The summary of the counted entries, and a number of redirects"""
         entries, n_bytes = self.total
         return Summary(
             entries=entries,
@@ -257,7 +257,7 @@ def _lines(summary: Summary) -> list[str]:
 
 
 def _table(title: str, tallies: dict[Any, Tally]) -> list[str]:
-    """Lines of a table, with the first of the names"""
+    """The lines of a table, limited to the first names"""
     if not tallies:
         return []
     shown = list(tallies.items())[:_SHOWN_NAMES]

@@ -285,7 +285,7 @@ class TestAnotherKey:
             for path, body in BODIES.items():
                 response = reader.get(pages.url(path), stream=stream)
                 assert (response.content, response.from_cache) == (body, False)
-        assert warnings_about(caplog, 'Encrypted entries cannot be read, and are left as they are') == 1
+        assert warnings_about(caplog, 'Encrypted entries cannot be read, and are kept') == 1
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == [
             record for record in caplog.records if 'Encrypted entries' in record.message and record.levelno > 10
         ]
@@ -369,4 +369,4 @@ def test_copying_what_has_lost_its_body(
         other.cache.update(session.cache)
         assert [response.content for response in other.cache.filter()] == [SMALL]
     assert session.cache.reencrypt() == 1
-    assert warnings_about(caplog, 'as its body cannot be read') == 2
+    assert warnings_about(caplog, 'because its body cannot be read') == 2

@@ -52,7 +52,7 @@ def closed_above(folder: Path) -> Path:
 
 PLACES: list[tuple[Callable[[Path], Path], str]] = [
     (read_only, '{folder} is read-only for this user'),
-    (missing, 'is missing, and cannot be made: the directory {folder} is read-only for this user'),
+    (missing, 'does not exist, and cannot be created: the directory {folder} is read-only for this user'),
     (closed, 'has no access to the directory {folder}'),
     (closed_above, 'has no access to the directory {folder}'),
 ]
@@ -87,7 +87,7 @@ def test_a_place_that_is_closed(
     assert 1 <= len(messages) <= 2
     for message in messages:
         assert reason.format(folder=folder) in message
-        assert message.endswith('set use_temp=True, or give another path')
+        assert message.endswith('set use_temp=True, or use another path')
         assert str(path) in message
 
 
@@ -187,7 +187,7 @@ def test_a_full_disk(
         assert len(session.get(site.url('/large')).content) == 300_000
         session.close()
     [message] = warned(caplog)
-    assert message.endswith('there is no room on the disk; make some, or give another path')
+    assert message.endswith('the disk is full; free some space, or use another path')
 
 
 @pytest.mark.parametrize('backend', LOCAL_STORES)

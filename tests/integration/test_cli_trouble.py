@@ -43,11 +43,11 @@ def foreign_places(tmp_path: Path) -> dict[Path, str]:
     (folder / 'letter.json').write_text('{}')
     other = 'is an SQLite database, but not a cache: it has no table of responses.'
     return {
-        text: 'is not an SQLite database, so it is no cache.',
-        empty: 'is empty, so it is no cache.',
+        text: 'is not an SQLite database, so it is not a cache.',
+        empty: 'is empty, so it is not a cache.',
         database: other,
         shelf: other,
-        folder: 'is a directory, but not a cache: there are no responses in it.',
+        folder: 'is a directory, but not a cache: it contains no responses.',
     }
 
 

@@ -462,7 +462,7 @@ class TestThroughACache:
         assert cache.responses.bounds == (1_000_000, 3, None)
         assert cache.redirects.bounds is None
         assert cache.responses.ttl_offset == 60
-        with pytest.raises(ValueError, match='keeps no bounds'):
+        with pytest.raises(ValueError, match='does not support bounds'):
             RedisHashDict('mine', 'other', max_entries=3)
 
     def test_redirects_to_nothing_go(self, make_redis_cache: Any) -> None:

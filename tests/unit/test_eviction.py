@@ -286,7 +286,7 @@ class TestMakingRoom:
         for key in KEYS[:30]:
             make_room(index, bounds, key, 1)
         index.cannot_go = set(KEYS)
-        with pytest.raises(BackendError, match='no room'):
+        with pytest.raises(BackendError, match='cache is full'):
             make_room(index, bounds, 'new', 1)
 
     @given(st.integers(1, 100), st.integers(1, 100))
@@ -296,7 +296,7 @@ class TestMakingRoom:
         make_room(index, bounds, 'key', 1)
         make_room(index, bounds, 'other', largest)
         sizes = dict(index.sizes)
-        with pytest.raises(EntryTooLargeError, match=f'{largest + more} bytes are more than the {largest}'):
+        with pytest.raises(EntryTooLargeError, match=f'{largest + more} bytes exceeds the maximum of {largest}'):
             make_room(index, bounds, 'key', largest + more)
         assert index.sizes == sizes
 

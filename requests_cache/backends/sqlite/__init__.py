@@ -313,7 +313,7 @@ class SQLiteCache(BaseCache):
         if isinstance(self.db_path, Path):
             if not is_database(self.db_path) or self._has_other_tables():
                 raise BackendError(
-                    f'{self.db_path} is not only a cache, so it was not removed; delete it, or give another path'
+                    f'{self.db_path} is not only a cache, so it was not removed; delete it, or use another path'
                 ) from reason
             self.close()
             try:

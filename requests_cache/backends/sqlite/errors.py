@@ -53,7 +53,7 @@ def _advice(error: BaseException, path: Any, seconds: float | None) -> str:
         waited = '' if seconds is None else f' for longer than the busy_timeout of {seconds:g} s'
         return f'another connection has locked it{waited}; set a longer busy_timeout, or wal=True'
     if 'not a database' in text:
-        return 'the file is not a database, and was not changed; give another path'
+        return 'the file is not a database, and was not changed; use another path'
     if 'malformed' in text:
         return 'the file is damaged; clear() replaces it by a new one'
     return explanation(path, error).removeprefix(': ') if isinstance(path, Path) else ''
