@@ -1,4 +1,4 @@
-"""The cases, what each is compared with, and the bars that were set"""
+"""The benchmarks, what each is compared with, and the limits that the results have to meet"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from _timing import Sample
 
-# What each library measured in one round
+# The sample of each library in one round
 Round = dict[str, Sample]
 
 ENTRIES_CASES = (
@@ -51,7 +51,7 @@ STREAM_CASES |= {f'large-{case}': label for case, label in STREAM_CASES.items()}
 MORE_ROUNDS = {'import': 5, 'entries-len': 2, 'entries-open': 2}
 OWN_CASES = {'hit-strict'}
 PEER_CASES = {
-    # On its own persistent store where ours is SQLite
+    # Where ours is on SQLite, CacheControl uses its file cache
     'cachecontrol': {'hit-memory', 'hit-sqlite', 'hit-filesystem', 'hit-5mb-filesystem', 'miss-filesystem', 'import'},
     'hishel': {
         'hit-sqlite', 'hit-5mb-sqlite', 'miss-sqlite', 'import', 'stream-sqlite', 'whole-sqlite', 'large-stream-sqlite',
@@ -69,12 +69,12 @@ class Bar:
     """A quantity with its limit
 
     Args:
-        case: The case
+        case: The name of the benchmark
         quantity: What is compared, in words
-        of: Makes it of what the libraries measured in a round; a KeyError if one of them did not
-        limit: The bar; None for what is there to compare with
-        stretch: What would be better still
-        at_least: Whether more is better
+        of: Calculates the quantity from the samples of one round; raises `KeyError` if one of them is missing
+        limit: The limit to meet; None for a quantity that is only shown for comparison
+        stretch: A more ambitious limit, if there is one
+        at_least: Whether the limit is a minimum instead of a maximum
     """
 
     case: str
@@ -90,12 +90,12 @@ class Bar:
 
 
 def per(name: str) -> Callable[[Round], float]:
-    """Our time as a multiple of something measured beside it"""
+    """Our time as a multiple of another time in the same sample"""
     return lambda measured: measured['ours']['seconds'] / measured['ours'][name]
 
 
 def cost(measured: Round, library: str) -> float:
-    """Time of a library; as a multiple of the floor, where one was measured beside it, as that evens out noise"""
+    """Time of a library, as a multiple of the floor if that was measured too, because this evens out noise"""
     sample = measured[library]
     return sample['seconds'] / sample.get('floor', 1.0)
 
@@ -104,11 +104,11 @@ def times_faster_than(library: str) -> Callable[[Round], float]:
     return lambda measured: cost(measured, library) / cost(measured, 'ours')
 
 
-def of_ours(name: str, factor: float = 1.0) -> Callable[[Round], float]:
+def our_value(name: str, factor: float = 1.0) -> Callable[[Round], float]:
     return lambda measured: measured['ours'][name] * factor
 
 
-def of_redis(measured: Round) -> float:
+def times_the_parts(measured: Round) -> float:
     sample = measured['ours']
     return sample['seconds'] / (sample['get'] + sample['sqlite'])
 
@@ -130,21 +130,21 @@ def _bars() -> list[Bar]:
         Bar('hit-sqlite', 'x faster than hishel on SQLite', times_faster_than('hishel'), 1, at_least=True),
         Bar('hit-memory', 'x preparing the request', per('floor'), 1.8, 1.4),
         Bar('hit-filesystem', 'x preparing the request', per('floor'), 2.2, 1.7),
-        Bar('hit-redis', 'x (bare GET + hit on SQLite)', of_redis, 1.5),
+        Bar('hit-redis', 'x (bare GET + hit on SQLite)', times_the_parts, 1.5),
         Bar('hit-strict', 'x the plain hit', per('plain'), 1.15),
     ]
     for backend in ('sqlite', 'filesystem'):
         bars += [
             Bar(f'hit-5mb-{backend}', 'x reading the bytes', per('raw'), 2, 1.3),
-            Bar(f'hit-5mb-{backend}', 'copies of the body', of_ours('copies'), 3),
+            Bar(f'hit-5mb-{backend}', 'copies of the body', our_value('copies'), 3),
         ]
     bars += [
         Bar('miss-sqlite', 'x what 1.3.3 adds', lambda m: cost(m, 'ours') / cost(m, 'published'), 0.5, 0.25),
-        Bar('import', 'ms', of_ours('seconds', 1000), 60, 30),
+        Bar('import', 'ms', our_value('seconds', 1000), 60, 30),
         Bar('threads-8', 'x throughput of one', throughput, 1, at_least=True),
         Bar('threads-8', 'the same of preparing the request', throughput_of_preparing, None),
         Bar('processes-4', 'x throughput of one', throughput, 1, at_least=True),
-        Bar('callers-50', 'requests at the origin', of_ours('requests'), 1),
+        Bar('callers-50', 'requests at the origin', our_value('requests'), 1),
         Bar('callers-50', 'the same by 1.3.3', lambda measured: measured['published']['requests'], None),
         Bar('callers-50', faster, published, 1, at_least=True),
     ]
@@ -156,7 +156,7 @@ BARS = _bars()
 
 
 def values(bar: Bar, rounds: list[Round]) -> list[float]:
-    """The quantity in each round; none if a library that it takes was not measured"""
+    """The quantity in each round; empty if a library that it needs was not measured"""
     with suppress(KeyError):
         return [bar.of(measured) for measured in rounds]
     return []

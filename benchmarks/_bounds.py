@@ -1,6 +1,6 @@
-"""Cases of bounds: what they cost a write and a hit, and how much is kept in the end
+"""Benchmarks of bounded caches: the cost of a write and of a hit, and how much is kept in the end
 
-A bounded and an unbounded storage take turns, a few writes each, so that both see the same machine.
+Writes alternate between a bounded and an unbounded storage, a few at a time, so that load on the machine affects both.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from _entries import key
-from _opening import Options, fetched, opened
-from _opening import store as have_stored
 from _origin import DOCUMENT
-from _timing import Sample, turn_by_turn
+from _sessions import Options, fetch, open_session, store_response
+from _timing import Sample, time_in_turns
 
-# So many writes in a row go to one of them
+# Number of writes in a row to the same storage
 TURN = 10
-# What is written is so many times the bound
+# How many times the bound is written
 TIMES = 10
 KINDS = ('bounded', 'unbounded')
-# Bytes of a body, and how many of them are written; the last ones are kept in pieces
+# Length of a body in bytes, and number of writes; the largest bodies are kept in pieces
 BODIES = {'small': (len(DOCUMENT), 5000), '10kb': (10_000, 2000), '1mb': (1_200_000, 100)}
 
 
@@ -36,7 +35,7 @@ class Store:
 
     Args:
         backend: The name of its backend
-        entry_bytes: What an entry takes beside its body, about
+        entry_bytes: Approximate size of an entry without its body
         settings: Keywords of the backend
     """
 
@@ -55,12 +54,12 @@ STORES = {
 
 
 @contextmanager
-def both_opened(options: Options, store: Store, bound: int) -> Iterator[dict[str, Any]]:
-    """A session on a store with a bound, and one on another without"""
+def open_both(options: Options, store: Store, bound: int) -> Iterator[dict[str, Any]]:
+    """Open a session on a bounded store, and another one on an unbounded store"""
     bounded, unbounded = ({**options, 'directory': f'{options["directory"]}/{kind}'} for kind in KINDS)
     with (
-        opened(bounded, store.backend, **store.settings, max_cache_bytes=bound) as one,
-        opened(unbounded, store.backend, **store.settings) as other,
+        open_session(bounded, store.backend, **store.settings, max_cache_bytes=bound) as one,
+        open_session(unbounded, store.backend, **store.settings) as other,
     ):
         yield dict(zip(KINDS, (one, other), strict=True))
 
@@ -82,18 +81,18 @@ def response_of(length: int) -> Any:
     return response
 
 
-def filling(options: Options) -> Sample:
-    """Write ten times as much as the bound: seconds for each write and for the slowest one, and what is kept"""
+def fill(options: Options) -> Sample:
+    """Write ten times as much as the bound; measures all writes, the slowest one, and what is kept"""
     store, (length, writes) = STORES[options['store']], BODIES[options['body']]
     writes = max(2, int(writes * options['scale']) // TURN) * TURN
     bound, response = (length + store.entry_bytes) * writes // TIMES, response_of(length)
-    with both_opened(options, store, bound) as sessions:
+    with open_both(options, store, bound) as sessions:
         storages = {kind: session.cache.responses for kind, session in sessions.items()}
-        taken = {kind: Taken() for kind in KINDS}
+        taken = {kind: Timings() for kind in KINDS}
         for storage in storages.values():
-            # Imports what it takes, and makes tables
+            # The first write imports modules and creates tables
             storage['first'] = response
-        # Whose turn it is when the collector runs is chance, and what it takes depends on all there is
+        # Otherwise it would be chance which storage pays for garbage collection
         gc.disable()
         for start in range(0, writes, TURN):
             for kind in KINDS if start // TURN % 2 == 0 else KINDS[::-1]:
@@ -106,8 +105,8 @@ def filling(options: Options) -> Sample:
     return sample
 
 
-class Taken:
-    """What writes to one storage have taken"""
+class Timings:
+    """The times of the writes to one storage"""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -124,7 +123,7 @@ class Taken:
 
 
 def size_of(options: Options, store: Store) -> int:
-    """Bytes that the bounded storage takes up; 0 in memory, where that cannot be said"""
+    """Size of the bounded storage in bytes; 0 in memory, where it is not known"""
     place = Path(options['directory'], 'bounded')
     if store.backend == 'redis':
         from redis import Redis
@@ -135,11 +134,11 @@ def size_of(options: Options, store: Store) -> int:
 
 
 def hits(options: Options) -> Sample:
-    """Seconds that a hit takes on a bounded storage, and on an unbounded one"""
+    """Seconds for a hit on a bounded and on an unbounded storage"""
     url, store = options['origin'] + '/json', STORES[options['store']]
-    with both_opened(options, store, 1_000_000) as sessions:
+    with open_both(options, store, 1_000_000) as sessions:
         for session in sessions.values():
-            have_stored(session, url)
-        calls: dict[str, Callable[[], Any]] = {kind: partial(fetched, s, url) for kind, s in sessions.items()}
-        # The other half of the work is done by the server
-        return turn_by_turn(calls, time.perf_counter if store.backend == 'redis' else time.process_time)
+            store_response(session, url)
+        calls: dict[str, Callable[[], Any]] = {kind: partial(fetch, s, url) for kind, s in sessions.items()}
+        # The server does a part of the work, so CPU time of this process would not count it
+        return time_in_turns(calls, time.perf_counter if store.backend == 'redis' else time.process_time)

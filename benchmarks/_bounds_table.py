@@ -1,4 +1,4 @@
-"""What was measured of bounds, as tables"""
+"""The tables about bounded caches"""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from _bounds import KINDS
 from _table import Row, spread
 from _timing import Sample
 
-# Traces and sizes of the cache (percent of the keys) of a table of hit rates, in the order of its rows
+# Traces, and sizes of the cache in percent of the keys, in the order of the rows of the table
 TRACE_NAMES = {'zipf': 'Zipf', 'scans': 'Zipf with scans'}
 PERCENTS = (1, 5, 10)
 REQUESTS_PER_SECOND = 100
-# Heading, policy, and requests in a second where that makes a difference
+# Heading, policy, and requests per second, which makes a difference for some policies
 RATE_COLUMNS = (
     ('exact LRU', 'lru', REQUESTS_PER_SECOND),
     ('FIFO', 'fifo', REQUESTS_PER_SECOND),
@@ -35,7 +35,7 @@ BODY_NAMES = {'small': 'small JSON', '10kb': '10 kB', '1mb': '1.2 MB in pieces'}
 WRITE_LIMIT, HIT_LIMIT = 1.3, 1.05
 NOT_MEASURED = '-'
 
-# Rates by trace and percent; samples of all rounds by store and body, and by store
+# Hit rates by trace and percent; samples of all rounds by store and body; samples of all rounds by store
 Rates = dict[tuple[str, int], Sample]
 Fills = dict[tuple[str, str], list[Sample]]
 Hits = dict[str, list[Sample]]

@@ -1,4 +1,4 @@
-"""What was measured, with a column for each library"""
+"""The table with a column for each library"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def comparison_header(libraries: list[str]) -> Row:
 
 
 def comparison_rows(measured: Measured, libraries: list[str]) -> Iterator[Row]:
-    """Case, and for each library its median with, in parentheses, the median of its multiples of ours in each round"""
+    """The benchmark and, for each library, its median time and the median of its ratios to ours"""
     for case, rounds in measured.items():
         if case not in STREAM_CASES and any('ours' in each for each in rounds):
             yield [CASES[case], *(_cell(rounds, library) for library in libraries)]

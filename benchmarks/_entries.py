@@ -1,4 +1,4 @@
-"""Cases of maintenance: operations on an SQLite cache with many entries"""
+"""Benchmarks of maintenance: operations on an SQLite cache with many entries"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 import requests
-from _opening import Options
+from _sessions import Options
 from _timing import Sample, per_call
 from requests.structures import CaseInsensitiveDict
 
@@ -30,7 +30,7 @@ def key(number: int) -> str:
 
 
 def prefill(options: Options) -> Sample:
-    """Write a cache of so many responses, none of them expired"""
+    """Write a cache with many responses, none of them expired"""
     from requests_cache import CachedRequest, CachedResponse, CachedSession
 
     start = time.perf_counter()
@@ -55,7 +55,7 @@ def prefill(options: Options) -> Sample:
 
 
 def copy(options: Options, expired_percent: int = 0) -> str:
-    """A copy of the prefilled cache of which so many entries, evenly spread, have expired; returns its name"""
+    """Copy the prefilled cache, let a part of its entries expire, evenly spread, and return its name"""
     place = Path(options['directory'])
     shutil.copytree(options['prefilled'], place, dirs_exist_ok=True)
     if expired_percent:
@@ -67,7 +67,7 @@ def copy(options: Options, expired_percent: int = 0) -> str:
 
 
 def operate(options: Options, operation: Callable[[Any, int], Any], expired_percent: int = 0) -> Sample:
-    """Time of an operation on an opened cache, and the memory that it takes beyond what was in use"""
+    """Measure an operation on an open cache: its time, and how much memory it takes in addition"""
     from requests_cache import CachedSession
 
     with CachedSession(copy(options, expired_percent), backend='sqlite') as session:
@@ -78,8 +78,8 @@ def operate(options: Options, operation: Callable[[Any, int], Any], expired_perc
         return {'seconds': seconds, 'megabytes': peak * RSS_UNIT_BYTES / 1e6}
 
 
-def opening(options: Options) -> Sample:
-    """Open the cache, look one key up, close it"""
+def open_cache(options: Options) -> Sample:
+    """Open the cache, look up a key, and close it"""
     from requests_cache import CachedSession
 
     name = copy(options)

@@ -1,7 +1,7 @@
-"""Cases of hit rates: how many requests of a trace are answered by storages that are bounded
+"""Benchmarks of hit rates: how many requests of a trace a bounded storage answers
 
-Time is made up, too: so many requests come in a second, however long it takes to answer them. So uses are told to the
-index as often as they would be in earnest, and the rates are the same in each run.
+The clock is simulated: a given number of requests come in a second, however long it takes to answer them. So the index
+learns of uses as often as it would in real use, and the rates are the same in each run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from _opening import Options
+from _sessions import Options
 from _timing import Sample
 from _traces import FIFO, TRACES, ExactLRU
 
@@ -22,7 +22,7 @@ Ask = Callable[[int], bool]
 
 
 class Clock:
-    """Seconds since the epoch, as far as bounds look at them"""
+    """A simulated clock for the code that evicts entries, in seconds since the epoch"""
 
     def __init__(self, requests_per_second: float):
         self.seconds: float = START_SECONDS
@@ -40,15 +40,15 @@ class Clock:
         ):
             yield
 
-    def rule(self, storage: Any) -> None:
-        """Have triggers of an SQLite database go by it"""
+    def install_in(self, storage: Any) -> None:
+        """Let the triggers of an SQLite database use this clock"""
         with storage.connection() as connection:
             connection.execute('PRAGMA trusted_schema = ON')
             connection.create_function('julianday', 0, lambda: self.seconds / SECONDS_PER_DAY + JULIAN_DAY_OF_EPOCH)
 
 
-def asking(reader: Any, writer: Any) -> Ask:
-    """Asks one storage, and writes to another, or the same, what is not there"""
+def ask_storages(reader: Any, writer: Any) -> Ask:
+    """A function that asks one storage for a key, and writes missing keys to a storage, which may be the same"""
 
     def ask(key: int) -> bool:
         name = f'{key}'
@@ -62,7 +62,7 @@ def asking(reader: Any, writer: Any) -> Ask:
     return ask
 
 
-def by_turns(asks: list[Ask]) -> Ask:
+def alternate(asks: list[Ask]) -> Ask:
     number = 0
 
     def ask(key: int) -> bool:
@@ -88,27 +88,27 @@ def memory(place: Path, size: int, clock: Clock) -> Iterator[Ask]:
     from requests_cache.backends.memory import DictStorage
 
     storage: Any = DictStorage(max_entries=size)
-    yield asking(storage, storage)
+    yield ask_storages(storage, storage)
 
 
 @contextmanager
 def sqlite(place: Path, size: int, clock: Clock) -> Iterator[Ask]:
     with _table(place, size, clock) as storage:
-        yield asking(storage, storage)
+        yield ask_storages(storage, storage)
 
 
 @contextmanager
 def two_sqlite(place: Path, size: int, clock: Clock) -> Iterator[Ask]:
-    """Two processes that take turns"""
+    """Two processes that alternate"""
     with _table(place, size, clock) as one, _table(place, size, clock) as other:
-        yield by_turns([asking(one, one), asking(other, other)])
+        yield alternate([ask_storages(one, one), ask_storages(other, other)])
 
 
 @contextmanager
 def reader_and_writer(place: Path, size: int, clock: Clock) -> Iterator[Ask]:
-    """One process that only reads, and one that only writes what the first one did not find"""
+    """One process that only reads, and another one that writes what the first one did not find"""
     with _table(place, size, clock) as reader, _table(place, size, clock) as writer:
-        yield asking(reader, writer)
+        yield ask_storages(reader, writer)
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def _table(place: Path, size: int, clock: Clock) -> Iterator[Any]:
 
     path = place / 'cache.sqlite'
     with closing(SQLiteDict(path, serializer=None, fast_save=True, wal=True, max_entries=size)) as storage:
-        clock.rule(storage)
+        clock.install_in(storage)
         yield storage
 
 
@@ -132,7 +132,7 @@ POLICIES = {
 
 
 def hit_rates(options: Options) -> Sample:
-    """The part of the requests that were hits, for each of some policies and requests in a second"""
+    """The ratio of hits to requests, for each policy and number of requests per second"""
     return {
         f'{policy} {per_second}': _hit_rate(options, policy, per_second) for policy, per_second in options['policies']
     }
@@ -150,7 +150,7 @@ def _hit_rate(options: Options, policy: str, per_second: float) -> float:
         for key in TRACES[options['trace']](options['keys'], options['requests']):
             clock.tick()
             is_hit = ask(key)
-            # Those of scans cannot be hits
+            # Requests of scans can never be hits, so they do not count
             if key >= 0:
                 number += 1
                 hits += is_hit

@@ -1,8 +1,8 @@
-"""A small HTTP/1.1 server in a process of its own: ``/bytes/N`` gives N bytes, ``/blocks/N`` N blocks of 1 MiB, any
-other path a small JSON document, ``/slow`` after a while.
+"""A small HTTP/1.1 server, which runs in its own process
 
-Each answer carries its number as ``X-Served``, by which a stored answer is told from a new one.
-It prints its port once it listens, and ends when its standard input is closed.
+`/bytes/N` returns N bytes, and `/blocks/N` returns N blocks of 1 MiB. Any other path returns a small JSON document,
+`/slow` after a delay. Each response has its number in `X-Served`, so that a stored response can be told from a new one.
+The server prints its port when it listens, and ends when its standard input is closed.
 """
 
 from __future__ import annotations
@@ -46,17 +46,17 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header('X-Served', str(next(NUMBERS)))
         self.end_headers()
         self.wfile.flush()
-        with suppress(ConnectionError):  # a reader that failed, which says so itself
+        with suppress(ConnectionError):  # the client has failed, and reports that itself
             for _ in range(times):
                 self.connection.sendall(block)
 
     def log_message(self, *args: Any) -> None:
-        """Stay silent."""
+        """Log nothing"""
 
 
 class Server(ThreadingHTTPServer):
     daemon_threads = True
-    # Many callers may come at once
+    # Many clients may connect at the same time
     request_queue_size = 128
 
 

@@ -1,4 +1,4 @@
-"""Tables in a page, between marks"""
+"""Writing tables into a page, between two markers"""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 
 def put_into(page: Path, name: str, parts: list[str]) -> None:
-    """Replace what stands between the two marks of this name in a page
+    """Replace the text between the two markers with a name
 
     Args:
         page: Path of the page
-        name: As it is in `<!-- name: start -->` and `<!-- name: end -->`
+        name: The name in `<!-- name: start -->` and `<!-- name: end -->`
         parts: Paragraphs and tables
 
     Raises:
-        ValueError: The page has no such marks
+        ValueError: The page does not have these markers
     """
     start, end = f'<!-- {name}: start -->', f'<!-- {name}: end -->'
     before, start_found, rest = page.read_text('utf-8').partition(start)
     _, end_found, after = rest.partition(end)
     if not (start_found and end_found):
-        raise ValueError(f'{page} has no place for what was measured: {start} {end}')
+        raise ValueError(f'{page} has no place for the tables; add these lines to it: {start} {end}')
     page.write_text(before + start + '\n\n' + '\n\n'.join(parts) + '\n\n' + end + after, 'utf-8')

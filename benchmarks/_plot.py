@@ -1,4 +1,4 @@
-"""A plot of what a hit takes, as SVG"""
+"""A plot of the time of a hit, as SVG"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABEL_WIDTH, BAR_WIDTH, ROW_HEIGHT, TOP = 230, 420, 26, 40
 
 
 def plot(measured: Measured) -> str:
-    """Bars with the median of the rounds, and a line from the lower to the upper quartile"""
+    """Draw bars for the medians of all rounds, and lines from the lower to the upper quartile"""
     rows = []
     for kind, label, case, library, name in BARS:
         numbers = [each[library][name] for each in measured.get(case, []) if library in each]

@@ -1,4 +1,4 @@
-"""The table of large bodies: ratios to plain `requests` of the same round, or differences from it, and their bars"""
+"""The table about large bodies: ratios to plain `requests` in the same round, or differences, with their limits"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIBRARIES = ('ours', 'published', 'hishel')
 STREAM_HEADER = ['body', 'quantity', 'plain `requests`', *(NAMES[library] for library in LIBRARIES), 'bar', 'met']
 NOT_MEASURED = '-'
 
-# For first chunks, in milliseconds; for whole times, by backend, as multiples; for memory, in MiB or in bodies
+# Limits in milliseconds for first chunks, as multiples for whole times, and in MiB or bodies for memory
 FIRST_LIMIT = 20
 TOTAL_LIMITS = {'sqlite': 1.6, 'filesystem': 1.3}
 STREAMED_PEAK_LIMIT, WHOLE_PEAK_LIMIT = 4, 1.1
@@ -23,14 +23,14 @@ STREAMED_PEAK_LIMIT, WHOLE_PEAK_LIMIT = 4, 1.1
 
 @dataclass(frozen=True)
 class Quantity:
-    """Something that is compared with plain `requests`
+    """A quantity that is compared with plain `requests`
 
     Args:
-        step: A miss or a hit
+        step: `miss` or `hit`
         words: What is compared
-        of: Makes it of one sample; a KeyError if the library did not measure it
-        name: The measured value, of which plain `requests` has one too
-        limit: The bar; None for what is there to compare with
+        of: Calculates the quantity from a sample; raises `KeyError` if the library has no result
+        name: The measured value, which plain `requests` has too
+        limit: The limit to meet; None for a quantity that is only shown for comparison
     """
 
     step: str
@@ -46,7 +46,7 @@ def quantities(backend: str, is_streamed: bool) -> Iterator[Quantity]:
             yield Quantity(step, 'first chunk, ms over plain', _more(step, 'first', 1000), 'first', FIRST_LIMIT)
         yield Quantity(step, 'total, x plain', _times(step), 'total', TOTAL_LIMITS.get(backend))
         if is_streamed:
-            # What is kept in memory has to be there
+            # A cache in memory has to keep the body there
             limit = None if (backend, step) == ('memory', 'miss') else STREAMED_PEAK_LIMIT
             yield Quantity(step, 'peak memory, MiB over plain', _more(step, 'peak'), 'peak', limit)
         else:
@@ -66,7 +66,7 @@ def _bodies(step: str) -> Callable[[Sample], float]:
 
 
 def stream_rows(measured: Measured) -> Iterator[Row]:
-    """Body, quantity, plain `requests`, the libraries, bar, whether it is met; memory only where it was measured"""
+    """The rows of the table; memory is only in it if it was measured"""
     for case, rounds in measured.items():
         samples = [sample for each in rounds for sample in each.values()]
         if case not in STREAM_CASES or not samples:
@@ -89,14 +89,14 @@ def _cells(quantity: Quantity, rounds: list[Round]) -> Row:
 
 
 def _values(of: Callable[[Sample], float], rounds: list[Round], library: str) -> list[float]:
-    """The quantity in each round; none if the library failed in one of them"""
+    """The quantity in each round; empty if the library failed in one of them"""
     with suppress(KeyError):
         return [of(each[library]) for each in rounds]
     return []
 
 
 def _plain(quantity: Quantity, rounds: list[Round]) -> str:
-    """What plain `requests` takes beside this package"""
+    """The result of plain `requests`, measured in the same samples as this package"""
     numbers = _values(lambda sample: sample[f'plain {quantity.name}'], rounds, 'ours')
     if not numbers:
         return NOT_MEASURED

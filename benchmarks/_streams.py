@@ -1,4 +1,4 @@
-"""Cases of large bodies, streamed or whole: a miss and a hit beside plain `requests`, each in a process of its own"""
+"""Benchmarks of large bodies, streamed or whole: plain `requests`, a miss and a hit, each in its own process"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from _opening import Options, opened
+from _sessions import Options, open_session
 from _timing import Sample
 
 CHUNK_BYTES = 65_536
@@ -22,13 +22,13 @@ STATUS, CLEAR_REFS = Path('/proc/self/status'), Path('/proc/self/clear_refs')
 
 
 def peak_mebibytes() -> float:
-    """The most memory that this process has had since the peak was reset"""
+    """The peak memory of this process since the last reset"""
     (line,) = (line for line in STATUS.read_text().splitlines() if line.startswith('VmHWM'))
     return int(line.split()[1]) / 1024
 
 
 def reset_peak() -> float | None:
-    """Give free memory back, and reset the peak to what is in use; None where the system has no such thing"""
+    """Return free memory to the system, and reset the peak to what is in use; None if the system cannot do this"""
     gc.collect()
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
@@ -40,7 +40,7 @@ def reset_peak() -> float | None:
 
 
 def read(session: Any, url: str, is_streamed: bool) -> Sample:
-    """Get a body and read all of it: seconds to the first chunk and to the end, and what memory grew by meanwhile"""
+    """Get a body and read all of it; measures seconds to the first chunk and to the end, and how much memory grew"""
     in_use = reset_peak()
     first, length = 0.0, 0
     start = time.perf_counter()
@@ -57,17 +57,17 @@ def read(session: Any, url: str, is_streamed: bool) -> Sample:
         sample['first'] = first
     if in_use is not None:
         sample['peak'] = peak_mebibytes() - in_use
-    assert length == int(response.headers['Content-Length']), 'the body is not whole'
+    assert length == int(response.headers['Content-Length']), 'the body is incomplete'
     return sample
 
 
 def read_repeatedly(options: Options, backend: str | None, is_streamed: bool, times: int) -> list[Sample]:
-    """Read one URL so many times, by plain `requests` if there is no backend; fewer samples if the library fails"""
+    """Read one URL several times, with plain `requests` if there is no backend; fewer samples if the library fails"""
     samples: list[Sample] = []
-    opening: AbstractContextManager[Any] = opened(options, backend) if backend else requests.Session()
+    opening: AbstractContextManager[Any] = open_session(options, backend) if backend else requests.Session()
     try:
         with opening as session:
-            # The origin and the store are connected, and modules imported
+            # Connect to the origin and the store, and import modules
             for _ in range(2):
                 read(session, options['origin'] + '/json', is_streamed)
             for _ in range(times):
@@ -78,7 +78,7 @@ def read_repeatedly(options: Options, backend: str | None, is_streamed: bool, ti
     return samples
 
 
-def in_new_process(*arguments: Any) -> list[Sample]:
+def read_in_new_process(*arguments: Any) -> list[Sample]:
     try:
         with ProcessPoolExecutor(1, get_context('spawn')) as pool:
             return pool.submit(read_repeatedly, *arguments).result()
@@ -88,14 +88,14 @@ def in_new_process(*arguments: Any) -> list[Sample]:
 
 
 def large_body(options: Options, backend: str, is_streamed: bool) -> Sample:
-    """What plain `requests`, a miss and a hit take; without the hit if it was none"""
-    steps = {'plain': in_new_process(options, None, is_streamed, 1)}
+    """Measure plain `requests`, a miss and a hit; leaves out the hit if it was served by the origin"""
+    steps = {'plain': read_in_new_process(options, None, is_streamed, 1)}
     if backend == 'memory':
-        both = in_new_process(options, backend, is_streamed, 2)
+        both = read_in_new_process(options, backend, is_streamed, 2)
         steps |= {'miss': both[:1], 'hit': both[1:]}
     else:
         for step in ('miss', 'hit'):
-            steps[step] = in_new_process(options, backend, is_streamed, 1)
+            steps[step] = read_in_new_process(options, backend, is_streamed, 1)
     if [each['served'] for each in steps['miss']] != [each['served'] for each in steps['hit']]:
         del steps['hit']
     sample: Sample = {'mebibytes': options['mebibytes']}

@@ -1,4 +1,4 @@
-"""What was measured, as text and as Markdown"""
+"""Tables of results, as text and as Markdown"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def bar_rows(measured: Measured) -> Iterator[Row]:
-    """Case, quantity, median with quartiles, bar, stretch, whether the bar is met"""
+    """The rows of the table of limits"""
     for bar in BARS:
         numbers = values(bar, measured.get(bar.case, []))
         if numbers:
@@ -41,7 +41,7 @@ def bar_rows(measured: Measured) -> Iterator[Row]:
 
 
 def time_rows(measured: Measured) -> Iterator[Row]:
-    """Case, library, median with quartiles, memory where it was measured"""
+    """The rows of the table of times; memory is only in it where it was measured"""
     for case, rounds in measured.items():
         for library, name in NAMES.items():
             samples = [each[library] for each in rounds if library in each]

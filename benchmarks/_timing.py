@@ -1,4 +1,4 @@
-"""How long something takes: turn by turn, so that what is compared sees the same machine"""
+"""Timing calls in turns, so that load on the machine affects all of them"""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ Sample = dict[str, float]
 
 
 def per_call(call: Callable[[], Any], number: int = 1, clock: Clock = time.perf_counter) -> float:
-    """Seconds that a call takes, on average"""
+    """Average seconds per call"""
     start = clock()
     for _ in range(number):
         call()
     return (clock() - start) / number
 
 
-def number_for(call: Callable[[], Any]) -> int:
-    """How many calls fill a batch"""
+def calls_per_batch(call: Callable[[], Any]) -> int:
+    """The number of calls that fill a batch"""
     number = 1
     while (cost := per_call(call, number)) * number < BATCH_SECONDS / 4:
         number *= 2
     return max(1, round(BATCH_SECONDS / cost))
 
 
-def turn_by_turn(calls: dict[str, Callable[[], Any]], clock: Clock = time.process_time) -> Sample:
-    """Seconds that each of some calls takes: medians over batches that alternate between the calls"""
-    numbers = {name: number_for(call) for name, call in calls.items()}
+def time_in_turns(calls: dict[str, Callable[[], Any]], clock: Clock = time.process_time) -> Sample:
+    """Seconds for each of several calls: medians over batches that alternate between the calls"""
+    numbers = {name: calls_per_batch(call) for name, call in calls.items()}
     batches = [{name: per_call(call, numbers[name], clock) for name, call in calls.items()} for _ in range(BATCHES)]
     return {name: median(batch[name] for batch in batches) for name in calls}

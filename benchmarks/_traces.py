@@ -1,4 +1,4 @@
-"""Requests for keys, made up but always the same, and the caches that others are compared with"""
+"""Simulated requests for keys, which are the same in each run, and simple caches to compare with"""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from itertools import accumulate
 
-# Frequency of the nth most frequent key: n to the power of minus this
+# The frequency of the nth most frequent key is n ** -SKEW
 SKEW = 0.9
 SEED = 20
-# So often there is a scan, and so many keys are asked for in it, as a part of all keys
+# Requests between two scans, and requests in a scan, as a fraction of all keys
 REQUESTS_BETWEEN_SCANS = 10_000
 KEYS_PER_SCAN = 1 / 20
 
-# Keys that are asked for in scans are negative, as none of them is asked for again
+# Keys in scans are negative; none of them is requested again
 Trace = Iterator[int]
 
 
 def zipf(n_keys: int, n_requests: int) -> Trace:
-    """A few keys that are asked for all the time, and many that hardly anybody asks for"""
+    """Few keys that are requested all the time, and many that are hardly ever requested"""
     weights = accumulate(rank**-SKEW for rank in range(1, n_keys + 1))
     yield from random.Random(SEED).choices(range(n_keys), cum_weights=list(weights), k=n_requests)
 
 
 def zipf_with_scans(n_keys: int, n_requests: int) -> Trace:
-    """The same, and every now and then somebody goes through a part of a collection once"""
+    """The same, with scans from time to time: many requests for new keys"""
     never_seen, length = 0, round(n_keys * KEYS_PER_SCAN)
     for number, key in enumerate(zipf(n_keys, n_requests), start=1):
         yield key
@@ -38,14 +38,14 @@ TRACES = {'zipf': zipf, 'scans': zipf_with_scans}
 
 
 class ExactLRU:
-    """What was used last stays, with a write for each use"""
+    """A cache that evicts the least recently used key"""
 
     def __init__(self, size: int):
         self._keys: OrderedDict[int, None] = OrderedDict()
         self._size = size
 
     def ask(self, key: int) -> bool:
-        """Whether there is an entry, which there is afterwards in any case"""
+        """Whether the cache holds a key; adds it if not"""
         if key in self._keys:
             self._keys.move_to_end(key)
             return True
@@ -56,7 +56,7 @@ class ExactLRU:
 
 
 class FIFO(ExactLRU):
-    """What was written last stays, whether it is used or not"""
+    """A cache that evicts the key that was added first"""
 
     def ask(self, key: int) -> bool:
         return key in self._keys or super().ask(key)

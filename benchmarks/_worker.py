@@ -1,8 +1,8 @@
-"""Measure one case with one library in this process, and print what was measured as JSON
+"""Run one benchmark with one library in this process, and print the sample as JSON
 
     python _worker.py '{"library": "requests_cache", "case": "hit-sqlite", "origin": "http://127.0.0.1:1", ...}'
 
-`seconds` is the cost of one operation; what else there is depends on the case. For large bodies, see `_streams.py`.
+`seconds` is the cost of one operation. Other values depend on the benchmark. For large bodies, see `_streams.py`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 from functools import partial
 
 import _bounds
+import _concurrency
 import _entries
 import _hit_rates
 import _requests
-import _sharing
 import _streams
-from _opening import Options
+from _sessions import Options
 from _timing import Sample
 
 CASES: dict[str, Callable[[Options], Sample]] = {
@@ -31,14 +31,14 @@ CASES: dict[str, Callable[[Options], Sample]] = {
     'hit-5mb-filesystem': partial(_requests.hit_big, backend='filesystem'),
     'miss-sqlite': partial(_requests.miss, backend='sqlite'),
     'miss-filesystem': partial(_requests.miss, backend='filesystem'),
-    'bounds-fill': _bounds.filling,
+    'bounds-fill': _bounds.fill,
     'bounds-hit': _bounds.hits,
     'bounds-rates': _hit_rates.hit_rates,
     'entries-prefill': _entries.prefill,
-    'entries-open': _entries.opening,
-    'threads-8': partial(_sharing.threads, number=8),
-    'processes-4': partial(_sharing.processes, number=4),
-    'callers-50': partial(_sharing.callers, number=50),
+    'entries-open': _entries.open_cache,
+    'threads-8': partial(_concurrency.threads, number=8),
+    'processes-4': partial(_concurrency.processes, number=4),
+    'callers-50': partial(_concurrency.callers, number=50),
 }
 for _name, _operation in _entries.OPERATIONS.items():
     CASES[f'entries-{_name}'] = partial(_entries.operate, operation=_operation)

@@ -1,14 +1,14 @@
-"""Measure bounds: how many requests a bounded cache answers, and what its bounds cost
+"""Measure bounded caches: their hit rates, and the cost of bounds
 
     python benchmarks/eviction.py                                # everything: about an hour
     python benchmarks/eviction.py --only rates                   # hit rates; also `fill` and `hit`
     python benchmarks/eviction.py --write docs/performance.md    # put the tables into a page
 
-Hit rates are those of two traces that are made up, run through the storages of this package in time that is made up as
-well, beside an exact LRU and FIFO. They are the same in each run. What is asked for and not there is written.
+Hit rates are measured with two simulated traces and a simulated clock, on the storages of this package, an exact LRU
+and FIFO. They are the same in each run. Missing keys are written.
 
-To fill a cache means to write ten times the bound, to a bounded and an unbounded storage by turns, so that both see the
-same machine. As for hits, a bounded and an unbounded session take turns.
+`fill` writes ten times the bound, alternating between a bounded and an unbounded storage, so that load on the machine
+affects both. `hit` alternates between a bounded and an unbounded session.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from _bounds_table import (
     hit_rows,
     rate_rows,
 )
+from _environments import Library, environment_for, origin, redis
 from _page import put_into
-from _places import Library, environment_for, origin, redis
 from _table import Row, as_markdown, as_text
 from _timing import Sample
 
@@ -59,7 +59,7 @@ def measure_rates(library: Library, given: argparse.Namespace) -> Rates:
         return library.run('bounds-rates', trace=case[0], percent=case[1], **options)
 
     cases = list(product(TRACE_NAMES, PERCENTS))
-    # Other work on the machine changes nothing here
+    # Load on the machine does not change hit rates, so they can run in parallel
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(cases, pool.map(rates, cases), strict=True))
 
@@ -77,7 +77,7 @@ def measure_costs(measure: Callable[..., Sample], stores: list[str], given: argp
 
 
 def tables(library: Library, given: argparse.Namespace) -> Iterator[tuple[Row, list[Row]]]:
-    """Header and rows of each"""
+    """Measure, and yield the header and the rows of each table"""
     if 'rates' in given.only:
         yield RATE_HEADER, list(rate_rows(measure_rates(library, given)))
     if given.only == ['rates']:
@@ -109,21 +109,33 @@ def arguments() -> argparse.Namespace:
         def parse(text: str) -> list[str]:
             words = text.split(',')
             if unknown := set(words) - set(choices):
-                raise argparse.ArgumentTypeError(f'{", ".join(unknown)}: must be of {", ".join(choices)}')
+                raise argparse.ArgumentTypeError(f'unknown: {", ".join(unknown)}; choose from {", ".join(choices)}')
             return words
 
         return parse
 
-    parser.add_argument('--only', type=several(PARTS), default=list(PARTS), help=f'of {",".join(PARTS)}')
+    parser.add_argument(
+        '--only',
+        type=several(PARTS),
+        default=list(PARTS),
+        help=f'what to measure, separated by commas: {",".join(PARTS)}',
+    )
     stores = tuple(STORES)
-    parser.add_argument('--stores', type=several(stores), default=list(stores), help=f'of {",".join(stores)}')
-    parser.add_argument('--ours', type=Path, help='an interpreter that has this package, instead of a new environment')
+    parser.add_argument(
+        '--stores',
+        type=several(stores),
+        default=list(stores),
+        help=f'stores to measure, separated by commas: {",".join(stores)}',
+    )
+    parser.add_argument(
+        '--ours', type=Path, help='interpreter with this package installed, instead of a new environment'
+    )
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--keys', type=int, default=50_000, help='keys that are asked for more than once')
-    parser.add_argument('--requests', type=int, default=500_000, help='requests for them')
-    parser.add_argument('--scale', type=float, default=1.0, help='write so many times as many entries')
+    parser.add_argument('--keys', type=int, default=50_000, help='number of keys that are requested more than once')
+    parser.add_argument('--requests', type=int, default=500_000, help='number of requests for these keys')
+    parser.add_argument('--scale', type=float, default=1.0, help='factor for the number of writes')
     default = Path(tempfile.gettempdir()) / f'requests-cache-peers-{sys.version_info[0]}.{sys.version_info[1]}'
-    parser.add_argument('--venvs', type=Path, default=default, help='where the environment is kept')
+    parser.add_argument('--venvs', type=Path, default=default, help='directory of the virtual environment')
     parser.add_argument('--write', type=Path, help='write the tables into this page')
     return parser.parse_args()
 

@@ -1,16 +1,17 @@
-"""Measure this package beside the published requests-cache 1.3.3, CacheControl and hishel
+"""Compare this package with the published requests-cache 1.3.3, CacheControl and hishel
 
     python benchmarks/run.py                                  # everything: about half an hour
-    python benchmarks/run.py --only hit,import                # the cases whose names contain one of these
-    python benchmarks/run.py --only stream,whole --large      # large bodies only, those of 1 GiB too
+    python benchmarks/run.py --only hit,import                # benchmarks whose names contain one of these
+    python benchmarks/run.py --only stream,whole --large      # only large bodies, including those of 1 GiB
     python benchmarks/run.py --peers published --rounds 15 --json figures.json
     python benchmarks/run.py --write docs/performance.md      # put the tables into a page, and the plot beside it
     python benchmarks/run.py --only hit,miss,import --compare docs/comparison.md    # a column for each library
 
-Each library is installed into a virtual environment of its own outside the checkout (`--venvs`), this package from the
-checkout. Every measurement is a new process; libraries take turns within each round (A B C, C B A, …). Times of hits
-on local stores and of imports are CPU time of the process, which other work on the machine disturbs least; all others
-are wall time. What is compared was measured in the same round; the tables show medians and quartiles over the rounds.
+Each library is installed into its own virtual environment outside the checkout (`--venvs`); this package is installed
+from the checkout. Every measurement runs in a new process, and libraries alternate within a round (A B C, C B A, …).
+Times of hits on local stores and of imports are CPU time of the process, because other load on the machine affects it
+least. All other times are wall time. Ratios compare measurements of the same round. The tables show medians and
+quartiles over all rounds.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from typing import Any
 
 from _bars import CASES, MORE_ROUNDS, STREAM_CASES, measures
 from _comparison import comparison_header, comparison_rows
+from _environments import Library, environment_for, origin, redis
 from _page import put_into
-from _places import Library, environment_for, origin, redis
 from _plot import plot
 from _stream_table import STREAM_HEADER, stream_rows
 from _table import BAR_HEADER, NAMES, TIME_HEADER, Measured, Row, as_markdown, as_text, bar_rows, time_rows
@@ -36,7 +37,7 @@ LARGE_MEBIBYTES = 1024
 
 
 def measure(libraries: list[Library], cases: list[str], given: argparse.Namespace) -> Measured:
-    """Samples by case, round and library"""
+    """Run the benchmarks; returns samples by benchmark, round and library"""
     measured: Measured = {case: [] for case in cases}
     with ExitStack() as stack:
         stored = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -73,13 +74,13 @@ def circumstances(libraries: list[Library], given: argparse.Namespace) -> str:
 
 
 def tables_of(measured: Measured) -> list[tuple[Row, list[Row]]]:
-    """The tables that are not empty: header and rows"""
+    """Header and rows of each table that is not empty"""
     headers = {bar_rows: BAR_HEADER, time_rows: TIME_HEADER, stream_rows: STREAM_HEADER}
     return [(header, found) for make, header in headers.items() if (found := list(make(measured)))]
 
 
 def write_page(page: Path, text: str, measured: Measured) -> None:
-    """Replace what stands between the markers of a page, and the plot beside it"""
+    """Write the tables between the markers of a page, and the plot beside the page"""
     parts = [
         '```text\npython benchmarks/run.py --write docs/performance.md\n```',
         text,
@@ -90,7 +91,7 @@ def write_page(page: Path, text: str, measured: Measured) -> None:
 
 
 def write_comparison(page: Path, text: str, measured: Measured, libraries: list[str]) -> None:
-    """Replace what stands between the markers of a page that compares libraries"""
+    """Write the table with a column for each library between the markers of a page"""
     table = as_markdown(comparison_header(libraries), list(comparison_rows(measured, libraries)))
     put_into(page, 'measured', [text, table])
 
@@ -98,17 +99,23 @@ def write_comparison(page: Path, text: str, measured: Measured, libraries: list[
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     names = ', '.join([*CASES, *STREAM_CASES])
-    parser.add_argument('--only', default='', help=f'parts of names of cases, by commas; of {names}')
-    parser.add_argument('--peers', default='published,cachecontrol,hishel', help='libraries to compare with, by commas')
-    parser.add_argument('--ours', type=Path, help='an interpreter that has this package, instead of a new environment')
+    parser.add_argument(
+        '--only', default='', help=f'parts of names of benchmarks, separated by commas; the names are {names}'
+    )
+    parser.add_argument(
+        '--peers', default='published,cachecontrol,hishel', help='libraries to compare with, separated by commas'
+    )
+    parser.add_argument(
+        '--ours', type=Path, help='interpreter with this package installed, instead of a new environment'
+    )
     parser.add_argument('--rounds', type=int, default=7)
     parser.add_argument('--entries', type=int, default=200_000)
-    parser.add_argument('--mebibytes', type=int, default=64, help='size of large bodies')
+    parser.add_argument('--mebibytes', type=int, default=64, help='size of large bodies in MiB')
     parser.add_argument(
-        '--large', action='store_true', help='bodies of 1 GiB too; 1.3.3 takes many GB of memory for them'
+        '--large', action='store_true', help='also measure bodies of 1 GiB, for which 1.3.3 needs many GB of memory'
     )
     default = Path(tempfile.gettempdir()) / f'requests-cache-peers-{sys.version_info[0]}.{sys.version_info[1]}'
-    parser.add_argument('--venvs', type=Path, default=default, help='where the environments are kept')
+    parser.add_argument('--venvs', type=Path, default=default, help='directory of the virtual environments')
     parser.add_argument('--json', type=Path, help='write all samples to this file')
     parser.add_argument('--plot', type=Path, help='write the plot to this file')
     parser.add_argument('--write', type=Path, help='write the tables into this page, and the plot beside it')

@@ -43,7 +43,7 @@ COMMANDS = {
 }
 # As that of rich, without the fonts that it would load from another host
 SVG_FORMAT = """<svg class="{unique_id}" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg" role="img">
-<title>Ten slow pages are fetched once, and served from the cache in two milliseconds after that</title>
+<title>Ten slow pages are fetched once. After that, the cache answers in milliseconds.</title>
 <style>
 .{unique_id}-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace;
   font-size: {char_height}px; line-height: {line_height}px; }}

@@ -1,4 +1,4 @@
-"""Caching sessions of each library, by public names only"""
+"""Caching sessions of each library, using only public names"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Options = dict[str, Any]
 
 
 @contextmanager
-def opened(options: Options, backend: str, **settings: Any) -> Iterator[Any]:
-    """A session of the library on a backend, in the directory of the options"""
+def open_session(options: Options, backend: str, **settings: Any) -> Iterator[Any]:
+    """Open a session of the library in the options, on a backend in the directory of the options"""
     place = Path(options['directory'])
     if options['library'] == 'requests_cache':
         import requests_cache
@@ -40,13 +40,13 @@ def _mount_peer(session: Any, library: str, backend: str, place: Path) -> None:
         cachecontrol.CacheControl(session, cache=files)
 
 
-def fetched(session: Any, url: str) -> int:
-    """Get a URL and read it"""
+def fetch(session: Any, url: str) -> int:
+    """Get a URL, and return the length of its body"""
     return len(session.get(url).content)
 
 
-def store(session: Any, url: str) -> None:
-    """Have a response stored, and see that it is answered from the cache from then on"""
+def store_response(session: Any, url: str) -> None:
+    """Store the response to a URL, and check that further requests are hits"""
     served = session.get(url).headers['X-Served']
     for _ in range(3):
         assert session.get(url).headers['X-Served'] == served, 'not a hit'

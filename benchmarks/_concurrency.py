@@ -1,4 +1,4 @@
-"""Cases of many threads and processes that use one SQLite file"""
+"""Benchmarks of many threads and processes that use the same SQLite file"""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from threading import Barrier, Thread
 from typing import Any
 
 import requests
-from _opening import Options, fetched, opened, store
-from _requests import preparing
+from _requests import prepare_with
+from _sessions import Options, fetch, open_session, store_response
 from _timing import Sample
 
 SECONDS = 1.0
@@ -40,9 +40,9 @@ def by_threads(call: Callable[[], Any], number: int) -> int:
 
 
 def one_process(options: Options, url: str, barrier: Any, counts: Any) -> None:
-    with opened(options, 'sqlite') as session:
-        store(session, url)
-        counts.put(calls_in_time(partial(fetched, session, url), barrier.wait))
+    with open_session(options, 'sqlite') as session:
+        store_response(session, url)
+        counts.put(calls_in_time(partial(fetch, session, url), barrier.wait))
 
 
 def by_processes(options: Options, url: str, number: int) -> int:
@@ -62,33 +62,33 @@ def shared_and_alone(count_calls: Callable[[int], int], number: int) -> Sample:
 
 
 def threads(options: Options, number: int) -> Sample:
-    """Hits per second of several threads with one session, and of one; and what preparing the requests takes them"""
+    """Seconds per hit of several threads with one session, and of a single thread; the same for preparing requests"""
     url = options['origin'] + '/json'
-    with opened(options, 'sqlite') as session, requests.Session() as plain:
-        store(session, url)
-        hits = shared_and_alone(partial(by_threads, partial(fetched, session, url)), number)
-        floor = shared_and_alone(partial(by_threads, preparing(plain, url)), number)
+    with open_session(options, 'sqlite') as session, requests.Session() as plain:
+        store_response(session, url)
+        hits = shared_and_alone(partial(by_threads, partial(fetch, session, url)), number)
+        floor = shared_and_alone(partial(by_threads, prepare_with(plain, url)), number)
         return {**hits, 'floor': floor['seconds'], 'floor alone': floor['alone']}
 
 
 def processes(options: Options, number: int) -> Sample:
-    """Hits per second of several processes with a session each, and of one"""
+    """Seconds per hit of several processes with a session each, and of a single process"""
     url = options['origin'] + '/json'
-    with opened(options, 'sqlite') as session:
-        store(session, url)
+    with open_session(options, 'sqlite') as session:
+        store_response(session, url)
     return shared_and_alone(lambda n: by_processes(options, url, n), number)
 
 
 def callers(options: Options, number: int) -> Sample:
-    """Seconds until so many threads have a response that was not stored, and how many requests the origin got"""
+    """Seconds until all threads have a response that was not stored, and the number of requests at the origin"""
     url, barrier, lengths = options['origin'] + '/slow', Barrier(number + 1), list[int]()
 
     def call() -> None:
         barrier.wait()
-        lengths.append(fetched(session, url))
+        lengths.append(fetch(session, url))
 
-    with opened(options, 'sqlite') as session, requests.Session() as plain:
-        store(session, options['origin'] + '/json')
+    with open_session(options, 'sqlite') as session, requests.Session() as plain:
+        store_response(session, options['origin'] + '/json')
         served_before = served(plain, options)
         threads = [Thread(target=call) for _ in range(number)]
         for thread in threads:
@@ -103,5 +103,5 @@ def callers(options: Options, number: int) -> Sample:
 
 
 def served(plain: requests.Session, options: Options) -> int:
-    """How many requests the origin has answered, including the one that asks"""
+    """The number of requests that the origin has answered, including this one"""
     return int(plain.get(options['origin'] + '/json').headers['X-Served'])

