@@ -6,9 +6,9 @@ NAMESPACE-lease:{NAMESPACE:KEY}   a string: which process sends a request, see `
 NAMESPACE-index:{NAMESPACE:}:…    sizes and last uses of entries, if the cache is bounded, see `bounds`
 NAMESPACE-redirects               a hash: the redirects, field by field
 
-Before version 7.4, Redis removes strings after their time, but no fields of a hash. So the hash as a whole is kept as
-long as the entry that is kept longest, also if that is decided later. Besides, whenever redirects are written, some
-others are looked at, and deleted if they lead to nothing.
+Before version 7.4, Redis can expire strings, but not fields of a hash. So the whole hash is kept as long as the entry
+that is kept longest, even if its time is extended later. In addition, whenever redirects are written, some others are
+checked, and deleted if their entries no longer exist.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _client_class() -> Any:
-    """The driver's class, or what was put in its place by assigning to `StrictRedis` in this module"""
+    """The driver's class, or the class that was assigned to `StrictRedis` in this module"""
     replaced = globals().get('StrictRedis')
     if replaced is not None:
         return replaced
@@ -179,4 +179,4 @@ class RedisCache(BaseCache):
             self.redirects.prune_some(self.responses.existing)
 
     def _clean(self, n_redirects: int) -> None:
-        """Redis removes what is left behind, and redirects are looked at whenever some are written"""
+        """Do nothing: Redis removes leftovers, and redirects are checked whenever some are written"""

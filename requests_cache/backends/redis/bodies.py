@@ -1,10 +1,10 @@
-"""Large bodies in Redis: a hash for each, on the same server as the string of its entry would be
+"""Large bodies in Redis: a hash for each, on the server where the string of the entry would be
 
 NAMESPACE-body:{NAMESPACE:KEY}            the pieces of a body, and `record`, the rest of its entry; there is no string
 NAMESPACE-unfinished:{NAMESPACE:KEY}:ID   the pieces of a body whose entry has not been written yet
 
-A string takes precedence, so that what versions up to 1.3 write, which do not look for hashes, is found. The braces
-make a cluster keep the names together. If the name of the entry has braces itself, a number in front does so.
+A string takes precedence, so that entries written by versions up to 1.3, which ignore hashes, are found. The braces
+make a cluster keep the names in the same slot. If the name of the entry contains braces, a number before it does so.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .names import encode, key_of_entry, name_of_entry, pattern_of
 if TYPE_CHECKING:
     from .storage import RedisStorage
 
-# How long a server keeps a body from its last piece on, if its entry is not written
+# How long a server keeps a body after its last piece, if its entry is not written
 UNFINISHED_SECONDS = 3600
 RECORD = b'record'
 SLOTS = 16384
 
 
 def slot_of(name: bytes) -> int:
-    """The slot of a cluster that a name belongs to"""
+    """The slot of a name in a cluster"""
     start = name.find(b'{')
     end = name.find(b'}', start + 1) if start >= 0 else -1
     return crc_hqx(name[start + 1 : end] if end > start + 1 else name, 0) % SLOTS
@@ -56,15 +56,15 @@ def _numbered_name(entry: bytes, prefix: bytes, suffix: bytes) -> bytes:
 class BodyHashes(Pieces):
     """The hashes for the bodies of one storage
 
-    Users of Redis may not be permitted to use them, or the commands that this takes. Then bodies of any size are parts
-    of their entries.
+    The user of Redis may lack permission for these names or commands. Then bodies of any size are stored in their
+    entries.
 
     Args:
         storage: The storage
         namespace: Its namespace
     """
 
-    # Whether the server permits to read and to write them, as far as that is known
+    # Whether the server permits reading and writing them, as far as is known
     readable = True
     writable = True
 
@@ -75,7 +75,7 @@ class BodyHashes(Pieces):
         self._unfinished_prefix = encode(f'{namespace}-unfinished:')
 
     def name(self, key: str) -> bytes:
-        """The name of the hash that an entry with a large body is kept in"""
+        """The name of the hash for an entry with a large body"""
         return name_beside(name_of_entry(self._namespace, key), self._prefix)
 
     def unfinished_name(self, key: str, body_id: str) -> bytes:
@@ -83,7 +83,7 @@ class BodyHashes(Pieces):
         return name_beside(name_of_entry(self._namespace, key), self._unfinished_prefix, suffix)
 
     def key(self, name: bytes) -> str | None:
-        """The key whose hash has a name; None if it is no such name"""
+        """The key for the name of a hash; None if it is not such a name"""
         return self._key(name, self._prefix)
 
     def _key(self, name: bytes, prefix: bytes, suffix: bytes = b'') -> str | None:
@@ -93,7 +93,7 @@ class BodyHashes(Pieces):
         return key if key is not None and name_beside(entry, prefix, suffix) == name else None
 
     def names(self) -> Iterator[bytes]:
-        """Names of hashes, to be asked for their keys"""
+        """Names of hashes; `key` returns their keys"""
         return scan_names(self._storage._client, pattern_of(self._prefix), CHUNK_SIZE, 'HASH')
 
     # Pieces
@@ -112,7 +112,7 @@ class BodyHashes(Pieces):
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
         finished, unfinished = self.name(key), self.unfinished_name(key, body_id)
         with self._storage._calling('read from it'):
-            # It may be finished meanwhile
+            # It may have been finished meanwhile
             for name in (finished, unfinished, finished):
                 piece: bytes | None
                 piece = unless_wrong_type(self._storage._client.hget, name, _field(body_id, index))
@@ -137,7 +137,7 @@ class BodyHashes(Pieces):
     # Entries
 
     def record(self, client: Any, key: str) -> bytes | None:
-        """What is left of an entry; None if there is none"""
+        """The entry without its body; None if it does not exist"""
         if not self.readable:
             return None
         try:
@@ -150,10 +150,10 @@ class BodyHashes(Pieces):
         return record if isinstance(record, bytes) else None
 
     def is_unfinished(self, pipeline: Any, key: str, body: Body) -> bool:
-        """Whether a body is yet to be finished, and not one of an entry that is written anew
+        """Whether a body has not been finished yet; otherwise it belongs to an entry that is being rewritten
 
         Raises:
-            BackendError: It is not there any more
+            BackendError: The body no longer exists
         """
         if pipeline.hlen(self.unfinished_name(key, body.id)) == body.piece_count:
             return True
@@ -162,7 +162,7 @@ class BodyHashes(Pieces):
         return False
 
     def lengths(self, client: Any, key: str, body: Body) -> list[int]:
-        """Lengths of the pieces of a body as they are stored; none if it is not there any more"""
+        """Lengths of the stored pieces of a body; empty if it no longer exists"""
         fields = [_field(body.id, index) for index in range(body.piece_count)]
         for name in (self.unfinished_name(key, body.id), self.name(key)):
             lengths = each(client, [('hstrlen', name, field) for field in fields])
@@ -171,7 +171,7 @@ class BodyHashes(Pieces):
         return []
 
     def finish(self, key: str, body: Body, record: bytes, seconds: int | None, is_unfinished: bool) -> list[Command]:
-        """Commands that complete a body with what is left of its entry"""
+        """Commands that finish a body by adding the rest of its entry"""
         name = self.name(key)
         moved: list[Command] = [('unlink', name), ('rename', self.unfinished_name(key, body.id), name)]
         kept: Command = ('persist', name) if seconds is None else ('expire', name, seconds)
@@ -179,7 +179,7 @@ class BodyHashes(Pieces):
 
     @contextmanager
     def watching_permissions(self) -> Iterator[None]:
-        """A block with commands that write; if the server does not permit them, no more bodies are kept here"""
+        """A block with commands that write; if the server does not permit them, bodies are no longer stored here"""
         try:
             yield
         except Exception as e:

@@ -1,4 +1,4 @@
-"""What the Redis storages need of a client beyond its methods: replies in bytes, many names at once"""
+"""Functions that extend a Redis client: replies in bytes, commands for many names, transactions, scanning"""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..._utils import lazy_pattern
 
 T = TypeVar('T')
 
-# How many names are kept in mind while scanning. A server repeats one only if its table shrinks in the meantime.
+# How many names are remembered while scanning. A server repeats a name only if its table shrinks in the meantime.
 REMEMBERED_NAMES = 50_000
 UNDECODED: dict[str, Any] = {'NEVER_DECODE': []}
-# How often a transaction is tried while others change what it has looked at
+# How often a transaction is retried if others change the values that it has read
 MOST_ATTEMPTS = 100
-# Servers, and proxies in front of them, have different words for it. Not allowed *when* memory is short is no refusal.
+# The wording differs between servers and proxies. "Not allowed when" memory is short is not a refusal.
 REFUSAL = lazy_pattern(
     '(Transaction discarded because of: )?'
     "(NOPERM|EXEC without MULTI|.*The user executing the script can't|"
@@ -30,20 +30,20 @@ Command = tuple[Any, ...]
 
 
 def is_wrong_type(error: object) -> bool:
-    """Whether the server says that the value under a name is of another type than the command is for"""
+    """Whether an error means that a value does not have the type that the command requires"""
     return isinstance(error, Exception) and str(error).startswith('WRONGTYPE')
 
 
 def is_refusal(error: object) -> bool:
-    """Whether the server does not permit a command, or does not know it"""
+    """Whether an error means that the server does not permit a command, or does not know it"""
     kinds = {cls.__name__ for cls in type(error).__mro__}
-    # In pipelines, the driver writes the command before what the server says
+    # In pipelines, the driver puts the command before the message of the server
     text = str(error).rpartition('of pipeline caused error: ')[2]
     return 'NoPermissionError' in kinds or ('ResponseError' in kinds and REFUSAL.match(text) is not None)
 
 
 def unless_wrong_type(command: Callable[..., Any], *args: Any) -> Any:
-    """The reply to a command; None if the value under the name is of a type that it is not for"""
+    """The reply to a command; None if the value does not have the type that the command requires"""
     try:
         return command(*args)
     except Exception as e:
@@ -53,7 +53,7 @@ def unless_wrong_type(command: Callable[..., Any], *args: Any) -> Any:
 
 
 class RepliesInBytes:
-    """A client or pipeline whose replies stay bytes, though it was made with `decode_responses=True`"""
+    """A client or pipeline whose replies are bytes, even if it was created with `decode_responses=True`"""
 
     def __init__(self, client: Any):
         self._client = client
@@ -94,7 +94,7 @@ class RepliesInBytes:
 
 
 def with_replies_in_bytes(client: Any) -> Any:
-    """The client itself, or `RepliesInBytes` if it decodes them"""
+    """The client itself, or `RepliesInBytes` if it decodes replies"""
     get_encoder = getattr(client, 'get_encoder', None)
     if get_encoder is not None and get_encoder().decode_responses is True:
         return RepliesInBytes(client)
@@ -102,7 +102,7 @@ def with_replies_in_bytes(client: Any) -> Any:
 
 
 def set_for(client: Any, name: bytes, seconds: int, value: Any) -> None:
-    """Write a string that the server removes after a time"""
+    """Write a string that expires after some seconds"""
     setex = client.setex
     plain = getattr(setex, '__wrapped__', None)
     if isfunction(plain):  # redis-py 8 wraps this method to warn of its age, which would fail under `-W error`
@@ -112,7 +112,7 @@ def set_for(client: Any, name: bytes, seconds: int, value: Any) -> None:
 
 
 def is_cluster(client: Any) -> bool:
-    """Whether names may be on different servers"""
+    """Whether the client is connected to a cluster"""
     cluster = sys.modules.get('redis.cluster')
     return cluster is not None and isinstance(client, cluster.RedisCluster)
 
@@ -120,8 +120,8 @@ def is_cluster(client: Any) -> bool:
 def each(client: Any, commands: Sequence[Command]) -> list[Any]:
     """The replies to several commands, in one round trip per server
 
-    Each is about names on one server, but those of different commands may be on different ones. For a value of a wrong
-    type there is None.
+    All names of a command must be on the same server; different commands may be for different servers. If a value has
+    the wrong type, the reply is None.
     """
     replies = replies_to(client, commands)
     for reply in replies:
@@ -131,7 +131,7 @@ def each(client: Any, commands: Sequence[Command]) -> list[Any]:
 
 
 def replies_to(client: Any, commands: Sequence[Command]) -> list[Any]:
-    """The same, with the driver's exceptions for what has failed"""
+    """The same, with the driver's exceptions as replies to commands that failed"""
     return _each_in_cluster(client, commands) if is_cluster(client) else _pipelined(client, commands)
 
 
@@ -144,7 +144,7 @@ def _pipelined(client: Any, commands: Iterable[Command]) -> list[Any]:
 
 
 def run(client: Any, command: Command) -> Any:
-    """The reply of a client; a pipeline runs it later"""
+    """Run a command; a pipeline runs it later"""
     method, *arguments = command
     if callable(method):
         return method(client, *arguments)
@@ -152,7 +152,7 @@ def run(client: Any, command: Command) -> Any:
 
 
 def _each_in_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
-    # The driver's own pipelines go on one by one when a server is away, and wait for it with each name anew
+    # If a server is unavailable, the driver's own pipelines run commands one by one, and wait for it each time
     from redis import exceptions
 
     nodes: dict[str, list[int]] = {}
@@ -165,7 +165,7 @@ def _each_in_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
         try:
             found = _pipelined(_server_of(client, name), group)
         except (exceptions.ConnectionError, exceptions.TimeoutError):
-            client.exists(name)  # makes the client look for the server that has the name by now, or fails
+            client.exists(name)  # makes the client find the server that has the name now, or fails
             found = _pipelined(_server_of(client, name), group)
         for index, reply in zip(indexes, found, strict=True):
             has_moved = isinstance(reply, (exceptions.AskError, exceptions.TryAgainError))
@@ -178,7 +178,7 @@ def _server_of(client: Any, name: bytes) -> Any:
 
 
 def on_server_of(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
-    """Call a function with a client of the server that has a name; again, if by now another one has it"""
+    """Call a function with a client for the server that has a name; call it again if the name has moved"""
     if not is_cluster(client):
         return function(client)
     from redis import exceptions
@@ -186,12 +186,12 @@ def on_server_of(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
     try:
         return function(_server_of(client, name))
     except (exceptions.AskError, exceptions.TryAgainError, exceptions.ConnectionError, exceptions.TimeoutError):
-        client.exists(name)  # makes the client look for it
+        client.exists(name)  # makes the client find the server
         return function(_server_of(client, name))
 
 
 def servers_of(client: Any) -> dict[str, Any]:
-    """A client for each server that has names, by names of the servers, in their order"""
+    """A client for each server of the cluster, by server name, sorted"""
     if not is_cluster(client):
         return {'': client}
     nodes = sorted(client.get_primaries(), key=lambda node: node.name)
@@ -199,13 +199,13 @@ def servers_of(client: Any) -> dict[str, Any]:
 
 
 def check_transactions(client: Any, name: bytes) -> None:
-    """Find out whether a server permits transactions
+    """Check that a server permits transactions
 
-    One that refuses to end what it has begun would take all later commands on the connection for a part of it; one that
-    refuses to begin runs each command by itself.
+    If it permitted MULTI, but not EXEC, all later commands on the connection would become part of the transaction. If
+    it refused MULTI, each command would run separately.
 
     Raises:
-        redis.exceptions.ResponseError: It does not
+        redis.exceptions.ResponseError: The server does not permit transactions
     """
     server = _server_of(client, name) if is_cluster(client) else client
     try:
@@ -222,14 +222,14 @@ def check_transactions(client: Any, name: bytes) -> None:
 
 
 def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
-    """Call a function with a pipeline to watch names, look at them, and change them in one step
+    """Call a function with a pipeline, to watch names, read their values, and change them atomically
 
-    It is called again if others have changed the names meanwhile.
+    The function is called again if others have changed the names meanwhile.
 
     Args:
         client: A client of any kind
-        name: One of the names, which are all in the same slot
-        function: Calls `watch`, `multi` and `execute`
+        name: One of the names, which must all be in the same slot
+        function: A function that calls `watch`, `multi` and `execute`
     """
     from redis import exceptions
 
@@ -246,7 +246,7 @@ def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
 
 
 def scan_names(client: Any, pattern: bytes, count: int, kind: str = 'STRING') -> Iterator[bytes]:
-    """Names of all values of a kind that match a pattern, some perhaps more than once"""
+    """Names of all values of a type that match a pattern; some may be repeated"""
     is_first = True
     try:
         for name in client.scan_iter(match=pattern, count=count, _type=kind):
@@ -255,12 +255,12 @@ def scan_names(client: Any, pattern: bytes, count: int, kind: str = 'STRING') ->
     except Exception as e:
         if not (is_first and 'syntax error' in str(e)):
             raise
-        # Servers before Redis 6 do not select by type
+        # Servers before Redis 6 cannot filter by type
         yield from client.scan_iter(match=pattern, count=count)
 
 
 def scan_fields(client: Any, name: bytes, count: int) -> Iterator[tuple[bytes, bytes]]:
-    """Fields of a hash with their values, some perhaps more than once; none if the name holds no hash"""
+    """Fields of a hash and their values; some may be repeated; none if the value is not a hash"""
     try:
         yield from client.hscan_iter(name, count=count)
     except Exception as e:
@@ -269,7 +269,7 @@ def scan_fields(client: Any, name: bytes, count: int) -> Iterator[tuple[bytes, b
 
 
 def unique(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterator[T]:
-    """Items with different keys, as far as that takes no more memory than `REMEMBERED_NAMES` of these do"""
+    """Items with different keys, as long as there are no more than `REMEMBERED_NAMES`"""
     seen: set[Hashable] = set()
     for item in items:
         if (name := key(item)) not in seen:

@@ -1,4 +1,4 @@
-"""Clients for Redis, made here or passed in, and what their errors mean"""
+"""Clients for Redis, created here or passed in, and the meaning of their errors"""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .commands import check_transactions, in_transaction, with_replies_in_bytes
 
 T = TypeVar('T')
 
-# For drivers that would wait without end
+# For drivers without a default timeout
 TIMEOUT_SECONDS = 5.0
 TIMEOUT_NAMES = ('socket_timeout', 'socket_connect_timeout')
 
-# Exceptions of the driver, as far as it has them, that say the server is away, and what helps against others
+# Exceptions of the driver which mean that the server is unavailable, and advice for other exceptions
 AWAY = ('ConnectionError', 'TimeoutError', 'ClusterDownError', 'RedisClusterException')
 ADVICE = {
     'AuthenticationError': 'check the username and the password',
@@ -27,18 +27,18 @@ ADVICE = {
 
 
 class RedisConnection(ServerConnection):
-    """A client, and whether it is ours to close
+    """A client that was passed in, or our own client
 
-    Making one contacts no server: a client that would, when it is made, is made on its first use.
+    The constructor does not connect to a server; a client that connects when it is created is created on first use.
 
     Args:
-        client: A client that belongs to the caller, or None to make one
-        keywords: Any keywords; `url`, `cluster` and those of the driver's client are picked out
-        client_class: Called for the class of a client for one server
+        client: A client that belongs to the caller, or None to create one
+        keywords: Any keywords, from which `url`, `cluster` and those of the driver's client are selected
+        client_class: A function that returns the class of clients for a single server
 
     Raises:
-        MissingDependencyError: A client has to be made, and redis-py is not installed
-        TypeError, ValueError: The keywords do not fit, or the client is one for asyncio
+        MissingDependencyError: redis-py is not installed, and no client was passed
+        TypeError, ValueError: The keywords are invalid, or the client is one for asyncio
     """
 
     server = 'Redis'
@@ -71,14 +71,14 @@ class RedisConnection(ServerConnection):
 
     @property
     def bytes_client(self) -> Any:
-        """The client, or something like it over the same connections whose replies are bytes"""
+        """A client with the same connections whose replies are bytes"""
         client, known = self.client, self._bytes_client
         if known[0] is not client:
             known = self._bytes_client = client, with_replies_in_bytes(client)
         return known[1]
 
     def in_transaction(self, name: bytes, function: Callable[[Any], T]) -> T:
-        """The same as `commands.in_transaction`, for servers that permit transactions; others raise what they say"""
+        """The same as `commands.in_transaction`; raises an error if the server does not permit transactions"""
         client = self.client
         if not self._has_transactions:
             check_transactions(client, name)
@@ -89,7 +89,7 @@ class RedisConnection(ServerConnection):
         with self.calling('close its connections'):
             client.close()
             if not self._is_cluster and 'connection_pool' not in self._options:
-                client.connection_pool.disconnect()  # which redis-py 4 leaves to the garbage collector
+                client.connection_pool.disconnect()  # redis-py 4 leaves this to the garbage collector
 
     def _where(self) -> str:
         pool = self._options.get('connection_pool') or getattr(self._given, 'connection_pool', None)
@@ -130,7 +130,7 @@ def _refuse_asynchronous(client: Any) -> None:
 
 
 def keyword_names(client_class: Any) -> frozenset[str]:
-    """Keywords that clients take, for one server or a cluster, and those that say which of these to make"""
+    """Keywords of clients for a single server or a cluster, and the keywords that choose between them"""
     classes = client_class, _driver_class('Redis'), _driver_class('RedisCluster')
     return frozenset({'cluster', 'url'}).union(*map(_names, classes))
 
@@ -149,7 +149,7 @@ def _parameters(cls: Any) -> Mapping[str, Parameter]:
 
 
 def _driver_class(name: str) -> Any:
-    """A class of the driver; None if it has no such class, or if the driver is not installed and something stands in"""
+    """A class of the driver; None if there is no such class, or if the driver is not installed, but mocked"""
     try:
         import redis
     except ImportError:
@@ -171,7 +171,7 @@ def _parse(url: str) -> dict[str, Any]:
     try:
         options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call, unused-ignore]
     except ValueError as e:
-        # The driver's own text may quote a part of the password, so that it is not kept as the cause either
+        # The driver's message may contain a part of the password, so it must not be the cause either
         known = str(e) if str(e).startswith(('Redis URL must', 'Invalid value for')) else 'it cannot be taken apart'
         hint = 'special characters of a password have to be percent-encoded'
         raise ValueError(f'The URL of the Redis server is not valid ({known}); {hint}') from None
@@ -185,7 +185,7 @@ def _parse(url: str) -> dict[str, Any]:
 def _cluster_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
     options = {k: v for k, v in keywords.items() if k != 'cluster'}
     if options.get('url'):
-        _parse(str(options['url']))  # which the driver does only when the client is made
+        _parse(str(options['url']))  # the driver parses it only when the client is created
     if options.pop('db', None):
         raise ValueError('A Redis Cluster has no databases to choose from by `db`')
     if not any(options.get(name) for name in ('url', 'host', 'startup_nodes')):
@@ -214,7 +214,7 @@ def _make_for_cluster(options: dict[str, Any]) -> Any:
 
 
 def _retry_once() -> Any:
-    """For connections that broke since their last use; the driver's own patience, of a minute, is worse than a miss"""
+    """Retry once, for connections that broke since their last use; the driver's default of a minute is too long"""
     from redis.backoff import NoBackoff
     from redis.exceptions import ConnectionError as Disconnected
     from redis.retry import Retry

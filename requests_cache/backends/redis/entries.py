@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# Seconds for which entries are kept after they have expired
+# How many seconds entries are kept after they have expired
 DEFAULT_TTL_OFFSET = 3600
-# Entries whose values are in memory at once
+# How many entries are in memory at a time
 VALUES_PER_PAGE = 100
 
 
 @contextmanager
 def if_permitted() -> Iterator[None]:
-    """What is not done for users of Redis that may write and read, and no more than that"""
+    """A block that is skipped with a log line if the user of Redis lacks the permissions for it"""
     try:
         yield
     except BackendUnavailableError:
@@ -49,21 +49,21 @@ class EntryStorage(RedisStorage):
     """A storage with a string or a hash of Redis per entry
 
     Args:
-        connection: Where to keep them
+        connection: The connection
         namespace: Prefix of the names
-        ttl: Have Redis remove entries after they have expired
-        ttl_offset: Seconds for which they are kept after that
+        ttl: Let Redis remove entries after they have expired
+        ttl_offset: How many seconds entries are kept after they have expired
         kwargs: As for `BaseStorage`
     """
 
     can_be_bounded = True
-    # By way of `ttl`
+    # By means of `ttl`
     deletes_expired = True
     pieces: BodyHashes
     _upkeep: RedisUpkeep | None = None
-    # Redis removes by itself what is not finished
+    # Redis removes unfinished bodies itself
     _has_swept = True
-    # Those that lead to the entries
+    # The redirects to these entries
     _redirects: HashStorage | None = None
 
     def __init__(self, connection: RedisConnection, namespace: str, ttl: bool, ttl_offset: int, **kwargs: Any):
@@ -90,7 +90,7 @@ class EntryStorage(RedisStorage):
 
     @cached_property
     def leases(self) -> RedisLeases:
-        """The leases, as strings of their own"""
+        """The leases, which are separate strings"""
         from .leases import RedisLeases
 
         return RedisLeases(self, self.namespace)
@@ -103,7 +103,7 @@ class EntryStorage(RedisStorage):
         return name_of_entry(self.namespace, str(key))
 
     def _names(self, key: object) -> tuple[bytes, ...]:
-        """Names that an entry may have"""
+        """The possible names of an entry"""
         return (self._name(key), self.pieces.name(str(key))) if self.pieces.readable else (self._name(key),)
 
     # Reading
@@ -120,7 +120,7 @@ class EntryStorage(RedisStorage):
         return self.deserialize(key, value)
 
     def _look_up(self, client: Any, key: str) -> tuple[bool, Any]:
-        """Whether there is a value of another type under the name of an entry, and what is stored of the entry"""
+        """Whether the name of an entry has a value of another type, and the stored entry"""
         try:
             value = client.get(self._name(key))
         except Exception as e:
@@ -133,18 +133,18 @@ class EntryStorage(RedisStorage):
         return bool(self._of_each('exists', [key])[0])
 
     def existing(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that there are entries for"""
+        """The keys that exist"""
         wanted = list(keys)
         return {key for key, exists in zip(wanted, self._of_each('exists', wanted), strict=True) if exists}
 
     def seconds_left(self, keys: Iterable[str]) -> int | None:
-        """Seconds after which Redis has removed all entries under some keys; None if it never does"""
+        """Seconds after which Redis will have removed all entries with these keys; None for never"""
         with self._calling('read from it'):
             seconds = each(self._connection.client, [('ttl', name) for key in keys for name in self._names(key)])
         return None if -1 in seconds else max(0, *seconds)
 
     def _of_each(self, method: str, keys: Iterable[object], purpose: str = 'read from it') -> list[Any]:
-        """Replies to a command that takes all names of an entry, for each of some entries"""
+        """For each entry, the reply to a command with all names of the entry as arguments"""
         commands = [(method, *self._names(key)) for key in keys]
         with self._calling(purpose):
             try:
@@ -152,7 +152,7 @@ class EntryStorage(RedisStorage):
             except Exception as e:
                 if not (self.pieces.readable and is_refusal(e)):
                     raise
-            # Perhaps they may use names of strings only
+            # The user may have permission for names of strings only
             return each(self._connection.client, [command[:2] for command in commands])
 
     # All entries
@@ -164,7 +164,7 @@ class EntryStorage(RedisStorage):
         return sum(1 for _ in self)
 
     def _keys(self) -> Iterator[tuple[str, bool]]:
-        """Keys, and whether it is a hash that their entries were found in; some perhaps more than once"""
+        """Keys, and whether their entry is a hash; some may be repeated"""
         with self._calling('read from it'):
             strings = scan_names(self._client, pattern_of(encode(f'{self.namespace}:')), CHUNK_SIZE)
         for page in self._pages(strings, CHUNK_SIZE):
@@ -174,7 +174,7 @@ class EntryStorage(RedisStorage):
             yield from ((key, True) for key in map(self.pieces.key, page) if key is not None)
 
     def scan(self) -> Iterator[tuple[str, Any]]:
-        """All keys with their values, None for those that cannot be read; in memory that does not grow with them"""
+        """All keys and values, with constant memory; None for a value that cannot be read"""
         for page in chunkify(unique(self._keys(), key=lambda found: found[0]), VALUES_PER_PAGE):
             commands = [
                 ('hget', self.pieces.name(key), RECORD) if is_large else ('get', self._name(key))
@@ -188,7 +188,7 @@ class EntryStorage(RedisStorage):
                     yield key, self.deserialize(key, found)
 
     def _now_stored(self, key: str) -> Any:
-        """What there is of an entry that was deleted, or written in another way, since it was listed"""
+        """Read an entry again that was deleted, or stored in another form, since it was listed"""
         with self._calling('read from it'):
             return self._look_up(self._client, key)[1]
 
@@ -249,7 +249,7 @@ class EntryStorage(RedisStorage):
         except Exception as e:
             if is_expected is None or len(names) == 1 or not is_refusal(e):
                 raise
-            # Perhaps they may use names of strings only
+            # The user may have permission for names of strings only
             self._carry_out(small_write(self, key, value, seconds, is_expected, names[:1]), key, value, seconds)
 
     def _expect(self, client: Any, key: str, is_expected: Callable[[Any], bool]) -> None:
@@ -262,7 +262,7 @@ class EntryStorage(RedisStorage):
         if expires_in is None:
             return None
         seconds = int(expires_in + self.ttl_offset)
-        # An entry whose time is over is written for a reason: it was copied, or is to be validated on its next use
+        # Also keep an entry that has expired: it was copied, or will be validated on its next use
         return seconds if seconds > 0 else max(int(self.ttl_offset), 1)
 
     # Deleting
@@ -272,7 +272,7 @@ class EntryStorage(RedisStorage):
             raise KeyError(key)
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
+        """Delete keys, ignoring those that do not exist. Returns the number of entries that were removed."""
         return sum(map(self._delete_page, chunkify(keys, CHUNK_SIZE)))
 
     def _delete_page(self, keys: list[str]) -> int:
@@ -280,7 +280,7 @@ class EntryStorage(RedisStorage):
             return self._unlink(keys)
 
     def _unlink(self, keys: Iterable[str]) -> int:
-        """Delete entries, and leave the index of a bounded storage as it is"""
+        """Delete entries without updating the index of a bounded storage"""
         return sum(map(bool, self._of_each('unlink', dict.fromkeys(keys), 'delete from it')))
 
     def clear(self) -> None:

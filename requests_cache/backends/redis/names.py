@@ -1,8 +1,8 @@
 """Names in Redis
 
-The name of an entry is `NAMESPACE:KEY`. The key of a request holds no colon, which tells the names of one cache from
-those of another whose namespace begins with the first one's: `a:b:KEY` belongs to `a:b`, not to `a`. Keys that are made
-in other ways are escaped where they would spoil this, or where they would make the name of a hash.
+The name of an entry is `NAMESPACE:KEY`. The key of a request contains no colon, so that names in different namespaces
+are distinct: `a:b:KEY` belongs to the namespace `a:b`, not to `a`. Custom keys are escaped if they contain a colon, or
+if the name would be that of a hash.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ GLOB_CHARACTERS = lazy_pattern(rb'([*?\[\]\\])')
 
 
 def encode(text: str) -> bytes:
-    """Any text as bytes, lone surrogates included"""
+    """Encode any text, including lone surrogates"""
     return text.encode('utf-8', 'surrogatepass')
 
 
 def decode(data: bytes) -> str:
-    """Undo `encode`; raises UnicodeDecodeError for what is not its work"""
+    """Decode the result of `encode`; raises UnicodeDecodeError for other data"""
     return data.decode('utf-8', 'surrogatepass')
 
 
@@ -28,7 +28,7 @@ def name_of_entry(namespace: str, key: str) -> bytes:
 
 
 def key_of_entry(namespace: str, name: bytes) -> str | None:
-    """The key that a name is made of; None if there is none in this namespace"""
+    """The key in a name; None if the name does not belong to this namespace"""
     prefix = encode(f'{namespace}:')
     if not name.startswith(prefix):
         return None
@@ -41,7 +41,7 @@ def key_of_entry(namespace: str, name: bytes) -> str | None:
 
 
 def pattern_of(prefix: bytes) -> bytes:
-    """A glob pattern that matches all names that begin in a way"""
+    """A glob pattern that matches all names with a prefix"""
     return GLOB_CHARACTERS.sub(rb'\\\1', prefix) + b'*'
 
 

@@ -1,4 +1,4 @@
-"""What the storages in Redis have in common, and the one that is a hash"""
+"""The base class of the storages in Redis, and the storage in a hash"""
 
 from __future__ import annotations
 
@@ -20,10 +20,9 @@ from .names import decode, encode
 
 T = TypeVar('T')
 
-# Redirects that are looked at whenever some are written
+# How many redirects are checked whenever some are written
 FIELDS_PER_STEP = 50
-# How much longer than an entry redirects are kept, so that the next entries need not see to it again, and for how long
-# they rely on it
+# How much longer than an entry redirects are kept, and for how long later writes rely on that without asking the server
 SLACK_SECONDS = 60
 
 
@@ -32,7 +31,7 @@ class RedisStorage(BaseStorage[str, Any]):
 
     Raises:
         BackendUnavailableError: The server cannot be reached; from all methods
-        BackendError: The server refuses what it is asked; from all methods
+        BackendError: The server refuses a command; from all methods
     """
 
     iteration_tolerates_writes = True
@@ -59,7 +58,7 @@ class RedisStorage(BaseStorage[str, Any]):
         return self._connection.calling(purpose)
 
     def _pages(self, items: Iterable[T], size: int) -> Iterator[list[T]]:
-        """Lists of at most `size` items, which the driver gets as they are asked for"""
+        """Lists of at most `size` items, which are read from the server as needed"""
         iterator = iter(items)
         while True:
             with self._calling('read from it'):
@@ -73,21 +72,21 @@ class RedisStorage(BaseStorage[str, Any]):
         return encode(data) if isinstance(data, str) else data
 
     def close(self) -> None:
-        """Close the connections, unless the client was passed in; a later use opens them again"""
+        """Close the connections, unless the client was passed in. Using the storage later opens them again."""
         self._connection.close()
 
 
 class HashStorage(RedisStorage):
     """A storage in one hash of Redis, with a field per entry
 
-    Under the name of the hash, a value of another type reads as nothing, and gives way to what is written.
+    If the name of the hash has a value of another type, it is read as empty, and overwritten.
     """
 
     def __init__(self, connection: RedisConnection, hash_name: str, serializer: Any, **kwargs: Any):
         super().__init__(connection, serializer, **kwargs)
         self._hash_name = encode(hash_name)
         self._cursor = 0
-        # When the server was last asked how long it keeps the hash, and until when it does
+        # When the expiration of the hash was last read from the server, and that expiration
         self._asked_at = 0.0
         self._kept_until = -inf
 
@@ -102,7 +101,7 @@ class HashStorage(RedisStorage):
         self._write(encode(str(key)), self._serialize(key, item))
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Write many entries, a batch at a time"""
+        """Write many entries in batches"""
         for page in chunkify(dict(*args, **kwargs).items(), CHUNK_SIZE):
             self._write(mapping={encode(str(key)): self._serialize(key, item) for key, item in page})
 
@@ -136,15 +135,15 @@ class HashStorage(RedisStorage):
             fields = scan_fields(self._client, self._hash_name, CHUNK_SIZE)
         for page in self._pages(unique(fields, key=itemgetter(0)), CHUNK_SIZE):
             for field, value in page:
-                if (key := _text(field)) is not None:  # otherwise somebody else's
+                if (key := _text(field)) is not None:  # otherwise it belongs to another program
                     yield key, value
 
     def scan(self) -> Iterator[tuple[str, Any]]:
-        """All keys with their values, None for those that cannot be read; in memory that does not grow with them"""
+        """All keys and values, with constant memory; None for a value that cannot be read"""
         return ((key, self.deserialize(key, value)) for key, value in self._fields())
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
+        """Delete keys, ignoring those that do not exist. Returns the number of entries that were removed."""
         return sum(map(self._delete_fields, chunkify((encode(str(key)) for key in keys), CHUNK_SIZE)))
 
     def _delete_fields(self, fields: list[bytes]) -> int:
@@ -152,11 +151,11 @@ class HashStorage(RedisStorage):
             return unless_wrong_type(self._client.hdel, self._hash_name, *fields) or 0
 
     def keep_for(self, seconds: int | None, n_new: int) -> None:
-        """Have Redis remove the hash after the longest of the times that its fields are to be kept for
+        """Let the hash expire after the longest of the times for which its fields must be kept
 
         Args:
-            seconds: For how long the fields that have just been written are to be kept; None for ever
-            n_new: How many these are
+            seconds: How long the fields that have just been written must be kept; None for ever
+            n_new: How many fields have just been written
         """
         self._asked_at = 0.0
         with self._calling('write to it'):
@@ -165,14 +164,14 @@ class HashStorage(RedisStorage):
                 if left >= 0:
                     self._client.persist(self._hash_name)
             elif left >= 0 or self._client.hlen(self._hash_name) <= n_new:
-                # One that is there and has no end holds fields that have none
+                # If the hash exists and does not expire, it contains fields that do not expire
                 self._client.expire(self._hash_name, max(left, seconds, 1))
 
     def outlast(self, seconds: int | None) -> None:
-        """Have Redis keep the hash at least as long as an entry that its fields may lead to
+        """Keep the hash at least as long as an entry to which its fields may refer
 
         Args:
-            seconds: For how long the entry, which has just been written, is kept; None for ever
+            seconds: How long the entry that has just been written is kept; None for ever
         """
         now = time()
         end = inf if seconds is None else now + seconds
@@ -190,14 +189,14 @@ class HashStorage(RedisStorage):
         self._kept_until = now + left if left >= 0 else inf if left == -1 else -inf
 
     def prune_some(self, existing: Callable[[Iterable[str]], set[str]]) -> None:
-        """Delete some of the fields whose values are no existing keys; called for each write, it deletes all in time
+        """Delete some fields whose values are not existing keys; calling it for each write eventually deletes all
 
         Args:
-            existing: Finds those of some keys that exist
+            existing: A function that returns the keys that exist
         """
         with self._calling('read from it'):
             self._cursor, fields = self._client.hscan(self._hash_name, cursor=self._cursor, count=FIELDS_PER_STEP)
-            # Of a small hash, Redis gives all fields at once
+            # For a small hash, Redis returns all fields at once
             some = sample(list(fields.items()), min(len(fields), FIELDS_PER_STEP))
         targets = {field: _text(value) for field, value in some}
         alive = existing({target for target in targets.values() if target is not None})
@@ -242,7 +241,7 @@ class HashStorage(RedisStorage):
 
 
 def _text(data: bytes) -> str | None:
-    """Bytes as text; None if they are no text of ours"""
+    """Decode bytes; None if this package did not write them"""
     try:
         return decode(data)
     except UnicodeDecodeError:

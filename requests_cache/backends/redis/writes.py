@@ -1,4 +1,4 @@
-"""How entries are written: commands about names in one slot, after a look at what is there"""
+"""Writing entries: commands for names in a single slot, which may depend on the stored values"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Entries(Protocol):
-    """What `entries.EntryStorage` has for those who write its entries, and look after them"""
+    """The methods of `entries.EntryStorage` that are used for writing and maintaining its entries"""
 
     namespace: str
     pieces: BodyHashes
@@ -38,16 +38,16 @@ class Entries(Protocol):
 
 
 class UnexpectedError(Exception):
-    """What is stored is not what is expected"""
+    """The stored entry is not the expected one"""
 
 
 class Write(NamedTuple):
-    """An entry that is to be written
+    """The writing of an entry
 
     Args:
-        names: Names that it may have; the first one is that of the string
-        commands: Gives what is to be run, after a look at what is there; called with a client
-        watched: Names that must not change between the look and the commands; none if there is no look
+        names: Possible names of the entry; the first one is that of the string
+        commands: A function that takes a client, may read stored values, and returns the commands
+        watched: Names that must not change until the commands are run; empty if no values are read
     """
 
     names: tuple[bytes, ...]
@@ -55,20 +55,20 @@ class Write(NamedTuple):
     watched: tuple[bytes, ...] = ()
 
     def look(self, pipeline: Any) -> list[Command]:
-        """What is to be run in a transaction, which is then begun"""
+        """Get the commands, and start a transaction for them"""
         pipeline.watch(*self.watched)
         commands = self.commands(pipeline)
         pipeline.multi()
         return commands
 
     def carry_out(self, connection: RedisConnection) -> None:
-        """Write it"""
+        """Write the entry"""
         if self.watched:
             connection.in_transaction(self.watched[0], self._in_transaction)
             return
         replies = replies_to(connection.client, self.commands(connection.client))
         for number, reply in enumerate(replies):
-            # Who may not use the names of hashes has none
+            # Without permission for the names of hashes, there are none
             if isinstance(reply, Exception) and not (number and is_refusal(reply)):
                 raise reply
 
@@ -86,15 +86,15 @@ def small_write(
     is_expected: Callable[[Any], bool] | None,
     names: tuple[bytes, ...],
 ) -> Write:
-    """Write a string, and delete what there is under the other names of the entry
+    """Write a string, and delete the values under the other names of the entry
 
     Args:
-        storage: Where to
+        storage: The storage
         key: Key of the entry
         value: The string
-        seconds: After which Redis removes it; None for never
-        is_expected: Called with what is there; None if it does not matter
-        names: Names that the entry may have
+        seconds: How many seconds Redis keeps the string; None for ever
+        is_expected: A function that checks the stored entry; None to write in any case
+        names: Possible names of the entry
     """
     name, *others = names
 
@@ -115,7 +115,7 @@ def large_write(
     is_expected: Callable[[Any], bool] | None,
     body: Body,
 ) -> Write:
-    """Complete the hash with a large body, and delete the string; arguments as above"""
+    """Finish the hash with a large body, and delete the string; arguments as above"""
     names = (storage._name(key), storage.pieces.name(str(key)))
 
     def commands(client: Any) -> list[Command]:
