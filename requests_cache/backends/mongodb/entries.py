@@ -1,7 +1,7 @@
-"""What bounded entries in MongoDB have in their own fields: how large they are, and when they were last used
+"""The sizes and last uses of bounded entries in MongoDB, in fields of the entries themselves
 
-The fields are in the document of an entry (GridFS: in that of its file), with an index over both, so they come and go
-with it, whoever deletes it. Entries without them were written without bounds, or by earlier versions.
+The fields are in the document of an entry (in GridFS: of its file), with an index over both. So they are deleted
+together with the entry. Entries without these fields were written without bounds, or by earlier versions.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 INDEX = 'used_idx'
-# Entries that are looked up together as those to be evicted next
+# How many candidates for eviction are read at a time
 CANDIDATES = 512
-# Entries that were written without bounds, and are looked up together: at first, and later
+# How many entries that were written without bounds are read at a time: at first, and later
 FOUND_AT_FIRST, FOUND_LATER = 1024, 64
-# How soon it is looked again whether there are such entries, when there were none
+# How long to wait before looking for such entries again, if there were none
 SECONDS_BETWEEN_LOOKS, SECONDS_AFTER_FAILURE = 5.0, 60.0
 
 
 class Storage(Protocol):
-    """What is to be looked after; see `MongoStorage`"""
+    """The storage that is maintained; see `MongoStorage`"""
 
     bounds: Bounds | None
     delete_expired_after: float | None
@@ -57,7 +57,7 @@ class Storage(Protocol):
 
 
 class _Found(NamedTuple):
-    """An entry that is not accounted for: a query for it as it is, and what is to be in its fields"""
+    """An entry that is not accounted for: a query that matches it while it is unchanged, and its new fields"""
 
     query: Document
     n_bytes: int
@@ -74,7 +74,7 @@ class Entries:
     def __init__(self, storage: Storage):
         self._storage = storage
         self._size_in, self._used_in = storage._size_in, storage._used_in
-        # What is to be known of an entry that is replaced or deleted
+        # The fields that are needed of an entry that is replaced or deleted
         self.columns: Document = {**storage._needed_columns, self._size_in: 1, self._used_in: 1}
         self._oldest: dict[Any, Document] = {}
         self._looks_at = -inf
@@ -83,7 +83,7 @@ class Entries:
     def _collection(self) -> Collection[Document]:
         from pymongo import ReadPreference
 
-        # A secondary may not have heard of the latest uses
+        # A secondary may not have the latest uses
         return self._storage._index.with_options(read_preference=ReadPreference.PRIMARY)
 
     def _calling(self, purpose: str) -> Any:
@@ -93,22 +93,22 @@ class Entries:
         self._storage._index.create_index([(self._used_in, 1), (self._size_in, 1)], name=INDEX)
 
     def look(self, key: str) -> Document | None:
-        """What there is under a key"""
+        """Read the document of a key"""
         with self._calling('read from it'):
             return self._collection.find_one({'_id': to_id(key)}, self.columns)
 
     def size(self, document: Document | None) -> Usage:
-        """How much is accounted for an entry"""
+        """The size of an entry that the totals account for"""
         n_bytes = None if document is None else value_at(document, self._size_in)
         return NOTHING if n_bytes is None else Usage(n_bytes, 1)
 
     def least(self, documents: Sequence[Document], count: int) -> Usage:
-        """How much is accounted at least for so many of some entries, as it is not known for which ones"""
+        """The minimum total size of any `count` of these entries, as it is unknown which ones were deleted"""
         sizes = sorted(map(self.size, documents))[:count]
         return Usage(sum(size.n_bytes for size in sizes), sum(size.n_entries for size in sizes))
 
     def count(self) -> Usage:
-        """How much is accounted for all entries, in the order of their last use, by the index alone"""
+        """The total size of all entries, read from the index in the order of their last use"""
         found = {'_id': None, 'bytes': {'$sum': f'${self._size_in}'}, 'entries': {'$sum': 1}}
         pipeline: list[Document] = [{'$match': {self._used_in: {'$gt': 0}}}, {'$group': found}]
         with self._calling('read from it'), patience(INDEX_PATIENCE_SECONDS):
@@ -116,7 +116,7 @@ class Entries:
         return Usage(counted.get('bytes', 0), counted.get('entries', 0))
 
     def touch(self, uses: Mapping[str, int]) -> None:
-        """Note when entries were used: nanoseconds since the epoch, by key"""
+        """Record when entries were used: nanoseconds since the epoch, by key"""
         changes = []
         for key, time in uses.items():
             self.forget(key)
@@ -125,7 +125,7 @@ class Entries:
         self._update(changes)
 
     def _update(self, changes: list[tuple[Document, Document]]) -> int:
-        """Carry out changes of one document each; returns how many of them there were"""
+        """Update single documents, and return how many were changed"""
         from pymongo import UpdateOne
 
         if not changes:
@@ -134,13 +134,13 @@ class Entries:
         with self._calling('write to it'):
             try:
                 return entries.bulk_write([UpdateOne(*change) for change in changes], ordered=False).matched_count
-            except TypeError:  # mongomock, of operations of later drivers
+            except TypeError:  # raised by mongomock for operations of later drivers
                 return sum(entries.update_one(*change).matched_count for change in changes)
 
     # Evicting
 
     def oldest(self, count: int, key: str) -> list[Document]:
-        """Entries, but for one, that were not used for the longest time; only if there are none, an empty list"""
+        """The least recently used entries, except for `key`; an empty list only if there are no others"""
         entry_id = to_id(key)
         if len(self._oldest) <= (entry_id in self._oldest):
             query = {self._used_in: {'$gt': 0}}
@@ -150,11 +150,11 @@ class Entries:
         return [d for d in islice(list(self._oldest.values()), count + 1) if d['_id'] != entry_id][:count]
 
     def forget(self, key: str) -> None:
-        """After an entry was used, it is not one of the oldest"""
+        """Remove an entry from the remembered candidates, after it was used"""
         self._oldest.pop(to_id(key), None)
 
     def evict(self, keys: Sequence[str]) -> Usage:
-        """Delete entries that `oldest` has given, if they were not used since; returns the room that they have left"""
+        """Delete entries from `oldest` if they were not used since; returns the space that this freed"""
         documents = [d for d in (self._oldest.pop(to_id(key), None) for key in keys) if d is not None]
         if not documents:
             return NOTHING
@@ -162,17 +162,17 @@ class Entries:
         return self.least(documents, self._storage._evict(documents, used))
 
     def clear(self) -> None:
-        """After all entries were deleted"""
+        """Called after all entries were deleted"""
         self._oldest.clear()
 
     # Entries that were written without bounds
 
     def find_some(self, account: Callable[[Usage, Callable[[], Usage]], None]) -> None:
-        """Account for some of the entries that were written without bounds, if there are any
+        """Account for some entries that were written without bounds, if there are any
 
         Args:
-            account: Called with their sizes together, and what fills in their fields and returns how much of that is
-                not to be accounted for, as others have changed or deleted some of them
+            account: A function that takes their total size, and a function. That function fills in their fields, and
+                returns the size of entries that others have changed or deleted, and that must not be accounted for.
         """
         if monotonic() < self._looks_at:
             return

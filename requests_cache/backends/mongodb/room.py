@@ -1,4 +1,4 @@
-"""Room that a process holds in a bounded cache, so that it need not ask for it with each write"""
+"""Space in a bounded cache that a process has reserved in advance, so that not every write has to reserve some"""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from time import monotonic
 from ..bodies import new_body_id
 from ..eviction import NOTHING, ONE_IN, Bounds, Usage
 
-# How long room can be used without asking whether it is still ours
+# How long reserved space can be used without checking that it is still reserved
 CURRENT_SECONDS = 5.0
-# For so many writes, room is taken in advance where it is not bounded
+# For how many writes space is reserved in advance if there is no bound
 WRITES_AHEAD = 16
-# So many processes may hold all that is evicted at once; if there are more, each of them holds less
+# Up to this number of processes may each reserve as much as is evicted at a time; if there are more, each reserves less
 FULL_HOLDERS = 5
 
 
 class Room:
-    """What one process knows of its room, and of the totals; a forked child begins anew
+    """The space that this process has reserved, and the totals that it has last read; a forked child starts empty
 
     Attributes:
-        lock: Held by the thread that looks at the rest or changes it
-        holder: Where the totals have what is promised to this process
-        held: Room that can be used
-        busy: Room that is used by writes under way
-        promised: How much both together may become without asking
-        n_holders: How many processes hold room
-        known: The totals when they were last seen
-        counts: How often the entries had been counted then; 0 before that
-        met_at, counted_at: When the totals last heard of this process, and when the entries were last counted
+        lock: Held by the thread that reads or changes the other attributes
+        holder: Field of the totals with the reservation of this process
+        held: Free space
+        busy: Space that is used by writes in progress
+        promised: Maximum of `held` and `busy` together, according to the totals
+        n_holders: How many processes have reserved space
+        known: The totals when they were last read
+        counts: How often the entries had been counted by then; 0 if the totals have not been read
+        met_at, counted_at: When the totals were last updated by this process, and when the entries were last counted
     """
 
     def __init__(self) -> None:
@@ -42,20 +42,20 @@ class Room:
 
     @property
     def is_current(self) -> bool:
-        """Whether what is known here can be relied on"""
+        """Whether the totals were read recently enough to be used"""
         return monotonic() - self.met_at <= CURRENT_SECONDS
 
     @property
     def taken(self) -> Usage:
-        """What the totals account for, for this process, besides the entries"""
+        """The space that the totals account for because of this process, in addition to the entries"""
         return plus(self.held, self.busy)
 
     def lacking(self, need: Usage) -> Usage:
-        """How much is to be had besides what is held"""
+        """How much space is needed in addition to the reserved space"""
         return less(need, self.held)
 
     def ahead(self, bounds: Bounds, need: Usage) -> Usage:
-        """How much to take in advance, where each write needs so much: what is evicted at once, or does not matter"""
+        """How much space to reserve in advance if each write needs `need`: a small part of the bounds"""
         share = ONE_IN * max(1, self.n_holders // FULL_HOLDERS)
         n_bytes, n_entries = ((limit or 0) // share for limit in bounds[:2])
         if bounds.max_bytes is None:
@@ -65,48 +65,48 @@ class Room:
         return Usage(n_bytes, n_entries)
 
     def spare(self, bounds: Bounds, need: Usage) -> Usage:
-        """How much to hold at most"""
+        """The maximum space to keep reserved"""
         n_bytes, n_entries = self.ahead(bounds, need)
         return Usage(n_bytes + 2 * need.n_bytes, 2 * n_entries)
 
     def spend(self, need: Usage) -> bool:
-        """Use room; returns whether there is enough"""
+        """Use reserved space, and return whether there is enough"""
         if not self.is_current or any(self.lacking(need)):
             return False
         self.held, self.busy = minus(self.held, need), plus(self.busy, need)
         return True
 
     def settle(self, need: Usage, left: Usage) -> None:
-        """Use room no more, of which some is left, or has become free"""
+        """Finish using space; `left` of it is free again, or was freed by the write"""
         self.busy, self.held = minus(self.busy, need), plus(self.held, left)
 
     def surplus(self, excess: Usage, spare: Usage) -> Usage:
-        """What is to be given back
+        """The space to give back
 
         Args:
-            excess: By how much the totals are too high
-            spare: How much is to be held at most
+            excess: By how much the totals exceed the bounds
+            spare: The maximum space to keep reserved
         """
         return least(self.held, most(excess, less(self.held, spare)))
 
     @property
     def is_promised(self) -> bool:
-        """Whether all that is held and used was promised"""
+        """Whether the totals account for all the space that is held and used"""
         return not any(less(self.taken, self.promised))
 
     def confirm(self, promised: Usage, counts: int) -> None:
-        """Hold no more than was promised, after others have counted"""
+        """Hold no more than was promised, after another process has counted the entries"""
         self.promised, self.counts = promised, counts
         self.held = least(self.held, less(promised, self.busy))
 
     def leave(self) -> None:
-        """Hold nothing more"""
+        """Hold no space any longer"""
         self.confirm(NOTHING, 0)
         self.met_at = -inf
 
 
 def excess(bounds: Bounds, usage: Usage) -> Usage:
-    """By how much bounds are exceeded"""
+    """By how much the bounds are exceeded"""
     return less(NOTHING, bounds.room(usage))
 
 
@@ -127,5 +127,5 @@ def most(a: Usage, b: Usage) -> Usage:
 
 
 def less(a: Usage, b: Usage) -> Usage:
-    """What of one the other does not cover"""
+    """The part of the first usage that exceeds the second"""
     return most(minus(a, b), NOTHING)

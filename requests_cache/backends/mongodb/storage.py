@@ -1,4 +1,4 @@
-"""What storages and caches in a MongoDB database have in common"""
+"""Base classes of the storages and caches in a MongoDB database"""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
-# Small documents that are read, and single deletions
+# How many small documents are read, or single deletions sent, at a time
 BATCH_SIZE = 1000
-# Whole entries that are read or written together, and keys in one query
+# How many entries are read or written, and how many keys are in a query, at a time
 SMALL_BATCH_SIZE = 100
-# Redirects to nothing are looked for once in so many writes
+# Once in how many writes dangling redirects are looked for
 WRITES_BETWEEN_CLEANING = 32
-# Stands for whatever document there is, or none
+# Stands for any document, or none
 ANY: Document = {}
 
 
 class MongoStorage(BaseStorage[str, Any]):
     """A storage with one document for each key, in a collection that is its index
 
-    Documents with an automatic `_id` (an ObjectId) are not ours, and passed over.
+    Documents with an automatic `_id` (an ObjectId) belong to other programs, and are ignored.
     """
 
     iteration_tolerates_writes = True
@@ -68,27 +68,27 @@ class MongoStorage(BaseStorage[str, Any]):
 
     @abstractmethod
     def _delete_matching(self, conditions: list[Document]) -> int:
-        """Delete entries whose document in the index meets any of the conditions; returns their number"""
+        """Delete entries whose document in the index meets any of the conditions, and return their number"""
 
     @abstractmethod
     def _values_of(self, documents: Iterator[Document]) -> Iterator[tuple[str, Any]]:
-        """Keys and values for documents of the index, None for a value that cannot be read"""
+        """Keys and values for documents of the index; None for a value that cannot be read"""
 
     @abstractmethod
     def _look(self, key: str) -> tuple[Document | None, Any]:
-        """The document of an entry, and its value; None for what is not there or cannot be read"""
+        """The document and the value of an entry; None if it does not exist or cannot be read"""
 
     @abstractmethod
     def _write(self, key: str, item: Any, found: Document | None = ANY) -> None:
         """Write an entry
 
         Args:
-            key: Its key
-            item: Its value
-            found: The document that is to be there, None if there is to be none
+            key: Key of the entry
+            item: The value
+            found: The expected document, or None
 
         Raises:
-            ChangedError: Something else is there
+            ChangedError: The stored document is not the expected one
         """
 
     # Where the index has `created_at` and `expires`, and, of a bounded storage, sizes of entries and their last use
@@ -97,7 +97,7 @@ class MongoStorage(BaseStorage[str, Any]):
     _needed_columns: Document
 
     def _begin_upkeep(self, name: str) -> None:
-        """Look after bounds, and what has expired, if that is asked for
+        """Start maintaining bounds and deleting expired entries, if the keywords say so
 
         Args:
             name: Name of the collection for totals
@@ -109,36 +109,36 @@ class MongoStorage(BaseStorage[str, Any]):
 
     @property
     def _columns(self) -> Document:
-        """Columns of the index that are needed before entries are deleted"""
+        """Fields of the index that are needed before entries are deleted"""
         return self._needed_columns if self._upkeep is None else self._upkeep.prepare_to_delete()
 
     def _deleted(self, documents: list[Document], count: int) -> None:
-        """Called when so many of some entries have been deleted"""
+        """Called after `count` of these entries were deleted"""
         if self._upkeep is not None:
             self._upkeep.deleted(documents, count)
 
     def _evict(self, documents: list[Document], used: int) -> int:
-        """Delete entries, but not those that were used after a time; returns their number"""
+        """Delete entries that were not used since a time, and return their number"""
         raise NotImplementedError
 
     def _version_and_size(self, document: Document) -> tuple[Document, int]:
-        """A query for an entry as it is, and its size as it is to be counted"""
+        """A query that matches an entry while it is unchanged, and the size to count for it"""
         raise NotImplementedError
 
     def _prepare_to_expire(self, seconds: float) -> None:
-        """Have entries deleted that have been expired for so long"""
+        """Let the server delete entries that have been expired for this long"""
         raise NotImplementedError
 
     def _delete_expired(self) -> None:
-        """Delete some of them, before an entry is written, if the server does not"""
+        """Delete some expired entries before an entry is written, if the server does not"""
 
     def _documents(
         self, projection: Document | None = None, query: Document | None = None, size: int = BATCH_SIZE
     ) -> Iterator[Document]:
         """Documents of the index, each once, in pages
 
-        A page continues after the last key of the one before: it needs no cursor, which the server may have dropped,
-        and finds its place whatever was written in the meantime.
+        Each page starts after the last key of the previous page. So there is no cursor, that the server might drop, and
+        writes in the meantime do no harm.
         """
         from bson.objectid import ObjectId
 
@@ -165,7 +165,7 @@ class MongoStorage(BaseStorage[str, Any]):
         return self._write_over(key, value, is_expected, self._look, self._write)
 
     def _claim_body(self, key: str, item: Any) -> str | None:
-        """The id of the body of an entry that is to be written, if that is kept beside it"""
+        """The ID of the body of an entry that is about to be written, if it is stored separately"""
         body = item._body if isinstance(item, CachedResponse) and self.pieces is not None else None
         if body is None or self.pieces is None or self._usable_pieces is None:
             return None
@@ -173,7 +173,7 @@ class MongoStorage(BaseStorage[str, Any]):
         return body.id
 
     def _discard_body(self, key: str, replaced: Document | None, body_id: str | None) -> None:
-        """Delete the body of an entry that was replaced, unless the new one has it"""
+        """Delete the body of an entry that was replaced, unless the new entry has the same body"""
         old_id = self.pieces.body_of(replaced) if replaced and self.pieces is not None else None
         if old_id is not None and old_id != body_id and self.pieces is not None:
             discard(self.pieces, str(key), old_id)
@@ -189,7 +189,7 @@ class MongoStorage(BaseStorage[str, Any]):
         return self._values_of(self._documents(size=SMALL_BATCH_SIZE))
 
     def existing(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys for which there is an entry"""
+        """The keys that exist"""
         found: set[str] = set()
         for ids in to_ids(keys, SMALL_BATCH_SIZE):
             cursor = self._index.find({'_id': {'$in': ids}}, {'_id': 1})
@@ -197,24 +197,24 @@ class MongoStorage(BaseStorage[str, Any]):
         return found
 
     def clear(self) -> None:
-        """Delete all entries; indexes stay"""
+        """Delete all entries, but keep the indexes"""
         self.bulk_delete(self)
         self.remove_leftovers()
         if self._upkeep is not None:
             self._upkeep.cleared()
 
     def delete_dated(self, expired_at: datetime | None, created_before: datetime | None) -> int:
-        """Delete entries that have expired at a time, or were received before a time; returns their number"""
+        """Delete entries that had expired at a time, or were received before a time, and return their number"""
         conditions: list[Document] = []
         if expired_at is not None:
             conditions.append({f'{self._dates_in}expires': {'$lte': expired_at}})
         if created_before is not None:
-            # BSON has whole milliseconds
+            # BSON has millisecond precision
             limit = created_before + timedelta(microseconds=-created_before.microsecond % 1000)
             conditions.append({f'{self._dates_in}created_at': {'$lt': limit}})
         removed = self._delete_matching(conditions)
 
-        # What 1.x wrote with another serializer, or as a file, has no dates that the server can compare
+        # Entries that 1.x wrote with another serializer, or as files, have no dates that the server can compare
         without_date = {f'{self._dates_in}created_at': {'$not': {'$type': 'date'}}}
         undated = self._documents(query=without_date, size=SMALL_BATCH_SIZE)
         keys = (k for k, v in self._values_of(undated) if _is_dated(v, expired_at, created_before))
@@ -223,7 +223,7 @@ class MongoStorage(BaseStorage[str, Any]):
         return removed
 
     def close(self) -> None:
-        """Close the client, unless it is the caller's; a later use makes another"""
+        """Close our own client; a later use creates another one"""
         if self._upkeep is not None:
             self._upkeep.close()
         self._mongo.close()
@@ -248,7 +248,7 @@ class MongoBackend(BaseCache):
         return Keywords(('db_name', 'connection', 'decode_content', 'serializer', *STORAGE_KEYWORDS))
 
     def _clean(self, n_redirects: int) -> None:
-        # Not with each write, as it takes two or three commands
+        # Not with every write, as it takes two or three commands
         n_writes, n_new = self.__dict__.get('_not_cleaned', (0, 0))
         n_writes, n_new = n_writes + 1, n_new + n_redirects
         if n_writes >= WRITES_BETWEEN_CLEANING:

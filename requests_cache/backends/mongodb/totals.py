@@ -1,17 +1,18 @@
-"""How much of its bounds a cache in MongoDB takes: totals that all processes share, in one document
+"""The total size of a bounded cache in MongoDB, shared by all processes in one document
 
-    bytes, entries          what is accounted for: all entries, and the room that processes hold for more
-    holders.ID              how much room a process may hold, and when it was last heard of, by the server's clock
-    version                 changes when a count that is under way would miss something
+    bytes, entries          the totals: all entries, and the space that processes have reserved
+    holders.ID              how much space a process may hold, and when it last updated this, by the server's clock
+    version                 changes if a count in progress would otherwise be wrong
     counts, counted_at      how often, and when, the entries were counted
 
-A process takes room before it writes an entry, and some more, so that most writes need not ask for any. What it deletes
-or replaces becomes room of its own. So the totals never tell less than there is, wherever a process is killed. They may
-tell more: the server deletes what has expired, other versions write and delete what they like, and killed processes
-hold room for ever. So they are corrected by counting, when there is no room left and the last count was a while ago.
+Before a process writes an entry, it reserves space, and some more in advance for later writes. The space of entries
+that it deletes or replaces becomes its own. So the totals are never too low, even if a process is killed. They may be
+too high: the server deletes expired entries, other versions do not update the totals, and killed processes never give
+back their space. So they are corrected by counting the entries, if there is no space left and the last count was some
+time ago.
 
-A count goes through the entries in the order of their last use, while others write. What is written meanwhile comes
-last in this order, and is counted; or it was written from room that was held before, which is added to the count.
+A count reads the entries in the order of their last use, while other processes write. An entry that is written in the
+meantime is last in this order, and is counted; or it used space that was reserved before, which is added to the count.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 TOTALS = {'_id': 'totals'}
-# When others take it that a process is gone; much later than it would ask whether its room is still there
+# When a process is considered dead; much later than the time after which it checks its own reservation
 GONE_SECONDS = 15.0
-# How old a count may be when there is no room left
+# The maximum age of a count if there is no space left
 COUNT_SECONDS = 60.0
-# How often something is tried again that others have changed meanwhile
+# How often an operation is retried if others have made changes in the meantime
 MAX_TRIES = 5
-# How long a thread waits for others of its process that make room
+# How long a thread waits for other threads of its process that are freeing space
 PATIENCE_SECONDS = 5.0
 
 
@@ -54,7 +55,7 @@ class Totals:
         db_name: Name of the database
         name: Name of the collection for the totals
         bounds: The bounds
-        count: Counts the entries
+        count: A function that counts the entries
     """
 
     def __init__(self, mongo: MongoConnection, db_name: str, name: str, bounds: Bounds, count: Callable[[], Usage]):
@@ -82,22 +83,22 @@ class Totals:
 
     @contextmanager
     def locked(self) -> Iterator[Room]:
-        """A block for one thread at a time, as those that find no room should not all make some"""
+        """A block for one thread at a time, so that only one of them frees space"""
         room = self._room
         with within(room.lock, PATIENCE_SECONDS) as taken:
             if not taken:
                 raise BackendUnavailableError('Another thread has been making room in the cache for too long')
             yield room
 
-    # Room
+    # Reserving space
 
     def spend(self, need: Usage) -> bool:
-        """Use room that is held already; `settle` follows. Returns whether there is enough."""
+        """Use space that is already reserved, and return whether there is enough; call `settle` afterwards"""
         with self.locked() as room:
             return room.spend(need)
 
     def take(self, need: Usage) -> bool:
-        """The same, after taking some if necessary; returns False if there is none"""
+        """The same, but reserve more space if necessary; returns False if there is none"""
         with self.locked() as room:
             for _ in range(MAX_TRIES):
                 if room.spend(need):
@@ -114,7 +115,7 @@ class Totals:
             return False
 
     def _fitting(self, need: Usage) -> Usage | None:
-        """How much room to take, if so much is needed; None if there is not enough"""
+        """How much space to reserve if `need` is needed; None if there is not enough"""
         known, lack, ahead = self._room.known, self._room.lacking(need), self._room.ahead(self.bounds, need)
         if any(excess(self.bounds, plus(known, lack))):
             return None
@@ -122,34 +123,34 @@ class Totals:
         return minus(change, excess(self.bounds, plus(known, change)))
 
     def is_little(self, need: Usage) -> bool:
-        """Whether so much room may be made in advance"""
+        """Whether this much space may be freed in advance"""
         return not any(less(need, self._room.ahead(self.bounds, need)))
 
     def usage_with(self, need: Usage) -> Usage:
-        """What will be accounted for after so much has been written"""
+        """The usage after writing `need`"""
         return plus(self._room.known, self._room.lacking(need))
 
     @property
     def counts(self) -> int:
-        """How often the entries were counted, as far as this process knows"""
+        """How often the entries were counted, according to the totals that were last read"""
         return self._room.counts
 
     def settle(self, size: Usage, need: Usage, left: Usage, counts: int) -> None:
-        """After a write, or after entries were evicted for one
+        """Called after a write, or after evicting entries for a write
 
         Args:
-            size: What is written
-            need: The room that was used for it
-            left: How much of that is left, together with that of what was replaced or evicted
+            size: The size that was written
+            need: The space that was used
+            left: How much of it is free again, including the space of replaced or evicted entries
             counts: How often the entries had been counted before
         """
         with self.locked() as room:
-            # If this process has counted meanwhile, what was replaced may not be accounted for any more
+            # If this process has counted in the meantime, the replaced entry may no longer be accounted for
             room.settle(need, left if counts == room.counts else least(left, need))
             self._give_up_surplus(size)
 
     def add_deleted(self, freed: Usage) -> None:
-        """Hold the room of entries that have been deleted since this thread has called `prepare`"""
+        """Take over the space of entries that were deleted since this thread called `prepare`"""
         self.settle(NOTHING, NOTHING, freed, self._begun.counts)
 
     def _give_up_surplus(self, need: Usage) -> None:
@@ -161,11 +162,11 @@ class Totals:
             self._look()
 
     def account(self, found: Usage, mark: Callable[[], Usage]) -> None:
-        """Account for entries that are there already
+        """Account for existing entries
 
         Args:
-            found: How much they take
-            mark: Marks them as accounted for, and returns how much of it is left, as others have changed some of them
+            found: Their size
+            mark: A function that marks them as accounted for, and returns the size of those that others have changed
         """
         with self.locked() as room:
             for _ in range(MAX_TRIES):
@@ -177,14 +178,14 @@ class Totals:
                 self._look()
 
     def prepare(self) -> None:
-        """Learn of the totals, if that was not done yet, before entries are deleted"""
+        """Read the totals, if that has not been done yet, before entries are deleted"""
         with self.locked() as room:
             if not room.counts:
                 self._look()
             self._begun.counts = room.counts
 
     def give_back(self) -> None:
-        """Hold no more room, as this process comes to an end, or may do so"""
+        """Give back all space, as this process may be about to end"""
         with self.locked() as room:
             if room.counts:
                 change = {'bytes': -room.held.n_bytes, 'entries': -room.held.n_entries, 'version': 1}
@@ -196,15 +197,15 @@ class Totals:
     # The document
 
     def _meet(self, change: Usage, need: Usage = NOTHING, is_bounded: bool = True) -> bool:
-        """Change the totals by room that is taken or given back, and tell that this process is there
+        """Update the totals for space that is reserved or given back, and record that this process is alive
 
         Args:
-            change: How much room
-            need: How much the present write needs; the next ones are expected to need as much
-            is_bounded: Take it only if it is within the bounds
+            change: How much space
+            need: How much the current write needs; later writes are expected to need the same
+            is_bounded: Reserve the space only if it is within the bounds
 
         Returns:
-            Whether it was done; not if the entries were counted meanwhile, or there is not enough room
+            Whether it succeeded; it fails if the entries were counted in the meantime, or there is not enough space
         """
         room = self._room
         held, promised = plus(room.held, change), room.promised
@@ -236,10 +237,10 @@ class Totals:
         return True
 
     def _look(self) -> None:
-        """Learn what others have made of the totals"""
+        """Read the totals"""
         from pymongo import ReadPreference
 
-        # A secondary may not have heard of it yet
+        # A secondary may not be up to date
         collection = self.collection.with_options(read_preference=ReadPreference.PRIMARY)
         with self._mongo.calling('read from it'):
             found = collection.find_one(TOTALS)
@@ -260,7 +261,7 @@ class Totals:
                 before = self._begin_to_count()
                 if before is None:
                     continue
-                if before['counts'] > room.counts:  # somebody else was faster
+                if before['counts'] > room.counts:  # another process has just counted them
                     self._look()
                     return
                 others, gone = self._others(before)
@@ -268,7 +269,7 @@ class Totals:
                     return
 
     def _begin_to_count(self) -> Document | None:
-        """The totals as they are; None if somebody else made them just now"""
+        """The current totals; None if another process has just created them"""
         from pymongo.errors import DuplicateKeyError
 
         first = {'bytes': 0, 'entries': 0, 'version': 0, 'counts': 0}
@@ -278,7 +279,7 @@ class Totals:
         return None
 
     def _others(self, totals: Document) -> tuple[Usage, list[str]]:
-        """How much room other processes may hold, and which of them are gone"""
+        """How much space other processes may hold, and which of them are dead"""
         room = NOTHING
         gone = []
         for name, holder in totals.get('holders', {}).items():
@@ -291,7 +292,7 @@ class Totals:
         return room, gone
 
     def _correct(self, before: Document, counted: Usage, gone: list[str]) -> bool:
-        """Correct what was wrong with the totals when a count began; returns False if something has disturbed it"""
+        """Correct the totals by the result of a count; returns False if the count is no longer valid"""
         room, change = self._room, minus(counted, _usage(before))
         update = _greeting(room, room.promised)
         update['$currentDate']['counted_at'] = True
@@ -308,7 +309,7 @@ class Totals:
 
 
 def _greeting(room: Room, promised: Usage) -> Document:
-    """What tells the totals that a process is there, and how much it may hold"""
+    """The update of the totals which records that a process is alive, and how much space it may hold"""
     return {
         '$set': {f'{room.holder}.bytes': promised.n_bytes, f'{room.holder}.entries': promised.n_entries},
         '$currentDate': {f'{room.holder}.at': True},
@@ -316,7 +317,7 @@ def _greeting(room: Room, promised: Usage) -> Document:
 
 
 def _is_away(holder: Document, now: datetime) -> bool:
-    """Whether a process was not heard of for so long that it is taken to be gone"""
+    """Whether a process has not updated its reservation for so long that it is considered dead"""
     seen_at: datetime = holder['at']
     return (now - seen_at).total_seconds() > GONE_SECONDS
 

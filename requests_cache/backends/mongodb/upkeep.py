@@ -1,6 +1,6 @@
-"""Bounds of a cache in MongoDB or GridFS, and what goes by and by
+"""Bounds of a cache in MongoDB or GridFS
 
-What entries take is in their own fields (`entries.py`), and what all of them take together in totals (`totals.py`).
+The size of each entry is in its own fields (`entries.py`), and the total size in a shared document (`totals.py`).
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# Entries that were just read, of which it is known what will be replaced when they are written
+# How many entries that were just read are remembered, so that replacing them needs no further look-up
 MAX_SEEN = 256
-# How long to wait for writes under way, several times, when there is room for no more of them
+# How long to wait each time for writes in progress, if there is no space for further ones
 WAIT_SECONDS = 0.005
-# Writes an entry over a document, or over nothing, if that is what is there; returns what was replaced
+# A function that writes an entry if the stored document is the expected one, and returns the replaced document
 Put = Callable[[Any], Any]
 
 
 class MongoUpkeep:
-    """What is done beside writing entries and deleting them
+    """Maintains bounds when entries are written and deleted
 
     Args:
         storage: The storage
@@ -47,7 +47,7 @@ class MongoUpkeep:
         self._mongo = storage._mongo
         self._entries = Entries(storage)
         self._uses = Uses(self._flush)
-        # What is to be known of an entry that is replaced
+        # The fields that are needed of an entry that is replaced
         self._names = ('_id', storage._size_in, *storage._needed_columns)
         self._seen: dict[Any, tuple[Any, ...]] = {}
         self._is_prepared = False
@@ -58,18 +58,18 @@ class MongoUpkeep:
     # Reading
 
     def note(self, key: str, document: Document | None = None) -> None:
-        """Note that an entry was used
+        """Record that an entry was used
 
         Args:
-            key: Its key
-            document: Its document, if that is what is replaced by the next write
+            key: Key of the entry
+            document: The document of the entry, if the next write is expected to replace it
         """
         if self._totals is not None:
             self._uses.note(key)
             if document is not None:
                 if len(self._seen) >= MAX_SEEN:
                     self._seen.clear()
-                # Tuples, as the garbage collector need not look at them
+                # Tuples, which the garbage collector does not have to track
                 self._seen[document['_id']] = tuple(map(document.get, self._names))
 
     def now_ns(self) -> int:
@@ -77,7 +77,7 @@ class MongoUpkeep:
         return self._uses.now_ns()
 
     def flush(self) -> None:
-        """Tell the entries of all uses"""
+        """Write all recorded uses to the entries"""
         uses = self._uses.take()
         try:
             self._entries.touch(uses)
@@ -86,7 +86,7 @@ class MongoUpkeep:
             raise
 
     def _flush(self) -> None:
-        """The same, unless that takes a wait"""
+        """The same, unless it would have to wait"""
         try:
             with patience(AWAY_LIMIT_SECONDS):
                 self.flush()
@@ -96,7 +96,7 @@ class MongoUpkeep:
     # Writing
 
     def prepare(self) -> None:
-        """Before the first entry is written: make indexes, if the user may do that"""
+        """Create indexes before the first entry is written, if the user has permission"""
         if self._is_prepared:
             return
         try:
@@ -115,15 +115,15 @@ class MongoUpkeep:
         """Write an entry, after making room for it
 
         Args:
-            key: Its key
-            n_bytes: Its size
-            found: What is to be there, None if nothing is to be
-            put: Writes it, or raises a `ChangedError`
-            is_any: It does not matter what is there
+            key: Key of the entry
+            n_bytes: Size of the entry
+            found: The expected document, or None
+            put: A function that writes the entry, or raises a `ChangedError`
+            is_any: Write the entry whatever the stored document is
 
         Raises:
-            EntryTooLargeError: It is not to be kept
-            ChangedError: Something else is there
+            EntryTooLargeError: The entry is too large to be stored
+            ChangedError: The stored document is not the expected one
         """
         self.prepare()
         self._storage._delete_expired()
@@ -143,7 +143,7 @@ class MongoUpkeep:
         raise BackendError('The entry was replaced each time that it was to be written')
 
     def _last_seen(self, key: str) -> Document | None:
-        """What was under a key when it was read, if that was not long ago"""
+        """The document that was read for a key, if that was recently"""
         values = self._seen.pop(to_id(key), None)
         return None if values is None else {n: v for n, v in zip(self._names, values, strict=True) if v is not None}
 
@@ -154,7 +154,7 @@ class MongoUpkeep:
         need = less(size, self._entries.size(known))
         if not totals.spend(need):
             if known is None and is_any and not totals.is_little(size):
-                # Too much would be evicted for what only replaces something
+                # Otherwise too much would be evicted for an entry that only replaces another one
                 known = self._entries.look(key)
                 need = less(size, self._entries.size(known))
             self._make_room(totals, key, n_bytes, need)
@@ -162,17 +162,17 @@ class MongoUpkeep:
         try:
             left = minus(plus(need, self._entries.size(put(known))), size)
         except BackendUnavailableError:
-            left = NOTHING  # perhaps it was written all the same
+            left = NOTHING  # the entry may have been written in spite of the error
             raise
         finally:
             self._entries.forget(key)
             try:
                 totals.settle(size, need, left, counts)
-            except CacheError as e:  # the entry is written nevertheless
+            except CacheError as e:  # the entry has been written anyway
                 logger.debug('Some room was not given back: %s', shown_text(e))
 
     def _make_room(self, totals: Totals, key: str, n_bytes: int, need: Usage) -> None:
-        """Use room for an entry, of which some may have to be made; writes under way may leave none for a moment"""
+        """Use space for an entry, evicting others if necessary; waits if writes in progress use all of it"""
         for number in range(1, MAX_LOOKS + 1):
             index = EntryIndex(self, self._entries, totals, key, Usage(n_bytes, 1), need)
             try:
@@ -198,26 +198,26 @@ class MongoUpkeep:
     # Deleting
 
     def prepare_to_delete(self) -> Document:
-        """Before entries are deleted; returns the columns that `deleted` needs"""
+        """Called before entries are deleted; returns the fields that `deleted` needs"""
         if self._totals is None:
             return self._storage._needed_columns
         self._totals.prepare()
         return self._entries.columns
 
     def deleted(self, documents: Sequence[Document], count: int) -> None:
-        """After so many of some entries were deleted"""
+        """Called after `count` of these entries were deleted"""
         if self._totals is not None:
             self._totals.add_deleted(self._entries.least(documents, count))
 
     def cleared(self) -> None:
-        """After all entries were deleted"""
+        """Called after all entries were deleted"""
         self._seen.clear()
         self._entries.clear()
         if self._totals is not None:
             self._totals.count()
 
     def close(self) -> None:
-        """Tell of the last uses, and give room back, before the client is closed"""
+        """Write the recorded uses, and give back reserved space, before the client is closed"""
         if self._totals is not None and self._mongo.known_client is not None:
             self._flush()
             try:
@@ -228,14 +228,14 @@ class MongoUpkeep:
 
 
 class EntryIndex(Index):
-    """The index as it is for one write
+    """The index during a write
 
     Args:
         upkeep: The upkeep
         entries: The entries
         totals: The totals
-        key, size: The entry that is written
-        need: How much more room it needs than what it replaces
+        key, size: The key and size of the entry
+        need: How much more space it needs than the entry that it replaces
     """
 
     has_room = is_empty = False
@@ -264,12 +264,12 @@ class EntryIndex(Index):
         return Eviction(self._take())
 
     def _take(self) -> Usage:
-        """Take the room that is needed; if there is not enough, tell what would be accounted for with it"""
+        """Reserve the needed space; if there is not enough, return the usage including it"""
         self.has_room = self._totals.take(self._need)
         if not self.has_room:
             self._upkeep.flush()
             if not self._entries.oldest(1, self._key):
-                # What is accounted for is not there any more
+                # The totals account for entries that no longer exist
                 self._totals.count()
                 self.has_room = self._totals.take(self._need)
         return NOTHING if self.has_room else self._totals.usage_with(self._need)
