@@ -1,4 +1,4 @@
-"""Fixtures, and guards between the tests and the machine they run on"""
+"""Fixtures for all tests, some of which isolate tests from the machine"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from requests_cache.testing.origin import Origin
 
-# Last, behind the installed package: where processes that tests start find the functions which they are to run
+# Processes that tests start find their functions here; it comes last, after the installed package
 sys.path.append(str(Path(__file__).parents[1]))
 set_hypothesis_home_dir(Path(__file__).parents[1] / '.hypothesis')
 hypothesis.settings.register_profile('project', deadline=None, derandomize='REQUESTS_CACHE_STRESS' not in os.environ)
@@ -27,13 +27,13 @@ PROXIES = ('http_proxy', 'https_proxy', 'ftp_proxy', 'all_proxy', 'no_proxy')
 FOREIGN = ('AWS_', 'REDIS_', 'MONGO')
 
 
-# Options with which somebody, or a debugger, looks on: the tests run in the process that was started
-LOOKED_AT = ('usepdb', 'trace', 'collectonly', 'setuponly', 'setupplan', 'setupshow', 'stepwise', 'cov_source')
+# With these options a person or a debugger watches the tests, so they run in a single process
+WATCHED = ('usepdb', 'trace', 'collectonly', 'setuponly', 'setupplan', 'setupshow', 'stepwise', 'cov_source')
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Any:
-    """Let a report be sent from one process to another, whatever text is in it"""
+    """Escape text in reports that could not be sent from one process to another"""
     report: Any = yield
     report.sections = [(name, _sendable(text)) for name, text in report.sections]
     if report.failed:
@@ -47,28 +47,28 @@ def _sendable(text: str) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Several processes, unless `-n` says otherwise, single tests are asked for, or somebody looks on
+    """Use several processes, unless `-n` is given, single tests are selected, or a person watches the tests
 
-    Were it in `addopts`, then `-p no:xdist` would fail. For pytest-cov this is too late: it needs `-n` with `--cov`.
+    With `-n` in `addopts` instead, `-p no:xdist` would fail. This is too late for pytest-cov: `--cov` needs `-n`.
     """
     option = config.option
     given = getattr(option, 'numprocesses', 0) is not None or option.dist != 'no' or option.tx
     in_worker = hasattr(config, 'workerinput') or 'PYTEST_XDIST_WORKER' in os.environ
-    looked_at = option.capture == 'no' or any(getattr(option, name, None) for name in LOOKED_AT)
-    if not (given or in_worker or looked_at or any('::' in argument for argument in config.args)):
+    is_watched = option.capture == 'no' or any(getattr(option, name, None) for name in WATCHED)
+    if not (given or in_worker or is_watched or any('::' in argument for argument in config.args)):
         option.numprocesses, option.dist = 'auto', 'worksteal'
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two more than there are cores, as many a test waits for a server that does not answer"""
+    """Use two processes more than there are cores, because many tests wait for a server"""
     given = os.environ.get('PYTEST_XDIST_AUTO_NUM_WORKERS')
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     return int(given) if given else cores + 2
 
 
 def pytest_report_header() -> str:
-    """Say which package is being tested: the installed one, or a checkout"""
+    """Show which package is being tested: the installed one or a checkout"""
     spec = importlib.util.find_spec('requests_cache')
     place = Path(spec.origin).parent if spec and spec.origin else 'not installed'
     return f'requests_cache: {place}, requests {requests.__version__}'
@@ -76,7 +76,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def private_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxies, certificates, credentials or cache directories of the user; relative paths lead to `tmp_path`"""
+    """Hide proxies, certificates, credentials and cache directories of the user, and change to `tmp_path`"""
     home = tmp_path / 'home'
     home.mkdir()
     for name in [*PROXIES, *map(str.upper, PROXIES), 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE']:
@@ -93,7 +93,7 @@ def private_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.fixture(autouse=True)
 def requests_unpatched() -> Iterator[None]:
-    """A test that leaves `requests` patched fails, and does not spoil the next one"""
+    """Fail a test that leaves `requests` patched, and undo the patch for the next test"""
     before = requests.Session, requests.sessions.Session
     yield
     after = requests.Session, requests.sessions.Session
@@ -110,5 +110,5 @@ def origin() -> Iterator[Origin]:
 
 @pytest.fixture
 def cache_path(tmp_path: Path) -> Path:
-    """Where a cache may live: a path without suffix in a directory of the test's own"""
+    """The path of a new cache: without suffix, in its own directory"""
     return tmp_path / 'cache' / 'test_cache'

@@ -1,7 +1,7 @@
-"""Writes what the reference pages take from the code: `python docs/_generate`
+"""Generates the parts of the reference pages that come from the code: `python docs/_generate`
 
-In a page, such a part stands between `<!-- generated: NAME -->` and `<!-- end -->`. With `--check`, nothing is written;
-the exit status is 1 if a page differs from what the code says, and the differences are printed.
+A generated part is between `<!-- generated: NAME -->` and `<!-- end -->`. With `--check`, nothing is written: the
+differences between the pages and the code are printed, and the exit status is 1 if there are any.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ PARTS: dict[str, dict[str, Callable[[], str]]] = {
 
 
 def filled(text: str, parts: dict[str, Callable[[], str]]) -> str:
-    """The text of a page with its generated parts as the code has them now
+    """The text of a page with its parts generated anew
 
     Raises:
-        ValueError: The page does not have each of the parts exactly once
+        ValueError: The page does not have each part exactly once
     """
     names = [part['name'] for part in PART.finditer(text)]
     if sorted(names) != sorted(parts):
-        raise ValueError(f'the page has the parts {names}, and should have {sorted(parts)}')
+        raise ValueError(f'the page has the parts {names}, but should have {sorted(parts)}')
     return PART.sub(lambda part: f'{part["begin"]}\n{parts[part["name"]]().strip()}\n\n{part["end"]}', text)
 
 
@@ -57,9 +57,9 @@ def main(check: bool) -> int:
             print('\n'.join(lines))
         else:
             page.write_text(after, 'utf-8')
-            print(f'docs/reference/{name} was written')
+            print(f'Wrote docs/reference/{name}')
     if status:
-        print('\nThe reference is out of date; run: python docs/_generate')
+        print('\nThe reference is out of date. Run: python docs/_generate')
     return status
 
 

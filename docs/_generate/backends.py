@@ -37,10 +37,10 @@ class Backend(NamedTuple):
     Args:
         title: Heading
         storage: Class of the storage of responses
-        is_named_by: What the cache name is
+        is_named_by: What the cache name stands for, such as a file
         extra: The extra to install
         url: An example of a URL
-        by: What removes expired entries without being asked: the server or, with `delete_expired_after`, the cache
+        by: What removes expired entries automatically: the server or, with `delete_expired_after`, the cache
         sharing: Who can share the cache
     """
 
@@ -62,7 +62,7 @@ class Backend(NamedTuple):
 
     @property
     def module(self) -> str:
-        """Where its classes are published"""
+        """The module of 1.3 that defines its classes"""
         return 'base' if self.name == 'memory' else self.name
 
 
@@ -78,7 +78,7 @@ BACKENDS = {
         'DynamoDB', DynamoDbDict, 'a table', 'dynamodb', 'dynamodb://table?region=eu-north-1', 'DynamoDB', 'hosts'
     ),
 }
-# Not in the signature, as the storage takes them
+# Defaults of keywords that are not in the signature, because the storage takes them
 DEFAULTS = {'block_bytes': 1, 'cluster': False, 'sync_index': False, 'use_cache_dir': False}
 
 
@@ -117,7 +117,7 @@ def _serializer(backend: Backend) -> str:
 
 
 def _has_leases(backend: Backend) -> bool:
-    """Whether its storage has leases that others see"""
+    """Whether its storage has leases that other processes see"""
     return backend.storage.leases is not BaseStorage.leases
 
 
@@ -177,9 +177,10 @@ def _published(backend: Backend) -> frozenset[str]:
 
 
 def _check(cls: Any, storage: Any, texts: dict[str, str], rest: str) -> None:
-    """
+    """Check that the docstring of a class describes its keywords
+
     Raises:
-        ValueError: A keyword of a class is not described, or something is described that it does not take
+        ValueError: A keyword is not described, or the class does not take a described keyword
     """
     needed = {*parameters(cls.__init__), *STORAGE_KEYWORDS}
     if not storage.can_be_bounded:

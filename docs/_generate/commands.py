@@ -1,4 +1,4 @@
-"""Parts of the page about the command line: what `--help` says"""
+"""Parts of the page about the command line: the output of `--help`"""
 
 from __future__ import annotations
 

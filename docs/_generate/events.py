@@ -17,7 +17,7 @@ from requests_cache.engine.statistics import Statistics
 
 PACKAGE = Path(requests_cache.__file__).parent
 LEVELS = {'warning': 'WARNING', 'error': 'ERROR'}
-# Where each kind comes from
+# The meaning of each kind
 KINDS = {
     'hit': 'answered from the cache with a fresh response',
     'stale hit': 'answered from the cache with a stale response',

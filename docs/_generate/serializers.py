@@ -11,7 +11,7 @@ from texts import default_of, described, parameters, sentence, table
 from requests_cache.serializers.preconf import safe_pickle_serializer
 from requests_cache.serializers.registry import SERIALIZERS
 
-# Who can read what is written
+# Who can read entries in each format
 READABLE = {
     'pickle': 'Python; read without running any code',
     'json': 'people and all programs',
@@ -34,7 +34,9 @@ def _defaults() -> dict[str, list[str]]:
 
 def by_name() -> str:
     if set(READABLE) != set(SERIALIZERS):
-        raise ValueError(f'only on one side: {set(READABLE) ^ set(SERIALIZERS)}')
+        raise ValueError(
+            f'READABLE must have the same names as SERIALIZERS, but differs in {set(READABLE) ^ set(SERIALIZERS)}'
+        )
     defaults = _defaults()
     rows = [_row(name, SERIALIZERS[name], defaults.get(name, [])) for name in READABLE]
     return table(('`serializer=`', 'object', 'result', 'can be read by', 'default of', 'to install'), rows)

@@ -10,7 +10,7 @@ from texts import default_of, described, parameters, published, sentence, since,
 from requests_cache import CachedSession, CacheMixin, CacheSettings, install_cache
 from requests_cache.policy.settings import DEFAULT_IGNORED_PARAMS, RENAMED
 
-# As a person looks for them: a heading, where the guide says more, and names
+# Groups of settings: a heading, links to the guide, and names
 GROUPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         'The cache',
@@ -84,7 +84,7 @@ class Keyword(NamedTuple):
 def _keywords() -> dict[str, Keyword]:
     """The keywords of a session, by name"""
     texts = {**described(CacheMixin), **described(CacheSettings)}
-    # The session's defaults go before those of its settings, whose attributes have the more exact types
+    # The defaults are those of the session; the types of `CacheSettings` are more exact
     found = {**parameters(CacheSettings), **parameters(CacheMixin.__init__)}
     types = {name: attribute.type for name, attribute in fields_dict(CacheSettings).items()}
     return {name: Keyword(types.get(name, p.annotation), p.default, texts[name]) for name, p in found.items()}

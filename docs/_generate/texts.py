@@ -1,4 +1,4 @@
-"""What is read from docstrings and signatures, and how it looks in Markdown"""
+"""Reading docstrings and signatures, and writing them as Markdown"""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 ARGUMENT = re.compile(r'^(?P<names>\w+(?:, \w+)*): ')
-# Long lists that are listed elsewhere
+# Defaults that are too long to show, with what is shown instead
 SHOWN_DEFAULTS = {'ignored_parameters': '`DEFAULT_IGNORED_PARAMS`'}
-# What names of types stand for, where a reader would have to look them up
+# Type aliases, which are replaced by their meaning so that readers need not look them up
 ALIASES = {
     'BackendSpecifier': 'str | BaseCache | type[BaseCache]',
     'CodesExpireAfter': 'dict[int | str, ExpirationTime]',
@@ -54,7 +54,7 @@ def first_line(obj: Any) -> str:
 
 
 def parameters(function: Any) -> dict[str, inspect.Parameter]:
-    """Parameters by name, without `self` and those that take any name"""
+    """Parameters by name, without `self`, `*args` and `**kwargs`"""
     found = inspect.signature(function).parameters
     return {n: p for n, p in found.items() if n != 'self' and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
 
@@ -77,7 +77,7 @@ def default_of(name: str, value: Any) -> str:
 
 
 def sentence(text: str) -> str:
-    """Text with a full stop at its end"""
+    """Text that ends with a full stop"""
     return text if text.endswith(('.', '…', '?')) else f'{text}.'
 
 
@@ -106,5 +106,5 @@ def published(module: str, name: str) -> frozenset[str]:
 
 
 def since(name: str, known: frozenset[str]) -> str:
-    """Since when a keyword is there, which is known if it was in 1.3"""
+    """Whether a keyword is new, or was in 1.3 already"""
     return 'as in 1.3' if name in known else 'new in 1.4'

@@ -40,7 +40,7 @@ def new_session(cache_path: Path) -> Iterator[SessionFactory]:
 
 @pytest.fixture
 def site(origin: Origin) -> Origin:
-    """An origin with the pages that `assert_goes_on` asks for"""
+    """An origin with the pages that `assert_served_by_origin` asks for"""
     serve(origin)
     return origin
 

@@ -38,13 +38,13 @@ SessionFactory = Callable[..., CachedSession]
 
 
 def serve(origin: Origin) -> None:
-    """Pages that `assert_goes_on` asks for"""
+    """Pages that `assert_served_by_origin` asks for"""
     origin.add('/page', body=BODY)
     origin.add('/other', body=BODY[::-1])
     origin.add('/start', redirect('/page'))
 
 
-def assert_goes_on(session: CachedSession, origin: Origin) -> None:
+def assert_served_by_origin(session: CachedSession, origin: Origin) -> None:
     """All requests end as they would without a cache, be they answered from it or not"""
     for _ in range(2):
         for path, body in (('/page', BODY), ('/other', BODY[::-1]), ('/start', BODY)):

@@ -20,7 +20,7 @@ import pytest
 from requests.adapters import HTTPAdapter
 
 import requests_cache
-from faults.local_caches import BODY, SQLITE, SessionFactory, assert_caches, assert_goes_on, warnings_about
+from faults.local_caches import BODY, SQLITE, SessionFactory, assert_caches, assert_served_by_origin, warnings_about
 from faults.stress import PAGES, PROCESSES, THREADS
 from faults.worker import KINDS, OWN_PAGES, SHARED_PAGES, own_paths
 from requests_cache import CachedSession
@@ -251,7 +251,7 @@ def in_child(work: Callable[[], Any]) -> None:
 def child_goes_on(session: CachedSession, site: Origin) -> None:
     """In a child, where the connections to the origin, and their locks, belong to the parent"""
     session.mount('http://', HTTPAdapter())
-    assert_goes_on(session, site)
+    assert_served_by_origin(session, site)
 
 
 @needs_fork
@@ -269,7 +269,7 @@ class TestForks:
         for _ in range(3):
             in_child(child)
             assert session.get(site.url('/page')).from_cache
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
 
     def test_while_threads_are_at_work(
         self, local: dict[str, Any], new_session: SessionFactory, site: Origin, monkeypatch: pytest.MonkeyPatch
@@ -295,7 +295,7 @@ class TestForks:
                 done.set()
             for future in working:
                 future.result()
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
 
     @pytest.mark.parametrize('kind', KINDS)
     def test_while_another_thread_holds_the_lock(self, kind: str, new_session: SessionFactory, site: Origin) -> None:

@@ -11,7 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from support.dynamodb_server import CLOSED_PORT, CREDENTIALS, DynamoDbServer
-from support.outage import BODY, assert_caches, assert_goes_on
+from support.outage import BODY, assert_caches, assert_served_by_origin
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession, DynamoDbCache
@@ -66,7 +66,7 @@ def make_session() -> Iterator[Callable[..., CachedSession]]:
 class TestServerAway:
     def test_from_the_beginning(self, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(CLOSED_PORT)
-        assert_goes_on(session, page)
+        assert_served_by_origin(session, page)
         assert warnings('Not set up') == 1
         assert warnings('Unable to read') == 1
         assert warnings('Unable to write') <= 1
@@ -74,7 +74,7 @@ class TestServerAway:
     def test_until_after_the_beginning(self, server: DynamoDbServer, make_session: Any, page: str) -> None:
         with server.away():
             session = make_session(server.url)
-            assert_goes_on(session, page, times=1)
+            assert_served_by_origin(session, page, times=1)
         assert_caches(session, page)
         client = boto3.client('dynamodb', **server.options)
         ttl = client.describe_time_to_live(TableName='faulty')['TimeToLiveDescription']
@@ -88,7 +88,7 @@ class TestServerAway:
         assert_caches(session, page)
         for outage in (1, 2):
             with server.away():
-                assert_goes_on(session, page)
+                assert_served_by_origin(session, page)
             assert_caches(session, page)
             assert warnings('Unable to read') == outage
             assert warnings('Unable to write') <= outage
@@ -97,14 +97,14 @@ class TestServerAway:
         origin.add('/start', status=302, headers=[('Location', '/page')])
         session = make_session(server.url)
         with server.away():
-            assert_goes_on(session, origin.url('/start'))
+            assert_served_by_origin(session, origin.url('/start'))
         assert_caches(session, origin.url('/start'))
 
     def test_hanging(self, server: DynamoDbServer, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(server.url, config=SHORT_WAIT)
         assert_caches(session, page)
         with server.frozen():
-            assert_goes_on(session, page, times=2)
+            assert_served_by_origin(session, page, times=2)
             with pytest.raises(BackendUnavailableError):
                 session.cache.clear()
         assert_caches(session, page)
@@ -113,7 +113,7 @@ class TestServerAway:
     def test_hanging_from_the_beginning(self, server: DynamoDbServer, make_session: Any, page: str) -> None:
         with server.frozen():
             session = make_session(server.url, config=SHORT_WAIT)
-            assert_goes_on(session, page, times=2)
+            assert_served_by_origin(session, page, times=2)
         assert_caches(session, page)
 
     def test_many_threads(self, server: DynamoDbServer, make_session: Any, page: str, warnings: Any) -> None:
@@ -182,7 +182,7 @@ class TestConnectionCut:
             assert_caches(session, page)
             session.get(page)
             proxy.cut_after = cut_after
-            assert_goes_on(session, page)
+            assert_served_by_origin(session, page)
             with pytest.raises(BackendError) as caught:
                 list(session.cache.filter())
             assert caught.value.__cause__ is not None
@@ -254,7 +254,7 @@ class TestRefusals:
     ) -> None:
         self.refuse(service, code, status)
         session = make_session(service.url())
-        assert_goes_on(session, page)
+        assert_served_by_origin(session, page)
         assert warnings('Unable to read') == 1
         assert warnings('Unable to write') <= 1
         for maintain in (session.cache.clear, session.cache.urls, lambda: session.cache.delete('key')):
@@ -269,11 +269,11 @@ class TestRefusals:
     def test_nonsense(self, body: bytes, service: Origin, make_session: Any, page: str) -> None:
         service.default = Answer(200, body, (('Content-Type', 'application/x-amz-json-1.0'),))
         session = make_session(service.url())
-        assert_goes_on(session, page)
+        assert_served_by_origin(session, page)
 
     def test_a_web_page(self, service: Origin, make_session: Any, page: str) -> None:
         service.default = Answer(502, b'<html>Bad gateway</html>', (('Content-Type', 'text/html'),))
         session = make_session(service.url())
-        assert_goes_on(session, page)
+        assert_served_by_origin(session, page)
         with pytest.raises(BackendUnavailableError):
             session.cache.clear()

@@ -19,7 +19,7 @@ from faults.local_caches import (
     SessionFactory,
     as_ordinary_user,
     assert_caches,
-    assert_goes_on,
+    assert_served_by_origin,
     file_size_limit,
     give_to_ordinary_user,
     warnings_about,
@@ -102,7 +102,7 @@ class TestInThePlaceOfTheDirectory:
         shutil.rmtree(folder)
         obstacle(folder)
         with within(5):
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
         remove(folder)
         assert_caches(session, site)
 
@@ -119,7 +119,7 @@ class TestEntries:
             obstacle(path)
             (path.parent / 'target').unlink(missing_ok=True)
         with within(5):
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
 
     @pytest.mark.parametrize('length', [0, 1, 100, 3000])
     def test_cut_off(self, length: int, options: Any, new_session: SessionFactory, site: Origin) -> None:
@@ -128,7 +128,7 @@ class TestEntries:
         for path in session.cache.paths():  # type: ignore[attr-defined]
             os.truncate(path, length)
         hits = site.hits()
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
         assert site.hits() > hits
         assert_caches(session, site)
 
@@ -150,7 +150,7 @@ class TestDatabases:
         obstacle(folder / name)
         with within(8):
             session = new_session(**options) if when == 'before' else session
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
 
     @pytest.mark.parametrize('name', DATABASES)
     @pytest.mark.parametrize('start', [0, 100, 4096])
@@ -168,7 +168,7 @@ class TestDatabases:
             if reopened:
                 session.close()
                 session = new_session(**options)
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
 
     @pytest.mark.parametrize('name', DATABASES)
     def test_locked(self, name: str, options: Any, folder: Path, new_session: SessionFactory, site: Origin) -> None:
@@ -184,7 +184,7 @@ class TestDatabases:
             with within(WAIT_SECONDS):
                 second = new_session(**options)
             with within(4 * WAIT_SECONDS):
-                assert_goes_on(second, site)
+                assert_served_by_origin(second, site)
         assert_caches(session, site)
 
 
@@ -225,7 +225,7 @@ class TestNoRoom:
     def test_from_the_beginning(self, options: Any, new_session: SessionFactory, site: Origin) -> None:
         with file_size_limit(0):
             session = new_session(**options)
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
         assert_caches(session, site)
 
     def test_a_full_disk(
@@ -236,7 +236,7 @@ class TestNoRoom:
             for i in range(30):
                 site.add(f'/{i}', body=os.urandom(20_000))
                 assert len(session.get(site.url(f'/{i}')).content) == 20_000
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
             assert warnings_about(caplog, 'Unable to write') >= 1
             assert 0 < len(session.cache.responses) < 30
             assert [p.name for p in folder.iterdir() if p.suffix == '.tmp'] == []
@@ -291,7 +291,7 @@ class TestPermissions:
         site.add('/new', body=BODY)
         with as_ordinary_user():
             session = new_session(cache_name=folder, **options)
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
             assert session.get(site.url('/new')).content == BODY
             session.close()
         if what in ('both', 'directory'):

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pymongo
 import pytest
 from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_port
-from support.outage import BODY, assert_caches, assert_goes_on
+from support.outage import BODY, assert_caches, assert_served_by_origin
 from support.tcp_proxy import TcpProxy
 
 from requests_cache import CachedSession
@@ -46,7 +46,7 @@ def make_session(backend: str) -> Iterator[Callable[..., CachedSession]]:
 class TestServerAway:
     def test_from_the_beginning(self, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(port=free_port())
-        assert_goes_on(session, page, times=2)
+        assert_served_by_origin(session, page, times=2)
         assert warnings('Unable') == 1
 
     def test_stopped_and_started_during_use(
@@ -56,7 +56,7 @@ class TestServerAway:
         assert_caches(session, page)
         for outage in (1, 2):
             with faulty_mongodb_server.away():
-                assert_goes_on(session, page, times=2)
+                assert_served_by_origin(session, page, times=2)
             assert_caches(session, page)
             assert warnings('Unable to read') == outage
             assert warnings('Unable to write') == 0  # after a lookup in vain
@@ -75,7 +75,7 @@ class TestServerAway:
         session = make_session(port=faulty_mongodb_server.port)
         assert_caches(session, page)
         with faulty_mongodb_server.frozen():
-            assert_goes_on(session, page, times=2)
+            assert_served_by_origin(session, page, times=2)
             with pytest.raises(BackendUnavailableError):
                 session.cache.clear()
         assert_caches(session, page)
@@ -84,7 +84,7 @@ class TestServerAway:
     def test_hanging_from_the_beginning(self, faulty_mongodb_server: MongoServer, make_session: Any, page: str) -> None:
         with faulty_mongodb_server.frozen():
             session = make_session(port=faulty_mongodb_server.port)
-            assert_goes_on(session, page, times=2)
+            assert_served_by_origin(session, page, times=2)
         assert_caches(session, page)
 
     def test_many_threads(
@@ -214,7 +214,7 @@ class TestConnectionsCut:
         assert_caches(session, page)
         proxy.cut_after = 10
         proxy.drop_connections()
-        assert_goes_on(session, page, times=2)
+        assert_served_by_origin(session, page, times=2)
         proxy.cut_after = None
         proxy.drop_connections()
         assert_caches(session, page)
@@ -232,7 +232,7 @@ class TestRefused:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         session = make_session(port=authenticating_mongodb_server.port, **given)
-        assert_goes_on(session, page, times=2)
+        assert_served_by_origin(session, page, times=2)
         assert warnings('Unable to read') >= 1
         assert 'wrong-secret' not in caplog.text
         with pytest.raises(BackendError):
@@ -243,7 +243,7 @@ class TestRefused:
         session = make_session(connection=client)
         assert_caches(session, page)
         client.close()
-        assert_goes_on(session, page, times=2)
+        assert_served_by_origin(session, page, times=2)
         with pytest.raises(BackendError) as caught:
             session.cache.clear()
         assert isinstance(caught.value.__cause__, pymongo.errors.InvalidOperation)

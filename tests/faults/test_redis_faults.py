@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import redis
-from support.outage import BODY, assert_caches, assert_goes_on
+from support.outage import BODY, assert_caches, assert_served_by_origin
 from support.redis_server import HOST, RedisClusterServers, RedisServer, free_port
 from support.tcp_proxy import TcpProxy
 
@@ -47,7 +47,7 @@ def make_session() -> Iterator[Callable[..., CachedSession]]:
 class TestServerAway:
     def test_from_the_beginning(self, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(port=free_port())
-        assert_goes_on(session, page)
+        assert_served_by_origin(session, page)
         assert warnings('Unable to read') == 1
         assert warnings('Unable to write') == 0, 'to write would be to wait once more'
 
@@ -58,7 +58,7 @@ class TestServerAway:
         assert_caches(session, page)
         for outage in (1, 2):
             with server.away():
-                assert_goes_on(session, page)
+                assert_served_by_origin(session, page)
             assert_caches(session, page)
             assert warnings('Unable to read') == outage
 
@@ -74,14 +74,14 @@ class TestServerAway:
         origin.add('/start', status=302, headers=[('Location', '/page')])
         session = make_session(port=server.port)
         with server.away():
-            assert_goes_on(session, origin.url('/start'))
+            assert_served_by_origin(session, origin.url('/start'))
         assert_caches(session, origin.url('/start'))
 
     def test_hanging(self, server: RedisServer, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(port=server.port)
         assert_caches(session, page)
         with server.frozen():
-            assert_goes_on(session, page)
+            assert_served_by_origin(session, page)
             with pytest.raises(BackendUnavailableError):
                 session.cache.clear()
         assert_caches(session, page)
@@ -90,7 +90,7 @@ class TestServerAway:
     def test_hanging_from_the_beginning(self, server: RedisServer, make_session: Any, page: str) -> None:
         with server.frozen():
             session = make_session(port=server.port)
-            assert_goes_on(session, page, times=2)
+            assert_served_by_origin(session, page, times=2)
         assert_caches(session, page)
 
     def test_many_threads(self, server: RedisServer, make_session: Any, page: str, warnings: Any) -> None:
@@ -152,7 +152,7 @@ class TestServerRefuses:
             for wrong in ({}, {'password': 'wrong'}, {'username': 'nobody', 'password': 'secret'}):
                 before = warnings('Unable to read')
                 session = make_session(port=guarded.port, **wrong)
-                assert_goes_on(session, page)
+                assert_served_by_origin(session, page)
                 assert warnings('Unable to read') == before + 1
                 with pytest.raises(BackendError) as caught:
                     session.cache.clear()
@@ -163,7 +163,7 @@ class TestServerRefuses:
         reader = 'reader on >secret ~* +@read +@connection'
         with RedisServer(tmp_path, users=(reader,)) as guarded:
             session = make_session(port=guarded.port, username='reader', password='secret')
-            assert_goes_on(session, page)
+            assert_served_by_origin(session, page)
             assert (warnings('Unable to read'), warnings('Unable to write')) == (0, 1)
             with pytest.raises(BackendError):
                 session.cache.responses.bulk_delete(['a', 'b'])
@@ -177,7 +177,7 @@ class TestServerRefuses:
             origin.add('/other', body=BODY)
             with small.client() as client:
                 client.config_set('maxmemory', 1)
-                assert_goes_on(session, origin.url('/other'))
+                assert_served_by_origin(session, origin.url('/other'))
                 assert warnings('Unable to write') == 1
                 assert session.get(page).from_cache
                 client.config_set('maxmemory', 0)
@@ -298,7 +298,7 @@ class TestConnectionCut:
         assert_caches(session, page)
         proxy.drop_connections()
         proxy.cut_after = passed
-        assert_goes_on(session, page, times=2)
+        assert_served_by_origin(session, page, times=2)
         assert warnings('Unable to read') == 1
         proxy.cut_after = None
         assert_caches(session, page)
@@ -333,7 +333,7 @@ class TestCluster:
 
     def test_away_from_the_beginning(self, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(cluster=True, port=free_port())
-        assert_goes_on(session, page)
+        assert_served_by_origin(session, page)
         assert warnings('Unable to read') == 1
 
     def test_one_server_hangs(self, redis_cluster: RedisClusterServers, cache: RedisCache, origin: Origin) -> None:

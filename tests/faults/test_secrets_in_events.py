@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.events import Told
+from support.events import EventLog
 
 from faults.planting import IGNORED, METHODS, Planter, found_in
 from requests_cache import CachedSession
@@ -18,7 +18,7 @@ from requests_cache.testing.origin import Origin, answer
 SECRET = 'Zx7qLm93Secret'
 
 
-def shown(told: Told, caplog: pytest.LogCaptureFixture) -> list[bytes]:
+def shown(told: EventLog, caplog: pytest.LogCaptureFixture) -> list[bytes]:
     lines = [record.getMessage() for record in caplog.records if record.name.startswith('requests_cache')]
     return [text.encode() for event in told for text in (str(event), repr(event))] + [line.encode() for line in lines]
 
@@ -32,7 +32,7 @@ def test_secrets_in_every_place(
         caplog.at_level(logging.DEBUG),
         CachedSession(tmp_path / 'cache', cache_control=cache_control, **options) as session,
     ):
-        told = Told(session)
+        told = EventLog(session)
         planter = Planter(session, origin)
         planter.plant()
     assert {str(event.kind) for event in told} >= {'stored', 'miss', 'validated'}
@@ -51,7 +51,7 @@ def test_errors_and_keys_of_the_users_own(
     origin.default = answer(200, b'page')
     url = f'{origin.url("/a")}?api_key={SECRET}&session_id={SECRET}'.replace('://', f'://user:{SECRET}@')
     with CachedSession(tmp_path / 'cache', key_fn=key_of, ignored_parameters=IGNORED) as session:
-        told = Told(session)
+        told = EventLog(session)
         session.get(url)
         origin.stop()
         session.cache.clear()

@@ -23,7 +23,7 @@ from faults.local_caches import (
     SessionFactory,
     as_ordinary_user,
     assert_caches,
-    assert_goes_on,
+    assert_served_by_origin,
     file_size_limit,
     give_to_ordinary_user,
     warnings_about,
@@ -106,7 +106,7 @@ class TestInTheWay:
         obstacle(file)
         with within(5):
             session = new_session(**options, busy_timeout=WAIT_SECONDS)
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
         if obstacle is not be_a_link_to_nowhere:
             assert 1 <= warnings_about(caplog, 'Unable to') <= 2
             assert len([r for r in caplog.records if r.levelno == logging.WARNING]) <= 3
@@ -119,14 +119,14 @@ class TestInTheWay:
         remove(file)
         obstacle(file)
         with within(5):
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
 
     def test_until_it_is_gone(
         self, obstacle: Callable[[Path], None], options: Any, file: Path, new_session: SessionFactory, site: Origin
     ) -> None:
         obstacle(file)
         session = new_session(**options, busy_timeout=WAIT_SECONDS)
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
         remove(file)
         assert_caches(session, site)
 
@@ -179,7 +179,7 @@ class TestDamage:
         if opened == 'after':
             session = new_session(**options)
         self.assert_bodies(session, site)
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
 
     @pytest.mark.parametrize('length', [0, 1, 50, 4096, 50_000])
     def test_cut_off(self, length: int, options: Any, file: Path, new_session: SessionFactory, site: Origin) -> None:
@@ -188,7 +188,7 @@ class TestDamage:
         session.close()
         os.truncate(file, length)
         self.assert_bodies(session, site)
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
 
     def test_a_damaged_cache_is_made_anew_by_clearing_it(
         self, options: Any, file: Path, new_session: SessionFactory, site: Origin
@@ -283,7 +283,7 @@ class TestNoRoom:
     def test_from_the_beginning(self, options: Any, file: Path, new_session: SessionFactory, site: Origin) -> None:
         with file_size_limit(0):
             session = new_session(**options)
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
         assert_caches(session, site)
         assert_is_whole(session, file)
 
@@ -295,7 +295,7 @@ class TestNoRoom:
             for i in range(30):
                 site.add(f'/{i}', body=os.urandom(20_000))
                 assert len(session.get(site.url(f'/{i}')).content) == 20_000
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
             assert warnings_about(caplog, 'Unable to write') >= 1
             assert 0 < len(session.cache.responses) < 30
             session.cache.clear()
@@ -348,7 +348,7 @@ class TestPermissions:
         site.add('/new', body=BODY)
         with as_ordinary_user():
             session = new_session(cache_name=folder / 'test', **options)
-            assert_goes_on(session, site)
+            assert_served_by_origin(session, site)
             assert session.get(site.url('/new')).content == BODY
             session.close()
         if what in ('both', 'directory'):

@@ -20,7 +20,7 @@ from faults.local_caches import (
     SessionFactory,
     as_ordinary_user,
     assert_caches,
-    assert_goes_on,
+    assert_served_by_origin,
     give_to_ordinary_user,
 )
 from requests_cache.exceptions import BackendError
@@ -81,7 +81,7 @@ def test_a_place_that_is_closed(
     give_to_ordinary_user(shared_path)
     with caplog.at_level(logging.DEBUG), as_ordinary_user():
         session = new_session(cache_name=path, backend=backend)
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
         session.close()
     messages = warned(caplog)
     assert 1 <= len(messages) <= 2
@@ -107,7 +107,7 @@ def test_a_working_directory_that_is_read_only(
     with caplog.at_level(logging.DEBUG), as_ordinary_user():
         monkeypatch.chdir(folder)
         session = new_session(cache_name='cache', backend=backend)
-        assert_goes_on(session, site)
+        assert_served_by_origin(session, site)
         session.close()
         assert 'read-only for this user' in warned(caplog)[0]
         caplog.clear()
@@ -160,7 +160,7 @@ def test_what_else_is_in_the_way(
     for name, reason in (('folder.db', 'it is a directory; '), ('notes.db', 'the file is not a database')):
         caplog.clear()
         with caplog.at_level(logging.DEBUG):
-            assert_goes_on(new_session(cache_name=tmp_path / name), site)
+            assert_served_by_origin(new_session(cache_name=tmp_path / name), site)
         assert reason in warned(caplog)[0]
 
 

@@ -13,7 +13,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from requests.adapters import BaseAdapter, HTTPAdapter
-from support.events import Told
+from support.events import EventLog
 from urllib3 import HTTPResponse
 
 from requests_cache import DO_NOT_CACHE, CachedSession
@@ -126,7 +126,7 @@ def carry_out(session: CachedSession, method: str, path: str, options: dict[str,
 @given(settings, st.lists(st.tuples(actions, st.lists(words, max_size=3)), min_size=2, max_size=8))
 def test_results_and_statistics(settings, steps):
     with Counting(backend='memory', **settings) as session:
-        told, origin = Told(session), Origin([])
+        told, origin = EventLog(session), Origin([])
         session.mount('http://', origin)
         for action, answers in steps:
             before, sent = len(told.results()), session.sent
@@ -143,7 +143,7 @@ def _fail(*args: Any) -> None:
     raise BackendError('The disk is full')
 
 
-def assert_adds_up(session: CachedSession, told: Told) -> None:
+def assert_adds_up(session: CachedSession, told: EventLog) -> None:
     stats, kinds = session.stats, Counter(str(event.kind) for event in told)
     by_reason = {kind: Counter(event.reason for event in told if event.kind == kind) for kind in ('miss', 'not stored')}
     from_cache = [event for event in told if event.kind in ('hit', 'stale hit', 'validated', 'collapsed')]

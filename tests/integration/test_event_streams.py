@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.events import Told
-from support.flights import Followers, Held
+from support.events import EventLog
+from support.flights import Followers, HeldAnswer
 
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError
@@ -26,8 +26,8 @@ def session(request, new_with_pieces) -> CachedSession:
 
 
 @pytest.fixture
-def told(session) -> Told:
-    return Told(session)
+def told(session) -> EventLog:
+    return EventLog(session)
 
 
 @pytest.mark.parametrize('body', [b'short', BODY], ids=['short', 'long'])
@@ -87,7 +87,7 @@ def test_what_is_missing_is_read_at_the_end(session, told, origin):
 )
 def test_too_large(new_with_pieces, origin, options, reason):
     session = new_with_pieces(**options)
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body=BODY, chunked=True)
     with session.get(origin.url('/page'), stream=True) as response:
         assert response.content == BODY
@@ -143,7 +143,7 @@ def test_the_store_fails_in_the_middle(session, told, origin, monkeypatch):
 
 def test_evicted_by_a_stream(new_with_pieces, origin):
     session = new_with_pieces(max_entries=1)
-    told = Told(session)
+    told = EventLog(session)
     origin.default = answer(200, BODY)
     first = session.get(origin.url('/1'))
     told.clear()
@@ -175,7 +175,7 @@ class Reading(CachedSession):
 
 def test_the_end_of_a_stored_redirect_is_read_before_it_is_returned(new_session, origin):
     session = new_session(session_class=Reading, backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/a', redirect('/b', headers=FRESH[:1]))
     origin.add('/b', body=BODY, headers=FRESH)
     session.get(origin.url('/a'))
@@ -187,12 +187,12 @@ def test_the_end_of_a_stored_redirect_is_read_before_it_is_returned(new_session,
 
 
 def test_those_who_wait_for_a_stream(session, told, origin, monkeypatch):
-    followers, held = Followers(monkeypatch), Held(answer(200, BODY, FRESH))
+    followers, held = Followers(monkeypatch), HeldAnswer(answer(200, BODY, FRESH))
     origin.add('/page', held)
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(lambda: session.get(origin.url('/page'), stream=True).content) for _ in range(4)]
         followers.wait(3)
-        held.let_go()
+        held.release()
         assert {future.result() for future in futures} == {BODY}
     assert sorted(told.results()) == ['collapsed'] * 3 + ['miss']
     stats = session.stats
@@ -203,8 +203,8 @@ def test_those_who_wait_for_a_stream(session, told, origin, monkeypatch):
 def test_those_who_wait_for_a_redirect_that_is_stored(new_session, origin, monkeypatch):
     """They have waited for the redirect, and follow it"""
     session = new_session(backend='memory', cache_control='strict')
-    told, followers = Told(session), Followers(monkeypatch)
-    held = Held(redirect('/b', headers=FRESH[:1]))
+    told, followers = EventLog(session), Followers(monkeypatch)
+    held = HeldAnswer(redirect('/b', headers=FRESH[:1]))
     origin.add('/a', held)
     origin.add('/b', body='end', headers=FRESH)
     session.get(origin.url('/b'))
@@ -212,7 +212,7 @@ def test_those_who_wait_for_a_redirect_that_is_stored(new_session, origin, monke
     with ThreadPoolExecutor(4) as pool:
         futures = [pool.submit(session.get, origin.url('/a')) for _ in range(4)]
         followers.wait(3)
-        held.let_go()
+        held.release()
         assert {future.result().text for future in futures} == {'end'}
     results = sorted((str(e.kind), e.url[-1]) for e in told if e.kind.is_result)
     assert results == [('collapsed', 'a')] * 3 + [('hit', 'b')] * 4 + [('miss', 'a')]
@@ -221,14 +221,14 @@ def test_those_who_wait_for_a_redirect_that_is_stored(new_session, origin, monke
 def test_those_who_wait_in_vain_and_have_a_stale_response(new_session, origin, monkeypatch):
     """That is no hit: what they have is stale"""
     session = new_session(backend='memory', stale_if_error=1000)
-    followers, held = Followers(monkeypatch), Held(answer(drop=True))
+    followers, held = Followers(monkeypatch), HeldAnswer(answer(drop=True))
     origin.add('/page', answer(200, b'hello'), held)
     session.get(origin.url('/page'), expire_after=-10)
-    told = Told(session)
+    told = EventLog(session)
     with ThreadPoolExecutor(3) as pool:
         futures = [pool.submit(session.get, origin.url('/page')) for _ in range(3)]
         followers.wait(2)
-        held.let_go()
+        held.release()
         assert all(future.result().from_cache for future in futures)
     assert told.results() == ['stale hit'] * 3
     assert {event.reason for event in told} == {'the origin failed'}

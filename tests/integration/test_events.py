@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.events import Told
+from support.events import EventLog
 
 from requests_cache import DO_NOT_CACHE, CachedSession
 from requests_cache.backends.storage import BaseStorage
@@ -27,8 +27,8 @@ def session(request, new_session) -> CachedSession:
 
 
 @pytest.fixture
-def told(session) -> Told:
-    return Told(session)
+def told(session) -> EventLog:
+    return EventLog(session)
 
 
 def stale(session) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_miss_and_hit(session, told, origin):
 
 def test_what_never_expires_has_no_end(new_session, origin):
     session = new_session(backend='memory')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body='hello')
     session.get(origin.url('/page'))
     session.get(origin.url('/page'))
@@ -90,7 +90,7 @@ def test_stale_and_changed(session, told, origin):
 def test_caller_validates(new_session, origin):
     """Its 304 comes from the origin, and nothing from the cache"""
     session = new_session(backend='memory')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', revalidating(answer(200, b'hello', FRESH)))
     response = session.get(origin.url('/page'), headers={'If-None-Match': '"1"'})
     assert response.status_code == 304
@@ -175,7 +175,7 @@ def test_bypassed_as_the_method_is_not_cached(session, told, origin):
 
 def test_bypassed_as_the_body_cannot_be_read_twice(new_session, origin):
     session = new_session(backend='memory', allowable_methods=['POST'])
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body='hello')
     session.post(origin.url('/page'), data=iter([b'x']))
     assert told.texts() == ['bypassed: body of the request']
@@ -183,7 +183,7 @@ def test_bypassed_as_the_body_cannot_be_read_twice(new_session, origin):
 
 def test_post_whose_response_answers_get(new_session, origin):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body='hello', headers=[*FRESH, ('Content-Location', '/page'), ('Date', 'now')])
     session.post(origin.url('/page'), data=b'x')
     assert told.results() == ['bypassed']
@@ -236,7 +236,7 @@ def test_an_interrupted_exchange_has_failed(session, told, origin):
 )
 def test_not_stored(new_session, origin, settings, answered, reason):
     session = new_session(backend='memory', **settings)
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', answered)
     session.get(origin.url('/page'))
     event = told.only('not stored')
@@ -247,7 +247,7 @@ def test_not_stored(new_session, origin, settings, answered, reason):
 
 def test_not_stored_as_it_is_larger_than_the_bound(new_session, origin):
     session = new_session(backend='memory', max_cache_bytes=5000)
-    told = Told(session)
+    told = EventLog(session)
     for path, options in {'/length': {}, '/chunked': {'chunked': True}}.items():
         origin.add(path, body='x' * 9000, **options)
         session.get(origin.url(path))
@@ -256,7 +256,7 @@ def test_not_stored_as_it_is_larger_than_the_bound(new_session, origin):
 
 def test_not_stored_as_a_304_makes_it_larger_than_the_bound(new_session, origin):
     session = new_session(backend='memory', max_cache_bytes=5000)
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', revalidating(answer(200, b'hello', STALE), [('X-New', 'x' * 9000)]))
     session.get(origin.url('/page'), expire_after=-10)
     told.clear()
@@ -285,7 +285,7 @@ def test_not_stored_as_another_response_was_meanwhile(session, told, origin):
 @pytest.mark.parametrize('backend', ['memory', 'sqlite'])
 def test_evicted(new_session, origin, backend):
     session = new_session(backend=backend, max_entries=1)
-    told = Told(session)
+    told = EventLog(session)
     origin.default = answer(200, b'hello')
     first = session.get(origin.url('/1'))
     told.clear()
@@ -297,7 +297,7 @@ def test_evicted(new_session, origin, backend):
 
 def test_nothing_is_evicted_by_a_write_that_fails(new_session, origin):
     session = new_session(backend='sqlite', max_entries=1)
-    told = Told(session)
+    told = EventLog(session)
     origin.default = answer(200, b'hello')
     first = session.get(origin.url('/1'))
     with session.cache.responses.connection(commit=True) as connection:
@@ -311,7 +311,7 @@ def test_nothing_is_evicted_by_a_write_that_fails(new_session, origin):
 
 def test_head_brings_what_is_stored_up_to_date(new_session, origin):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', answer(200, b'hello', FRESH), answer(200, b'', [*FRESH, ('Content-Length', '5')]))
     stored = session.get(origin.url('/page'))
     told.clear()
@@ -326,7 +326,7 @@ def test_head_brings_what_is_stored_up_to_date(new_session, origin):
 
 def test_invalidated(new_session, origin):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body='hello', headers=FRESH)
     stored = session.get(origin.url('/page'))
     told.clear()
@@ -339,7 +339,7 @@ def test_invalidated(new_session, origin):
 
 def test_invalidated_by_head(new_session, origin):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', answer(200, b'hello', FRESH), answer(200, b'', [FRESH[0], ('ETag', '"2"')]))
     session.get(origin.url('/page'))
     told.clear()
@@ -371,7 +371,7 @@ def test_deleting_by_hand_is_not_told(session, told, origin):
 def test_a_part_that_takes_the_place_of_another_representation(new_session, origin):
     """What was stored is deleted, the part is not stored, and nothing says that it was"""
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     part = answer(206, b'he', [('Cache-Control', 'max-age=9'), ('ETag', '"2"'), ('Content-Range', 'bytes 0-1/5')])
     origin.add('/page', answer(200, b'hello', [*STALE, ('Accept-Ranges', 'bytes')]), part)
     session.get(origin.url('/page'))
@@ -416,7 +416,7 @@ def test_redirect_to_a_stored_end(session, told, origin):
 
 def test_stored_redirect_to_an_end_that_fails(new_session, origin):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/a', redirect('/b', headers=FRESH[:1]))
     origin.add('/b', answer(drop=True))
     for _ in range(2):
@@ -609,7 +609,7 @@ def test_writing_fails_after_a_304(session, told, origin, fail):
 
 def test_deleting_fails(new_session, origin, monkeypatch):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body='hello', headers=FRESH)
     session.get(origin.url('/page'))
     told.clear()
@@ -624,7 +624,7 @@ def test_deleting_fails(new_session, origin, monkeypatch):
 
 def test_what_cannot_be_told_does_not_keep_entries_from_being_deleted(new_session, origin, monkeypatch):
     session = new_session(backend='memory', cache_control='strict')
-    told = Told(session)
+    told = EventLog(session)
     origin.add('/page', body='hello', headers=FRESH)
     session.get(origin.url('/page'))
     told.clear()

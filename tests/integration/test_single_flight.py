@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.flights import PATIENCE_SECONDS, Followers, Held
+from support.flights import PATIENCE_SECONDS, Followers, HeldAnswer
 
 import requests_cache
 from requests_cache import CachedSession
@@ -46,7 +46,7 @@ class TestThreads:
     def test_fifty_callers(
         self, backend: str, stream: bool, origin: Origin, pool: ThreadPoolExecutor, followers: Followers, tmp_path: Any
     ) -> None:
-        held = Held(answer(200, b'x' * 3_000_000))
+        held = HeldAnswer(answer(200, b'x' * 3_000_000))
         origin.add('/page', held)
         with CachedSession(tmp_path / 'cache', backend=backend) as session:
 
@@ -57,7 +57,7 @@ class TestThreads:
             futures = start(pool, 50, get)
             held.wait()
             followers.wait(49)
-            held.let_go()
+            held.release()
             results = [future.result() for future in futures]
         assert origin.hits() == 1
         assert {length for length, _ in results} == {3_000_000}
@@ -66,11 +66,11 @@ class TestThreads:
     def test_each_has_a_response_of_its_own(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
-        held = Held(answer(200, b'{"a": 1}'))
+        held = HeldAnswer(answer(200, b'{"a": 1}'))
         origin.add('/page', held)
         futures = start(pool, 3, lambda: session.get(origin.url('/page')))
         followers.wait(2)
-        held.let_go()
+        held.release()
         responses = [future.result() for future in futures]
         responses[0].headers['X'] = 'mine'
         assert all('X' not in response.headers for response in responses[1:])
@@ -85,13 +85,13 @@ class TestThreads:
         assert origin.hits() == 1_000
 
     def test_tasks_in_threads(self, session: CachedSession, origin: Origin, followers: Followers) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
 
         async def get_all() -> list[Any]:
             waiting = [asyncio.create_task(asyncio.to_thread(session.get, origin.url('/page'))) for _ in range(4)]
             await asyncio.to_thread(followers.wait, 3)
-            held.let_go()
+            held.release()
             return await asyncio.gather(*waiting)
 
         assert sum(response.from_cache for response in asyncio.run(get_all())) == 3
@@ -101,7 +101,7 @@ class TestThreads:
     def test_a_child_does_not_wait_for_its_parent(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor
     ) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         leader = pool.submit(session.get, origin.url('/page'))
         held.wait()
@@ -109,17 +109,17 @@ class TestThreads:
         if not child:
             os._exit(0 if session.get(origin.url('/page'), timeout=PATIENCE_SECONDS).content == b'x' else 1)
         held.wait()
-        held.let_go()
+        held.release()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert leader.result().content == b'x'
 
     def test_cache_status_says_so(self, origin: Origin, pool: ThreadPoolExecutor, followers: Followers) -> None:
-        held = Held(answer(200, b'x', [('Cache-Control', 'max-age=100')]))
+        held = HeldAnswer(answer(200, b'x', [('Cache-Control', 'max-age=100')]))
         origin.add('/page', held)
         with CachedSession(backend='memory', cache_control='strict', cache_status=True) as session:
             futures = start(pool, 2, lambda: session.get(origin.url('/page')))
             followers.wait(1)
-            held.let_go()
+            held.release()
             collapsed = sorted(future.result().cache_status.collapsed for future in futures)
             fields = sorted('collapsed' in future.result().headers['Cache-Status'] for future in futures)
         assert collapsed == fields == [False, True]
@@ -130,36 +130,36 @@ class TestThreads:
     ) -> None:
         origin.add('/page', answer(200, b'old', list(options.items())))
         session.get(origin.url('/page'), expire_after=-2)
-        held = Held(answer(304, b'', list(options.items())) if options else answer(200, b'new'))
+        held = HeldAnswer(answer(304, b'', list(options.items())) if options else answer(200, b'new'))
         origin.add('/page', held)
         futures = start(pool, 10, lambda: session.get(origin.url('/page'), expire_after=100))
         followers.wait(9)
-        held.let_go()
+        held.release()
         assert {future.result().content for future in futures} == {b'old' if options else b'new'}
         assert origin.hits() == 2
 
     def test_sessions_that_share_a_backend(
         self, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         requests_cache.install_cache(backend='memory')
         try:
             futures = start(pool, 5, lambda: requests.get(origin.url('/page')))
             followers.wait(4)
-            held.let_go()
+            held.release()
             assert sum(future.result().from_cache for future in futures) == 4
         finally:
             requests_cache.uninstall_cache()
         assert origin.hits() == 1
 
     def test_switched_off(self, origin: Origin, pool: ThreadPoolExecutor) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         with CachedSession(backend='memory', single_flight=False) as session:
             futures = start(pool, 5, lambda: session.get(origin.url('/page')))
             held.wait(5)
-            held.let_go()
+            held.release()
             assert not any(future.result().from_cache for future in futures)
 
 
@@ -172,47 +172,47 @@ class TestNeverSlower:
         ids=['disabled', 'read-only', 'method'],
     )
     def test_settings(self, origin: Origin, pool: ThreadPoolExecutor, settings: Any) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         with CachedSession(backend='memory', **settings) as session:
             futures = start(pool, 5, lambda: session.get(origin.url('/page')))
             held.wait(5)
-            held.let_go()
+            held.release()
             assert [future.result().content for future in futures] == [b'x'] * 5
 
     @pytest.mark.parametrize('option', ['force_refresh', 'refresh'])
     def test_options(self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, option: str) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         futures = start(pool, 5, lambda: session.get(origin.url('/page'), **{option: True}))
         held.wait(5)
-        held.let_go()
+        held.release()
         assert [future.result().content for future in futures] == [b'x'] * 5
 
     def test_only_if_cached(self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         first = pool.submit(session.get, origin.url('/page'))
         held.wait()
         assert session.get(origin.url('/page'), only_if_cached=True).status_code == 504
-        held.let_go()
+        held.release()
         first.result()
 
     def test_what_cannot_be_stored(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
         """All who wait go at once; and from then on, nobody waits"""
-        first, others = Held(answer(404, b'x')), Held(answer(404, b'y'))
+        first, others = HeldAnswer(answer(404, b'x')), HeldAnswer(answer(404, b'y'))
         answers = iter([first])
         origin.add('/page', lambda request: next(answers, others)(request))
         futures = start(pool, 10, lambda: session.get(origin.url('/page')))
         first.wait()
         followers.wait(9)
-        first.let_go()
+        first.release()
         others.wait(9)  # all of them are there, and none has been answered
         futures += start(pool, 3, lambda: session.get(origin.url('/page')))
         others.wait(3)
-        others.let_go()
+        others.release()
         assert sorted(future.result().content for future in futures) == [b'x', *[b'y'] * 12]
 
     def test_it_is_forgotten_in_time(
@@ -222,17 +222,20 @@ class TestNeverSlower:
         session.get(origin.url('/page'))
         now = flights.monotonic()
         monkeypatch.setattr(flights, 'monotonic', lambda: now + flights.UNSHARED_SECONDS + 1)
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         futures = start(pool, 3, lambda: session.get(origin.url('/page')))
         followers.wait(2)
-        held.let_go()
+        held.release()
         assert sum(future.result().from_cache for future in futures) == 2
 
     def test_variants(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
-        first, others = Held(answer(200, b'x', [('Vary', 'Accept')])), Held(answer(200, b'y', [('Vary', 'Accept')]))
+        first, others = (
+            HeldAnswer(answer(200, b'x', [('Vary', 'Accept')])),
+            HeldAnswer(answer(200, b'y', [('Vary', 'Accept')])),
+        )
         answers = iter([first])
         origin.add('/page', lambda request: next(answers, others)(request))
         leader = pool.submit(session.get, origin.url('/page'), headers={'Accept': 'a/a'})
@@ -241,21 +244,21 @@ class TestNeverSlower:
             pool.submit(session.get, origin.url('/page'), headers={'Accept': f'b/{number}'}) for number in range(5)
         ]
         followers.wait(5)
-        first.let_go()
+        first.release()
         others.wait(5)
-        others.let_go()
+        others.release()
         assert (leader.result().content, {future.result().content for future in futures}) == (b'x', {b'y'})
 
     def test_a_failure_is_not_multiplied(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
         """One of those who wait takes over"""
-        held = Held(answer(200, b'x' * 100, chunked=True, cut_after=10), answer(200, b'fine'))
+        held = HeldAnswer(answer(200, b'x' * 100, chunked=True, cut_after=10), answer(200, b'fine'))
         origin.add('/page', held)
         futures = start(pool, 5, lambda: session.get(origin.url('/page')))
         held.wait()
         followers.wait(4)
-        held.let_go()
+        held.release()
         results = [future.exception() or future.result().content for future in futures]
         assert results.count(b'fine') >= 4
         assert origin.hits() == 2
@@ -263,13 +266,13 @@ class TestNeverSlower:
     def test_no_longer_than_the_own_timeout(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor
     ) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         leader = pool.submit(session.get, origin.url('/page'))
         held.wait()
         with pytest.raises(requests.exceptions.ReadTimeout):
             session.get(origin.url('/page'), timeout=0.05)
-        held.let_go()
+        held.release()
         assert leader.result().content == b'x'
 
     @pytest.mark.parametrize(
@@ -361,13 +364,13 @@ class TestReentrancy:
     def test_a_cache_that_is_cleared_meanwhile(
         self, session: CachedSession, origin: Origin, pool: ThreadPoolExecutor, followers: Followers
     ) -> None:
-        held = Held(answer(200, b'x'))
+        held = HeldAnswer(answer(200, b'x'))
         origin.add('/page', held)
         futures = start(pool, 3, lambda: session.get(origin.url('/page')))
         followers.wait(2)
         session.cache.clear()
         session.close()
-        held.let_go()
+        held.release()
         assert {future.result().content for future in futures} == {b'x'}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 import requests
-from support.events import Told
+from support.events import EventLog
 
 import requests_cache
 from requests_cache import CachedSession
@@ -44,7 +44,7 @@ def quiet(caplog) -> Any:
 
 
 def test_events_are_values(session, page):
-    told = Told(session)
+    told = EventLog(session)
     session.get(page)
     event = told[0]
     assert pickle.loads(pickle.dumps(event)) == event == copy.copy(event)
@@ -83,7 +83,7 @@ def test_event_as_a_line():
 
 
 def test_unsubscribing(session, page):
-    first, second = Told(session), Told(session)
+    first, second = EventLog(session), EventLog(session)
     session.get(page)
     first.unsubscribe()
     first.unsubscribe()
@@ -163,7 +163,7 @@ class Broken:
 def test_a_subscriber_that_fails_is_logged_once_and_harms_nobody(session, page, quiet):
     broken = Broken()
     session.subscribe(broken)
-    told = Told(session)
+    told = EventLog(session)
     assert session.get(page).text == session.get(page).text == 'hello'
     assert told.results() == ['miss', 'hit']
     assert broken.calls == 3
@@ -215,14 +215,14 @@ def test_what_is_no_exception_gets_through(session, page):
     with pytest.raises(KeyboardInterrupt):
         session.get(page)
     end()
-    told = Told(session)
+    told = EventLog(session)
     session.get(page)
     assert told.results() == ['hit']
 
 
 def test_a_subscriber_that_makes_requests_is_not_told_of_them(session, page, origin):
     """Others are; as with an installed cache, and a subscriber that sends what it is told somewhere"""
-    told, others = [], Told(session)
+    told, others = [], EventLog(session)
     origin.add('/collector', body='thanks')
 
     def send(event):
@@ -243,7 +243,7 @@ def test_a_subscriber_that_makes_requests_is_not_told_of_them(session, page, ori
 
 def test_sessions_on_one_backend_are_watched_one_by_one(session, new_session, page):
     other = new_session(backend=session.cache)
-    told = Told(session)
+    told = EventLog(session)
     other.get(page)
     assert told == []
     assert (session.stats.requests, other.stats.misses) == (0, 1)
@@ -257,13 +257,13 @@ def test_sessions_on_one_backend_are_watched_one_by_one(session, new_session, pa
 def test_other_sessions_made_from_one_begin_anew(new_session, page, made_from):
     session = new_session(backend='sqlite')
     session.get(page)
-    told = Told(session)
+    told = EventLog(session)
     with made_from(session) as other:
         assert other.stats == requests_cache.engine.statistics.Statistics()
         assert other.get(page).from_cache
         assert (other.stats.hits, session.stats.hits) == (1, 0)
         assert told == []
-        others = Told(other)
+        others = EventLog(other)
         other.get(page)
         assert others.results() == ['hit']
     session.get(page)
@@ -271,7 +271,7 @@ def test_other_sessions_made_from_one_begin_anew(new_session, page, made_from):
 
 
 def test_wrapped_sessions_begin_anew(session, page):
-    told = Told(session)
+    told = EventLog(session)
     with CachedSession.wrap(session, backend='memory') as other:
         other.get(page)
         assert other.stats.misses == 1
@@ -288,7 +288,7 @@ def test_sessions_of_the_users_own_making(page):
             self.cache = requests_cache.BaseCache()
 
     with Own() as session:
-        told = Told(session)
+        told = EventLog(session)
         session.get(page)
         assert (told.results(), session.stats.misses) == (['miss'], 1)
 
@@ -371,7 +371,7 @@ def test_a_forked_child_counts_and_tells_by_itself(new_session, page):
     """Also if another thread was counting when it was forked"""
     session = new_session(backend='sqlite')
     session.get(page)
-    told = Told(session)
+    told = EventLog(session)
     held, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:

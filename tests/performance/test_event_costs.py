@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from performance.hit_profile import calls
-from support.events import Told
+from support.events import EventLog
 
 from requests_cache import CachedSession
 from requests_cache.engine import watching
@@ -52,7 +52,7 @@ def test_a_subscriber_is_what_makes_it_cost_more(session: CachedSession, origin:
     url = origin.url('/page')
     session.get(url)
     unwatched = calls(lambda: session.get(url)).total()
-    told = Told(session)
+    told = EventLog(session)
     assert calls(lambda: session.get(url)).total() > unwatched
     told.unsubscribe()
     assert calls(lambda: session.get(url)).total() == unwatched

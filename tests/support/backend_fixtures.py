@@ -1,6 +1,6 @@
-"""Keywords of sessions on each backend there is, with servers where they need one
+"""Keywords of sessions on each backend, with a server where it needs one
 
-Load with `pytest_plugins = BACKEND_PLUGINS` of `backend_plugins`, and parametrize tests with a `name`.
+Load this with `pytest_plugins = BACKEND_PLUGINS` of `backend_plugins`, and parametrize tests with a `name`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support.redis_server import RedisServer
 
 @pytest.fixture
 def backend_options(name: str, request: pytest.FixtureRequest, cache_path: Path) -> dict[str, Any]:
-    """Keywords of a session on the backend `name`, whose store is empty; plain values"""
+    """Keywords of a session on an empty store of the backend `name`; all values are plain"""
     if name in LOCAL:
         return {'cache_name': str(cache_path), **LOCAL[name]}
     if name == 'redis':

@@ -1,4 +1,4 @@
-"""The plugins with the fixtures of each backend; pytest has to be the first to import them, so they stand by name"""
+"""Names of the plugins with the fixtures of each backend; they are not imported here, because pytest must do that"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line, run as a user runs it: in a process of its own, with pipes or in a terminal"""
+"""Running the command line as a user does: in its own process, with pipes or in a terminal"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 120
 
 
 class Done(NamedTuple):
-    """What came of a command"""
+    """The result of a command"""
 
     status: int
     out: str
@@ -44,7 +44,7 @@ def run(*arguments: object, answer: str = '', env: dict[str, str] | None = None)
 
 
 def succeed(*arguments: object, **kwargs: Any) -> Done:
-    """Run a command that is to end well"""
+    """Run a command, and check that it succeeds"""
     done = run(*arguments, **kwargs)
     assert done.status == 0, done
     return done
@@ -60,11 +60,11 @@ def run_in_terminal(
     """Run a command whose input, output and errors are one terminal
 
     Args:
-        arguments: Those of the command
-        at: Text that is waited for
-        send: What is typed then, or a signal
+        arguments: The arguments of the command
+        at: Text to wait for
+        send: Text to type then, or a signal to send
         columns: Width of the terminal
-        env: Further variables of the environment
+        env: Additional environment variables
     """
     import fcntl
     import pty
@@ -96,5 +96,5 @@ def run_in_terminal(
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # how a terminal on Linux ends
+    except OSError:  # raised on Linux when the terminal is closed
         return b''

@@ -1,4 +1,4 @@
-"""File systems of the test's own"""
+"""Directories and file systems of a test"""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from requests_cache.backends.filesystem.names import LOCK_FILE
 
 
 def files_in(directory: Path) -> list[Path]:
-    """What is in a directory, but for the file that Windows locks in its place"""
+    """The files in a directory, except the lock file that the package needs on Windows"""
     return [path for path in directory.iterdir() if path.name != LOCK_FILE]
 
 
 def names_in(directory: Path) -> set[str]:
-    """Names of what is in a directory, but for the file that Windows locks in its place"""
+    """The names of these files"""
     return {path.name for path in files_in(directory)}
 
 
 @contextmanager
 def small_disk(directory: Path, size_bytes: int) -> Iterator[None]:
-    """A block in which a directory is a file system with so much room; the test is skipped where that cannot be done"""
+    """Mount a file system of limited size on a directory, until the end of the block; skips the test if that fails"""
     if not sys.platform.startswith('linux') or os.geteuid() != 0:
         pytest.skip('only root can mount a file system')
     command = ['mount', '-t', 'tmpfs', '-o', f'size={size_bytes}', 'tmpfs', str(directory)]

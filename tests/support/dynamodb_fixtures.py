@@ -1,4 +1,4 @@
-"""Fixtures around a DynamoDB server that several test modules share: `pytest_plugins = ['support.dynamodb_fixtures']`
+"""Fixtures with a DynamoDB server: `pytest_plugins = ['support.dynamodb_fixtures']`
 
 Each test starts with a server without tables.
 """

@@ -1,4 +1,4 @@
-"""DynamoDB over HTTP: moto's server in a process of its own, on a free port of loopback
+"""A DynamoDB server: moto in its own process, on a free port of loopback
 
 with DynamoDbServer() as server:
     boto3.resource('dynamodb', **server.options)
@@ -22,14 +22,14 @@ PATIENCE_SECONDS = 60
 # Nothing listens there
 CLOSED_PORT = 'http://127.0.0.1:1'
 
-# A page of text for each call, which takes longer to write than the call
+# These write a page of text for each call, which takes longer than the call
 for name in ('boto3', 'botocore', 'urllib3.connectionpool'):
     logging.getLogger(name).setLevel(logging.INFO)
 
 CREDENTIALS = {'region_name': 'us-east-1', 'aws_access_key_id': 'test', 'aws_secret_access_key': 'test'}
 
-# The server ends with its standard input, and so it does not outlive the tests in any case. What keeps two requests for
-# one item apart in the service, moto does not have, hence the lock. Connections stay open, as those of the service do.
+# The server ends when its standard input is closed, so it never outlives the tests. The lock keeps requests for one item
+# apart, as the service does and moto does not. Connections stay open, as those of the service do.
 PROGRAM = """
 import sys
 from threading import Lock, Thread
@@ -45,7 +45,7 @@ class Handler(WSGIRequestHandler):
 
 def one_at_a_time(environ, start_response):
     with lock:
-        # To find out which service is meant takes moto as long as to do what is asked for
+        # Moto takes as long to find the service for a request as to carry it out
         application = control if environ['PATH_INFO'].startswith('/moto-api') else dynamodb
         return list(application(environ, start_response))
 
@@ -62,7 +62,7 @@ server.shutdown()
 
 
 class DynamoDbServer(ServerProcess):
-    """The server; `start` and `stop` may be called again: it comes back on the same port, with no tables"""
+    """The server; it can be stopped and started again, on the same port and without tables"""
 
     def __init__(self) -> None:
         self.port = 0
@@ -80,7 +80,7 @@ class DynamoDbServer(ServerProcess):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Keywords with which boto3 finds the server, and waits as long as that takes on a busy machine"""
+        """Keywords for boto3 with the address of the server, and with long timeouts for a busy machine"""
         from botocore.config import Config
 
         patience = Config(connect_timeout=PATIENCE_SECONDS, read_timeout=PATIENCE_SECONDS)
@@ -93,7 +93,7 @@ class DynamoDbServer(ServerProcess):
     def start(self) -> None:
         missing = [name for name in ('boto3', 'moto', 'flask', 'flask_cors') if find_spec(name) is None]
         if missing:
-            pytest.skip(f'DynamoDB server: not installed: {", ".join(missing)}')
+            pytest.skip(f'the DynamoDB server needs packages that are not installed: {", ".join(missing)}')
         with tempfile.TemporaryFile('w+') as errors:
             self.process = subprocess.Popen(
                 [sys.executable, '-W', 'ignore', '-c', PROGRAM, str(self.port)],
@@ -107,7 +107,7 @@ class DynamoDbServer(ServerProcess):
             if not line.strip().isdigit():
                 self.stop()
                 errors.seek(0)
-                pytest.fail(f'DynamoDB server: did not start: {errors.read()[-2000:]}')
+                pytest.fail(f'the DynamoDB server did not start: {errors.read()[-2000:]}')
         self.port = int(line)
         try:
             self._warm_up()
@@ -116,7 +116,7 @@ class DynamoDbServer(ServerProcess):
             raise
 
     def _warm_up(self) -> None:
-        """Moto loads most of itself with the first request"""
+        """Make a first request, with which moto imports most of its modules"""
         import boto3
 
         client = boto3.client('dynamodb', **self.options)

@@ -1,4 +1,4 @@
-"""What subscribers are told, kept for the test to look at"""
+"""Recording the events of a session"""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from requests_cache import CachedSession
 from requests_cache.engine.events import Event
 
 
-class Told(list[Event]):
-    """All events of a session from now on
+class EventLog(list[Event]):
+    """A list of all events of a session, from now on
 
-    told = Told(session)
+    told = EventLog(session)
     session.get(url)
     assert told.texts() == ['stored', 'miss: not stored']
     """
@@ -21,17 +21,17 @@ class Told(list[Event]):
         self.unsubscribe: Callable[[], None] = session.subscribe(self.append)
 
     def texts(self) -> list[str]:
-        """Kind and reason of each, and forget them all"""
+        """The kind and reason of each event; afterwards, the list is empty"""
         texts = [f'{event.kind}: {event.reason}' if event.reason else str(event.kind) for event in self]
         self.clear()
         return texts
 
     def results(self) -> list[str]:
-        """The kinds in which exchanges have ended"""
+        """The kinds of the events that are the result of a request"""
         return [str(event.kind) for event in self if event.kind.is_result]
 
     def only(self, kind: str) -> Event:
-        """The one event of a kind"""
+        """The event of a kind, of which there must be exactly one"""
         events = [event for event in self if event.kind == kind]
         assert len(events) == 1, [str(event) for event in self]
         return events[0]

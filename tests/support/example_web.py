@@ -1,4 +1,4 @@
-"""What hosts in the tutorial and the how-to pages serve besides the documents of `example_api`"""
+"""The hosts in the tutorial and the how-to pages, for whatever `example_api` does not serve"""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def as_json(document: object) -> Answer:
 
 
 def package_index(request: RecordedRequest, path: str) -> Answer:
-    """What PyPI says about a project, as far as the tutorial looks at it"""
+    """The part of the document about a project on PyPI that the tutorial uses"""
     document = {'info': {'name': path.split('/')[2], 'summary': 'A package'}}
     headers = [('Content-Type', 'application/json'), ('Cache-Control', 'max-age=900, public'), ('ETag', '"1"')]
     return revalidating(answer(200, json.dumps(document), headers))(request)
 
 
 class ExampleWeb:
-    """Files by their suffix, a page that is busy at first, GraphQL, tokens and pages for those who log in"""
+    """Serves files by their suffix, a page that is busy at first, GraphQL, tokens, and pages that need a login"""
 
     def __init__(self) -> None:
         self._seen: Counter[str] = Counter()

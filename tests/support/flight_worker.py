@@ -1,9 +1,12 @@
-"""A process that asks for pages on demand, with a client of its own: python flight_worker.py
+"""A process that sends requests through its own session: python flight_worker.py
 
-Reads lines of JSON: `{"open": KEYWORDS, "lease_seconds": …, "renewal_seconds": …, "clock_ahead": …}` makes a session,
-`{"url": …, "options": KEYWORDS}` has it ask for a page, and `{"count": KEY, "times": …}` count up a lease. Answers
-`"open"`, with what came of the request, or `"counted"`; before that, `"waiting"` each time it begins to wait for
-another process.
+It reads a JSON object from each line of its input:
+
+- `{"open": KEYWORDS, "lease_seconds": …, "renewal_seconds": …, "clock_ahead": …}` opens a session, and prints `"open"`
+- `{"url": …, "options": KEYWORDS}` requests a page, and prints an object with the result
+- `{"count": KEY, "times": …}` increments the number in a lease, and prints `"counted"`
+
+Before the result, it prints `"waiting"` each time it begins to wait for another process.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from requests_cache.engine import leasing
 
 wait_for = leasing.wait_for
 real_time = time.time
-# Those who wait, and look now and then, may be stopped for longer than usual
+# A process that polls may be suspended for longer than usual on a busy machine
 leasing.LANDED_SECONDS = 20.0
 
 
@@ -47,7 +50,7 @@ def ask(session: CachedSession, url: str, options: dict[str, Any]) -> dict[str, 
 
 
 def count(session: CachedSession, key: str, times: int) -> None:
-    """Add one to the number that a lease is, so many times"""
+    """Increment the number in a lease several times"""
     leases = session.cache.leases
     while times:
         old = leases.read(key)

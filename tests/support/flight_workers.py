@@ -1,4 +1,4 @@
-"""Processes that ask for pages at the same time, and can be seen waiting for each other"""
+"""Processes that request the same pages at the same time, and report when they wait for each other"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import requests_cache
 
 PATIENCE_SECONDS = 60
-# Nobody is taken for dead who is not, on a machine that is busy with other things
+# Long enough for a busy machine, so that no living process is taken for dead
 SETTINGS = {'lease_seconds': 60.0, 'renewal_seconds': 0.2, 'clock_ahead': 0.0}
 
 
@@ -47,19 +47,19 @@ class Worker:
 
     def _next(self) -> Any:
         line = self._lines.get(timeout=PATIENCE_SECONDS)
-        assert line, 'a worker has ended'
+        assert line, 'the worker has ended'
         return json.loads(line)
 
     def open(self, session: dict[str, Any], **settings: float) -> None:
         self._say({'open': session, **settings})
-        while self._next() != 'open':  # what comes before is of a test that has failed
+        while self._next() != 'open':  # earlier lines are left over from a test that failed
             pass
 
     def get(self, url: str, **options: Any) -> None:
         self._say({'url': url, 'options': options})
 
     def count(self, key: str, times: int) -> None:
-        """Have it add to the number that a lease is"""
+        """Let the process increment the number in a lease"""
         self._say({'count': key, 'times': times})
 
     def wait_until_it_has_counted(self) -> None:
@@ -69,7 +69,7 @@ class Worker:
         assert (heard := self._next()) == 'waiting', heard
 
     def result(self) -> dict[str, Any]:
-        """What came of its request; `waited`: how often it waited since that was last looked at"""
+        """The result of its request; `waited` is the number of times it has waited since the last result"""
         waited = 0
         while (heard := self._next()) == 'waiting':
             waited += 1
@@ -80,7 +80,7 @@ class Worker:
         self._end()
 
     def finish(self) -> None:
-        """Let it come to its own end, which must be a quiet one"""
+        """Let the process end by itself, and check that it succeeds and prints no errors"""
         assert self.process.stdin is not None
         assert self.process.stderr is not None
         try:
@@ -100,13 +100,13 @@ class Worker:
 
 
 class Crew:
-    """Workers that stay for several tests"""
+    """Worker processes that are reused by several tests"""
 
     def __init__(self) -> None:
         self._workers: list[Worker] = []
 
     def open(self, count: int, session: dict[str, Any], **settings: float) -> list[Worker]:
-        """Some workers, each with a new session
+        """Get some workers, each with a new session
 
         Args:
             session: Keywords of the sessions

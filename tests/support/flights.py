@@ -1,4 +1,4 @@
-"""Requests under way: answers that are held back, and who waits for them"""
+"""Requests in progress: answers that are held back, and threads that wait for them"""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from requests_cache.engine import flights
 PATIENCE_SECONDS = 20
 
 
-class Held:
-    """An answer that waits until it is let go, and tells when requests have come"""
+class HeldAnswer:
+    """An answer that is held back until `release()`, and that counts the requests for it"""
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
@@ -29,12 +29,12 @@ class Held:
         for _ in range(count):
             assert self._arrived.acquire(timeout=PATIENCE_SECONDS)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self._gate.set()
 
 
 class Followers:
-    """Counts those who wait for a flight"""
+    """Counts the threads that wait for a flight"""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch):
         self._arrived = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""Sessions for which some kilobytes are a large body, and a look at what they keep of it"""
+"""Sessions for which a body of some kilobytes is a large one, and checks of the pieces that they keep"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pieces_of(session: CachedSession) -> Any:
 
 
 def leftovers(session: CachedSession) -> list[Any]:
-    """What is kept of bodies that belong to no entry"""
+    """Pieces of bodies that belong to no entry"""
     pieces = pieces_of(session)
     return [*pieces.unused(), *getattr(pieces, '_unclaimed', ()), *getattr(pieces, '_collected', ())]
 
@@ -38,7 +38,7 @@ def body_ids(session: CachedSession) -> set[str]:
 
 
 class Counted:
-    """Counts pieces that are read and written"""
+    """Records which pieces are read and written"""
 
     def __init__(self, session: CachedSession, monkeypatch: pytest.MonkeyPatch):
         self.read: list[int] = []

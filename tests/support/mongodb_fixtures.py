@@ -1,4 +1,4 @@
-"""Fixtures around MongoDB servers: `pytest_plugins = ['support.mongodb_fixtures']`"""
+"""Fixtures with MongoDB servers: `pytest_plugins = ['support.mongodb_fixtures']`"""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ def _running(server: Callable[[], MongoServer]) -> Iterator[Any]:
 
 @pytest.fixture(scope='session')
 def mongodb_server() -> Iterator[MongoServer]:
-    """A server for all tests, each with databases of its own"""
+    """A server for all tests; each test has its own databases"""
     yield from _running(MongoServer)
 
 
 @pytest.fixture(scope='session')
 def authenticating_mongodb_server() -> Iterator[AuthenticatingMongoServer]:
-    """The same, for those who know the password"""
+    """A server that demands a password"""
     yield from _running(AuthenticatingMongoServer)
 
 
 @pytest.fixture(scope='session')
 def faulty_mongodb_server() -> Iterator[MongoServer]:
-    """A server that may be stopped, and has to be started again"""
+    """A server that a test may stop; the test has to start it again"""
     yield from _running(MongoServer)
 
 
@@ -48,7 +48,7 @@ def mongodb_client(mongodb_server: MongoServer) -> Iterator[Any]:
 
 @pytest.fixture
 def mongodb_name(mongodb_client: Any) -> Iterator[str]:
-    """Name of a database of the test's own, which is empty"""
+    """The name of an empty database for this test"""
     name = f'test-{uuid4().hex}'
     yield name
     mongodb_client.drop_database(name)
@@ -56,13 +56,13 @@ def mongodb_name(mongodb_client: Any) -> Iterator[str]:
 
 @pytest.fixture
 def mongodb_database(mongodb_client: Any, mongodb_name: str) -> Any:
-    """The same database, as the driver has it"""
+    """The same database, as an object of the driver"""
     return mongodb_client[mongodb_name]
 
 
 @pytest.fixture
 def make_mongodb(mongodb_server: MongoServer, mongodb_name: str) -> Iterator[Callable[..., Any]]:
-    """Makes caches, storages or sessions on that database, with clients of their own, and closes them after the test"""
+    """A function that makes caches, storages or sessions on this database; they are closed after the test"""
     made = []
 
     def make(factory: Any = MongoCache, *args: Any, **kwargs: Any) -> Any:

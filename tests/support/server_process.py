@@ -1,4 +1,4 @@
-"""A server in a process of its own, which can be taken away and brought back"""
+"""A server in its own process, which can be stopped and started again"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 30
 
 
 class ServerProcess(ABC):
-    """`start` and `stop` may be called again and again"""
+    """A server in its own process; `start` and `stop` may be called several times"""
 
     process: subprocess.Popen[Any] | None = None
     _guard: subprocess.Popen[Any] | None = None
@@ -24,11 +24,11 @@ class ServerProcess(ABC):
         """Start the server, and wait until it answers"""
 
     def stop(self) -> None:
-        """End the server, and wait until it is gone"""
+        """Stop the server, and wait until it has ended"""
         process, self.process = self.process, None
         if process is None:
             return
-        if self._guard is not None:  # first, as the number of a process that is gone may become that of another one
+        if self._guard is not None:  # first, because the ID of a process that has ended may be reused
             self._guard.kill()
             self._guard.communicate()
             self._guard = None
@@ -41,9 +41,9 @@ class ServerProcess(ABC):
             process.communicate()
 
     def guard(self) -> None:
-        """From now on, the server does not outlive this process, however this one ends"""
+        """Make sure that the server ends with this process, even if this process is killed"""
         if os.name == 'posix' and self.process is not None:
-            # Its standard input ends with this process
+            # Its standard input is closed when this process ends
             command = ['/bin/sh', '-c', 'read line; kill -KILL "$0"', str(self.process.pid)]
             self._guard = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -51,7 +51,7 @@ class ServerProcess(ABC):
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """The server is stopped, and started again at the end of the block"""
+        """Stop the server, and start it again at the end of the block"""
         self.stop()
         try:
             yield
@@ -60,10 +60,10 @@ class ServerProcess(ABC):
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """The server accepts connections, and answers nothing"""
+        """Suspend the server until the end of the block: it accepts connections, but does not answer"""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
-        # Until then it may still answer
+        # It may still answer until it has stopped
         os.waitid(os.P_PID, self.process.pid, os.WSTOPPED)
         try:
             yield

@@ -1,4 +1,4 @@
-"""The snippets of the README and the guide: finding them, and the hosts that they talk to"""
+"""The snippets of the README and the guide, and the API that they use"""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Snippet(NamedTuple):
     file: str = ''
 
     def missing(self) -> list[str]:
-        """The packages that it needs and that are not installed"""
+        """The packages that the snippet needs but that are not installed"""
         return [name for name in self.needs if not find_spec(name)]
 
     def promised(self) -> list[str]:
-        """The lines that it says it prints"""
+        """The lines that comments of the snippet say it prints"""
         return [m['text'] for m in PROMISE.finditer(self.code)]
 
 
@@ -57,7 +57,7 @@ def snippets(page: Path, language: str = '') -> list[Snippet]:
 
 
 def example_api(request: RecordedRequest) -> Answer:
-    """What the hosts in the documentation serve: a document about the request, with a validator"""
+    """The answer of the hosts in the documentation: a document about the request, with a validator"""
     url = unquote(request.path.removeprefix('/'))
     path = urlsplit(url).path
     if path.startswith('/redirect'):

@@ -1,4 +1,4 @@
-"""Caches with some entries in them, for what looks into caches"""
+"""Caches with some entries, for tests of the command line and of other tools"""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def response_to(
 
 
 def pages() -> list[CachedResponse]:
-    """Six responses of all sorts, one of them large"""
+    """Six different responses; one of them is large"""
     hour, day = timedelta(hours=1), timedelta(days=1)
     return [
         response_to('https://api.example.com/items?page=1', b'{"items": [1, 2, 3]}', age=2 * hour, expires_in=day),
@@ -61,7 +61,7 @@ def fill(cache: BaseCache, *responses: CachedResponse) -> list[str]:
 
 
 def make_cache(name: object, *responses: CachedResponse, **kwargs: Any) -> list[str]:
-    """Make a cache, fill it and close it; arguments as for `init_backend` and `fill`"""
+    """Make a cache, fill it and close it; takes the arguments of `init_backend` and `fill`"""
     cache = init_backend(str(name), **kwargs)
     try:
         return fill(cache, *responses)

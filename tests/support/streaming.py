@@ -1,4 +1,4 @@
-"""Everything that can be done with a streamed response, and what comes of it"""
+"""Operations on a streamed response, and their results"""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LINES = b''.join(b'%d bottles of beer on the wall\n' % i for i in range(100, 0, 
 
 
 def codings() -> dict[str, Callable[[bytes], bytes]]:
-    """Content codings that can be undone here"""
+    """Encoders for the content codings that this environment can decode"""
     known: dict[str, Callable[[bytes], bytes]] = {
         'gzip': lambda data: gzip.compress(data, mtime=0),
         'deflate': zlib.compress,
@@ -91,7 +91,7 @@ def _closes(response: Response) -> None:
     response.close()
 
 
-# Those that read a body from its beginning to its end
+# Operations that read a body from beginning to end
 READERS: dict[str, Operation] = {
     'content': lambda r: r.content,
     'text': lambda r: r.text,
@@ -133,7 +133,7 @@ READERS: dict[str, Operation] = {
     'drain_conn': lambda r: r.raw.drain_conn(),
 }
 
-# Those that look, read some of it, or end it
+# Operations that read a part of the body or nothing, or that end the response
 OTHERS: dict[str, Operation] = {
     'iter_content, first': lambda r: first(r.iter_content(10)),
     'iter_lines, first': lambda r: first(r.iter_lines(), 2),
@@ -182,12 +182,12 @@ DECODED = {
     *('content', 'text', 'iter', 'iter_content, first', 'iter_lines, first', 'raw.iter', 'raw.readlines'),
     *(name for name in OPERATIONS if name.startswith('iter_') or 'decoded' in name),
 }
-# Who reads what is coded as it is, and then wants the rest to be decoded, can keep urllib3 busy for ever
+# A part must not be read coded and the rest decoded: urllib3 may then never return
 CODED = OPERATIONS.keys() - NEUTRAL - DECODED
 
 
 def outcome(operation: Operation, response: Response) -> Any:
-    """What an operation returns, or the type of what it raises"""
+    """What an operation returns, or the type of the exception that it raises"""
     try:
         return operation(response)
     except Exception as e:
@@ -195,6 +195,6 @@ def outcome(operation: Operation, response: Response) -> Any:
 
 
 def outcomes(names: Iterable[str], response: Response) -> Iterator[tuple[str, Any]]:
-    """What comes of some operations, one after another"""
+    """The outcomes of several operations, one after another"""
     for name in names:
         yield name, outcome(OPERATIONS[name], response)

@@ -1,8 +1,8 @@
-"""A TCP proxy that can break what goes through it
+"""A TCP proxy that can cut off replies and connections
 
 with TcpProxy(server.port) as proxy:
     client = Redis(port=proxy.port)
-    proxy.cut_after = 10        # of each connection's replies, only so many bytes come through
+    proxy.cut_after = 10        # forward only 10 bytes of the replies on each connection
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ PATIENCE_SECONDS = 30
 
 
 class TcpProxy:
-    """Passes bytes on between its clients and a server
+    """Forwards bytes between its clients and a server
 
     Args:
         target: Port of the server
-        context: Take TLS connections with this, and pass on what is in them
+        context: Accepts TLS connections with this context, and forwards the decrypted bytes
     """
 
     def __init__(self, target: int, context: ssl.SSLContext | None = None):
@@ -40,14 +40,14 @@ class TcpProxy:
 
     def __exit__(self, *exc_info: object) -> None:
         listener, self._listener = self._listener, None  # type: ignore[assignment]
-        socket.create_connection((HOST, self.port)).close()  # wakes the acceptor
+        socket.create_connection((HOST, self.port)).close()  # wakes the thread that accepts connections
         self.drop_connections()
         for thread in self._threads:
             thread.join(PATIENCE_SECONDS)
         listener.close()
 
     def drop_connections(self) -> None:
-        """End all connections; new ones are taken"""
+        """End all connections, but accept new ones"""
         with self._lock:
             for connection in self._open:
                 _shut(connection)
@@ -80,7 +80,7 @@ class TcpProxy:
                     _shut(server)
                     upwards.join(PATIENCE_SECONDS)
         except OSError:
-            pass  # one side was faster
+            pass  # the other side has closed the connection first
 
     def _pass_replies(self, server: socket.socket, client: socket.socket) -> None:
         passed = 0
@@ -96,7 +96,7 @@ class TcpProxy:
 
 
 class _Kept:
-    """Keeps a connection among those that are open, for the time of a block"""
+    """Keeps a connection in the set of open ones until the end of the block"""
 
     def __init__(self, connection: socket.socket, kept: set[socket.socket], lock: threading.Lock):
         self.connection, self.kept, self.lock = connection, kept, lock

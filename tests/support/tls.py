@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate for 127.0.0.1, and the context of a server that shows it"""
+    """A certificate for 127.0.0.1, and the context of a server that uses it"""
 
     path: Path
     context: ssl.SSLContext
