@@ -1,1 +1,1 @@
-"""The contract of `requests_cache.testing`, asked of every backend"""
+"""The contract suites of `requests_cache.testing`, run on every backend"""

@@ -1,4 +1,4 @@
-"""The contract of storages in MongoDB, of whatever kind: on a server, with and without authentication, in mongomock"""
+"""The contract suites for MongoDB and GridFS: on a server, with and without authentication, and in mongomock"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.mongodb_server import AuthenticatingMongoServer, MongoServer, free_
 from requests_cache.testing import BackendContract
 from requests_cache.testing.rules.sealing import SEALED, Sealed
 
-# From 3.12 on, Python warns of any fork in a process with threads; the driver has some
+# Since 3.12, Python warns about forks in a process with threads, and the driver starts some
 MAY_FORK = pytest.mark.filterwarnings('ignore:.*use of fork:DeprecationWarning')
 
 
@@ -53,7 +53,7 @@ class MongoRules(OnMongoDB, BackendContract):
 
 
 class WithAuthentication(Sealed):
-    """And everything compressed and encrypted"""
+    """With a password, and with everything compressed and encrypted"""
 
     many = 300
     storage_class: Any
@@ -72,8 +72,8 @@ class WithAuthentication(Sealed):
 
 class InMongomock:
     lacks: Mapping[str, str] = {
-        'forking': 'a child has a copy of what is in the memory of its parent',
-        'threads': 'mongomock is not made for them',
+        'forking': 'a child process has its own copy of the memory',
+        'threads': 'mongomock is not thread-safe',
     }
     serializers = (None,)
     many = 300

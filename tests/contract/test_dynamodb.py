@@ -1,4 +1,4 @@
-"""The contract, kept in DynamoDB: over HTTP, and in this process"""
+"""The contract suites on DynamoDB: over HTTP, and in this process"""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def resource_in_process() -> Iterator[Any]:
         call = resource.meta.client._make_api_call
 
         def one_at_a_time(*args: Any) -> Any:
-            # What keeps two requests for one item apart in the service, moto does not have
+            # Moto does not keep two requests for the same item apart, as the service does
             with lock:
                 return call(*args)
 
@@ -44,7 +44,7 @@ def table_name() -> str:
 
 
 class OnDynamoDb:
-    """Storages and caches by the keywords that the fixture `options` gives"""
+    """Storages and caches with the keywords of the fixture `options`"""
 
     namespace = 'default'
     sealing: dict[str, Any] = {}
@@ -95,9 +95,9 @@ class TestDynamoDb(DynamoDbContract):
 
 
 class TestDynamoDbInProcess(Sealed, DynamoDbContract):
-    """Moto in place of the driver's HTTP client, one resource for all, a namespace, entries that are text or bytes
+    """Moto instead of the driver's HTTP client, a shared resource, a namespace, and entries that are text or bytes
 
-    And all of them are sealed, unless a test asks for a serializer.
+    All entries are sealed, unless a test asks for a serializer.
     """
 
     serializers = ('pickle', 'json', 'orjson', 'ujson', 'yaml', 'bson')
@@ -105,7 +105,7 @@ class TestDynamoDbInProcess(Sealed, DynamoDbContract):
     namespace = 'name~:space: ключ/1'
     sealing = SEALED
     lacks = DynamoDbContract.lacks
-    # What a child writes goes to its own copy of moto's tables
+    # A child process writes to its own copy of moto's tables
     test_a_forked_child = None
 
     @pytest.fixture

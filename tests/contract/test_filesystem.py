@@ -1,4 +1,4 @@
-"""The contract, kept in files"""
+"""The contract suites on files"""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TestFilesystem(OnFilesystem, BackendContract):
     ) -> None:
         storage = storage_factory(serializer=own_serializer)
         self.plant(storage, 'bad', damage)
-        assert not isinstance(storage['bad'], CachedResponse)  # for YAML, any text is a document
+        assert not isinstance(storage['bad'], CachedResponse)  # in YAML, any text is a valid document
         storage['bad'] = make_response(1)
         assert facts(storage['bad']) == facts(make_response(1))
 

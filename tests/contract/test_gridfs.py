@@ -1,4 +1,4 @@
-"""The contract, kept in GridFS: on a server, with and without authentication, and in mongomock"""
+"""The contract suites on GridFS: on a server, with and without authentication, and in mongomock"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract, kept in memory"""
+"""The contract suites in memory"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TestMemory(InMemory, BackendContract):
     damaged = (b'', b'not an entry', {'key': 'value'}, 5)
 
     def test_damaged_values_are_read_as_none(self, damage: Any, cache: Any) -> None:
-        """Without a serializer a storage keeps anything; it is the cache that wants responses"""
+        """Without a serializer, the storage accepts any object, but the cache expects responses"""
         cache.responses['bad'] = damage
         assert cache.responses['bad'] == damage
         assert cache.get_response('bad') is None

@@ -1,4 +1,4 @@
-"""The contract, kept in MongoDB: on a server, with and without authentication, and in mongomock"""
+"""The contract suites on MongoDB: on a server, with and without authentication, and in mongomock"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract, kept in Redis: one server, one with access control, a cluster, and the driver's stand-in"""
+"""The contract suites on Redis: a server, one with access control, a cluster, and fakeredis"""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DELETES_BY_ITSELF = {'deletion of expired entries': 'the server does that'}
 class OnRedis:
     @pytest.fixture
     def options(self, redis_server: RedisServer) -> dict[str, Any]:
-        """Keywords that lead to the store of the test, which is empty"""
+        """Keywords of an empty store for the test"""
         return {'host': HOST, 'port': redis_server.port}
 
     @pytest.fixture
@@ -65,7 +65,7 @@ class TestRedis(RedisContract):
 
 
 class TestRedisHash(RedisContract):
-    """What holds for responses holds for those kept in a hash, which have no bounds, and no bodies in pieces"""
+    """A hash meets the same contract, but has no bounds and no bodies in pieces"""
 
     lacks = {
         **DELETES_BY_ITSELF,
@@ -101,7 +101,7 @@ class TestRedisWithAccessControl(RedisContract):
 
     @pytest.fixture
     def bounded(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
-        """Bounds take scripts"""
+        """Bounds need permission to run scripts"""
         return partial(storage_factory, username='bounded')
 
     @pytest.fixture
@@ -111,7 +111,7 @@ class TestRedisWithAccessControl(RedisContract):
 
 
 class TestSealedRedis(Sealed, RedisContract):
-    """By a client that decodes, which is the harder way"""
+    """With a client that decodes responses, which makes it harder to store bytes"""
 
     lacks = {**DELETES_BY_ITSELF, **Sealed.lacks}
 

@@ -1,4 +1,4 @@
-"""The contract, kept in SQLite: in files with either kind of journal, and in memory"""
+"""The contract suites on SQLite: in files with both journal modes, and in memory"""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TestSQLiteInMemory(TestSQLite):
 
 
 class TestSQLiteSharedMemory(TestSQLite):
-    """A database in memory with a name, which several caches open"""
+    """A named database in memory, which several caches share"""
 
     lacks = {
         'forking': 'the child has a copy, and none of the locks of the shared cache',

@@ -1,4 +1,4 @@
-"""Backends of others: all that a storage has to define are the methods of a mutable mapping"""
+"""Third-party backends: a storage only has to define the methods of a mutable mapping"""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from requests_cache.testing.values import make_response
 
 
 class OneDict(BaseStorage[str, Any]):
-    """As a storage for 1.3.x is written, with no thought of keys that are passed to serializers, batches or pieces"""
+    """A storage written for 1.3.x, which does not pass keys to serializers and has no batches or pieces"""
 
     def __init__(self, place: dict[str, dict[str, Any]], name: str, **kwargs: Any):
         super().__init__(**kwargs)
@@ -68,7 +68,7 @@ class TestThirdParty(OnDicts, StorageContract, CacheContract):
 
 
 def test_encryption_needs_the_key_of_an_entry(origin: Origin, caplog: pytest.LogCaptureFixture) -> None:
-    """A storage that does not pass it is told so; it would write entries that nobody can read"""
+    """A storage that does not pass the key gets an error, because nobody could read its entries"""
     cache = OneDictCache({}, encryption_key=new_encryption_key())
     origin.add('/page', body=b'body')
     with CachedSession(backend=cache) as session:

@@ -28,8 +28,8 @@ for name in ('boto3', 'botocore', 'urllib3.connectionpool'):
 
 CREDENTIALS = {'region_name': 'us-east-1', 'aws_access_key_id': 'test', 'aws_secret_access_key': 'test'}
 
-# The server ends when its standard input is closed, so it never outlives the tests. The lock keeps requests for one item
-# apart, as the service does and moto does not. Connections stay open, as those of the service do.
+# The server ends when its standard input is closed, so it never outlives the tests. Requests are handled one at
+# a time, because moto does not keep two requests for one item apart. Connections stay open, as those of the service do.
 PROGRAM = """
 import sys
 from threading import Lock, Thread
