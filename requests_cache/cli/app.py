@@ -40,7 +40,7 @@ COMMANDS = {
     'copy': ('copying', 'copy', 'Copy a cache to another one, on any backend.'),
     'explain': ('explaining', 'explain', 'Explain how a request would be answered, and why.'),
     'export': ('har_commands', 'export_entries', 'Write the responses in a cache to a HAR file.'),
-    'import': ('har_commands', 'import_entries', 'Store the responses in a HAR file in a cache.'),
+    'import': ('har_commands', 'import_entries', 'Store the responses from a HAR file in a cache.'),
     'report': ('explaining', 'report', 'Write an HTML page about a cache.'),
 }
 
@@ -163,7 +163,9 @@ def _make_output_tolerant() -> None:
 
 def _report_failure(error: Exception) -> int:
     is_known = isinstance(error, (CacheError, OSError))
-    text = shown_text(error) if is_known else f'Unexpected {shown_error(error)}. Run the command with -v to see where.'
+    text = (
+        shown_text(error) if is_known else f'Unexpected error ({shown_error(error)}). Give -v to see where it happened.'
+    )
     sys.stderr.write(f'Error: {printable(text)}\n')
     if is_verbose():
         sys.stderr.write('\n'.join(map(printable, shown_traceback(error).splitlines())) + '\n')

@@ -112,7 +112,7 @@ def import_entries(
     serializer: str | None,
     encryption_key_file: str | None,
 ) -> int:
-    """Store the responses in a HAR file in CACHE.
+    """Store the responses from a HAR file in CACHE.
 
     FILE can be written by "requests-cache export", by a browser or by a proxy; what it holds can then be replayed
     offline. CACHE is created if it does not exist.

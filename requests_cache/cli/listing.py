@@ -155,7 +155,7 @@ def list_entries(
         else:
             _write_table(chosen, now)
         if rows.unreadable:
-            note(f'{format_entries(rows.unreadable)} cannot be read. "requests-cache verify" lists them.')
+            note(f'{format_entries(rows.unreadable)} cannot be read. "requests-cache verify" lists unreadable entries.')
 
 
 class _Rows:

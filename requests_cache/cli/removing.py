@@ -146,7 +146,7 @@ def _remove(
     found: OpenCache, removal: _Removal, meets: Callable[[CachedResponse], bool] | None, *, dry_run: bool, yes: bool
 ) -> int:
     if removal.locked:
-        note(f'Kept, because the key to read it may be missing: {format_entries(removal.locked)}.')
+        note(f'Kept {format_entries(removal.locked)} that may need another key.')
     size = f' ({format_file_size(removal.n_bytes)})' if removal.n_bytes else ''
     what = f'{format_entries(len(removal.keys))}{size}'
     if dry_run:

@@ -64,7 +64,7 @@ def verify(cache: str, as_json: bool, access: Access) -> int:
                 f'All entries of {found.shown} are encrypted. Give their key with --encryption-key-file.'
             )
         if check.locked:
-            note(f'Not checked, because the encryption key is missing: {format_entries(check.locked)}.')
+            note(f'Skipped {format_entries(check.locked)}, because the encryption key is missing.')
         note(_verdict(check.intact, check.intact + check.damaged))
         return 1 if check.damaged else 0
 

@@ -178,7 +178,7 @@ def test_signed_and_encrypted_caches_take_their_keys_from_the_environment_or_a_f
     assert (facts['entries'], facts['unreadable']) == (6, 0)
     wrong = run('list', sealed)
     assert (wrong.status, wrong.out) == (0, '')
-    assert wrong.err == '6 entries cannot be read. "requests-cache verify" lists them.\n'
+    assert wrong.err == '6 entries cannot be read. "requests-cache verify" lists unreadable entries.\n'
 
 
 def test_info_of_nothing(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_what_is_encrypted_with_another_key_stays(tmp_path: Path) -> None:
     plain = make_cache(path, response_to('https://a.example.com/', expires_in=timedelta(-1)), *pages()[3:5])
     sealed = make_cache(path, *pages()[:2], encryption_key=key)
     done = succeed('prune', path, '--yes')
-    assert done.err == 'Kept, because the key to read it may be missing: 2 entries.\n'
+    assert done.err == 'Kept 2 entries that may need another key.\n'
     assert left(path) == {*plain[1:], *sealed}
     assert succeed('delete', path, '--unreadable', '--yes').out == '0 entries removed\n'
     assert left(path) == {*plain[1:], *sealed}
