@@ -1,8 +1,7 @@
-"""A backend of one's own: a cache in a text file, one line for each response
+"""A template for your own backend: a cache in a text file, with one line for each response
 
-Recorded responses can then be committed, and reviewed in a pull request. Each comment tells of a decision that you
-have to make for your backend as well; `test_backend_template.py` beside it has its tests. Run this file to see what it
-writes.
+You can commit such a file, and review changes in a pull request. The comments explain decisions that you have to make
+for your backend too. The tests are in `test_backend_template.py`. Run this file to see what it writes.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ from requests_cache.exceptions import BackendUnavailableError
 class JsonLinesStorage(BaseStorage[str, Any]):
     """A file with a line `["key", "entry"]` for each write, and `["key"]` for each deletion
 
-    The last line for a key counts. All of it is held in memory, so this is for some thousands of responses.
+    The last line for a key counts. All entries are kept in memory, so this suits a few thousand responses.
 
     Args:
-        path: The file; it is made with the first write
-        kwargs: Passed on to `BaseStorage`, which takes `serializer`, `encryption_key`, and others
+        path: The file; the first write creates it
+        kwargs: Keywords of `BaseStorage`, such as `serializer` and `encryption_key`
     """
 
-    # `__iter__` goes over a copy of the keys, so entries may be written and deleted meanwhile. Maintenance then deletes
-    # as it goes, and does not collect all keys first.
+    # `__iter__` iterates over a copy of the keys, so entries may be written and deleted meanwhile. So maintenance
+    # deletes entries while it iterates, instead of collecting all keys first.
     iteration_tolerates_writes = True
 
     def __init__(self, path: str | Path, **kwargs: Any):
@@ -43,20 +42,20 @@ class JsonLinesStorage(BaseStorage[str, Any]):
         self._entries: dict[str, Any] | None = None
         # The process that has written lines since the file was sorted
         self._writer: int | None = None
-        # Sessions are used by several threads. It can be acquired again by the same thread, for `write_if`.
+        # Several threads may use a session. `write_if` acquires the lock twice, so it must be reentrant.
         self._lock = RLock()
 
     # The five methods of a mutable mapping
 
     def __getitem__(self, key: str) -> Any:
         with self._lock:
-            entry = self._loaded()[key]  # a KeyError if it is missing, and no other exception
-        # Outside the lock, as it takes longest. What cannot be read becomes None, which is a miss.
+            entry = self._loaded()[key]  # raises `KeyError`, and nothing else, if the key is missing
+        # Not under the lock, because this takes longest. Unreadable entries become None, which is a miss.
         return self.deserialize(key, entry)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        # First of all, so that a value that cannot be serialized leaves the old entry as it is. With the key, by which
-        # encryption and signatures tell that an entry was not moved.
+        # This comes first: if the value cannot be serialized, the old entry is kept. Pass the key, with which encryption
+        # and signatures check that an entry was not moved to another key.
         entry = self.serialize(value, key)
         with self._lock:
             self._loaded()
@@ -79,10 +78,10 @@ class JsonLinesStorage(BaseStorage[str, Any]):
         with self._lock:
             return len(self._loaded())
 
-    # What can be done better than by these five
+    # Methods that this storage can implement better than `BaseStorage`
 
     def __contains__(self, key: object) -> bool:
-        with self._lock:  # `Mapping` would read the entry
+        with self._lock:  # the method of `Mapping` would read the entry
             return key in self._loaded()
 
     def clear(self) -> None:
@@ -91,20 +90,20 @@ class JsonLinesStorage(BaseStorage[str, Any]):
             self._entries = {}
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
-        with self._lock:  # nobody else writes between the look and the write
+        with self._lock:  # nobody else can write between the check and the write
             return super().write_if(key, value, is_expected)
 
     def close(self) -> None:
-        """Leave one line for each key, sorted, so that differences between two versions of the file are small
+        """Rewrite the file with one line for each key, sorted, so that diffs between versions are small
 
-        A later use opens it again, as sessions may be used after they were closed.
+        A later use loads the file again, because sessions may be used after they were closed.
         """
         with self._lock, self._faults():
-            # Who only reads leaves the file alone. So does a forked child, which has what its parent had when it was
-            # forked, and must not write that over what is new.
+            # A process that only reads does not change the file. Neither does a forked child: it has the entries from
+            # the time of the fork, and must not overwrite newer ones.
             if self._writer == os.getpid() and self.path.exists():
                 lines = [_line([key, _as_json(entry)]) for key, entry in sorted(self._loaded().items())]
-                # The file is either the old one or the new one, also if the process is killed meanwhile
+                # The file is always complete, even if the process is killed here
                 temporary = self.path.with_name(f'{self.path.name}.tmp')
                 with open(temporary, 'wb', opener=_open_private) as file:
                     file.writelines(lines)
@@ -114,7 +113,7 @@ class JsonLinesStorage(BaseStorage[str, Any]):
     # The file
 
     def _loaded(self) -> dict[str, Any]:
-        # Not in the constructor: making a session should need no disk, and fail for nothing
+        # Not in the constructor, because creating a session should not fail or read from the disk
         if self._entries is None:
             entries: dict[str, Any] = {}
             with self._faults():
@@ -131,19 +130,19 @@ class JsonLinesStorage(BaseStorage[str, Any]):
         with self._faults():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = os.getpid()
-            # Opened for each write: there is nothing to close, and nothing that a forked child could share by mistake
+            # Opened for each write, so that a forked child never shares an open file with its parent
             with open(self.path, 'a+b', buffering=0, opener=_open_private) as file:
                 length = file.seek(0, os.SEEK_END)
                 if length:
                     file.seek(length - 1)
-                # A writer that was killed may have left half a line
+                # A killed process may have left an incomplete line
                 is_whole = not length or file.read(1) == b'\n'
                 file.write(_line(line) if is_whole else b'\n' + _line(line))
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        # Requests go on without the cache after any exception, but maintenance such as `cache.clear()` raises this one,
-        # which callers can catch whatever the backend is
+        # Requests continue without the cache after any exception. Maintenance such as `cache.clear()` raises this one,
+        # so that callers need not know the exceptions of each backend.
         try:
             yield
         except OSError as e:
@@ -156,7 +155,7 @@ def _open_private(path: str, flags: int) -> int:
 
 
 def _line(parts: list[Any]) -> bytes:
-    # ASCII, so that keys and entries may hold any text, also what cannot be encoded in UTF-8
+    # ASCII, because keys and entries may contain text that cannot be encoded in UTF-8
     return json.dumps(parts, ensure_ascii=True).encode() + b'\n'
 
 
@@ -166,7 +165,7 @@ def _as_json(entry: Any) -> Any:
 
 
 def _parsed(line: bytes) -> tuple[str, Any] | None:
-    """The key and entry of a line, which is None for a deletion; no pair at all if the line is damaged"""
+    """The key and the entry of a line; the entry is None for a deletion, and the result is None for a damaged line"""
     try:
         key, *rest = json.loads(line)
         entry = rest[0] if rest else None
@@ -182,14 +181,14 @@ class JsonLinesCache(BaseCache):
     Args:
         cache_name: Path of the files, without their suffixes
         serializer: Text is easier to review than bytes, so JSON is the default
-        kwargs: Sessions pass on all that is not theirs: what `BaseStorage` takes, and what nobody knows
+        kwargs: Keywords of `BaseStorage`; sessions also pass keywords that nobody knows
     """
 
     def __init__(self, cache_name: str | Path = 'http_cache', serializer: Any = None, **kwargs: Any):
         super().__init__(cache_name=str(cache_name))
         # Sessions always pass a serializer, which is None if their user did not name one
         self.responses = JsonLinesStorage(f'{cache_name}.jsonl', serializer=serializer or 'json', **kwargs)
-        # From keys to keys: plain text, which needs no serializer and is not encrypted
+        # Redirects map keys to keys: plain text, which needs no serializer and is not encrypted
         self.redirects = JsonLinesStorage(f'{cache_name}.redirects.jsonl')
 
 

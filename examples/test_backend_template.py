@@ -21,17 +21,17 @@ from requests_cache.testing import (
 
 
 class OnJsonLines:
-    """How a storage and a cache are opened, for all classes of tests below"""
+    """Opens storages and caches for all test classes below"""
 
-    # What cannot be asked of this backend, and why: these tests are skipped, and `pytest -rs` shows the reasons
+    # What this backend cannot do, and why: these tests are skipped, and `pytest -rs` shows the reasons
     lacks = {
         'large bodies': 'an entry is one line, with all of its body',
         'shared leases': 'leases are those of `BaseCache`, in the memory of one process',
-        'sharing': 'a storage reads the file once, and does not look again for what others write',
+        'sharing': 'a storage reads the file once, and does not notice what other processes write',
     }
     # Some tests write this many entries. A storage that reads or writes in batches needs more than two batches hold.
     many = 300
-    # Each test of round trips is run with all of these
+    # Tests of round trips run with all of these
     serializers = (None, 'json', 'pickle')
 
     def open_storage(self, place: Path, kind: str = 'responses', **kwargs: Any) -> JsonLinesStorage:
@@ -44,24 +44,24 @@ class OnJsonLines:
 
     @pytest.fixture
     def broken_storage(self, place: Path) -> JsonLinesStorage:
-        """A storage that can do nothing, here as its file is a directory"""
+        """A storage whose methods all fail, because its file is a directory"""
         (place / 'directory.jsonl').mkdir()
         return JsonLinesStorage(place / 'directory.jsonl', serializer='json')
 
 
 class TestJsonLines(OnJsonLines, StorageContract, CacheContract, SharingRules, ReplacingRules, LeaseRules):
-    """What every backend must do, and what this one does besides"""
+    """The rules for every backend, and optional ones that this backend follows"""
 
 
 class TestSealedJsonLines(OnJsonLines, SealingRules):
-    """`compression` and `encryption_key` work as far as `serialize` and `deserialize` are called with the key"""
+    """Compression and encryption, which work because `serialize` and `deserialize` are called with the key"""
 
 
 class TestStandardOnJsonLines(OnJsonLines, StandardRules):
-    """`cache_control='strict'`, over a real server"""
+    """`cache_control='strict'`, with a real server"""
 
 
-# What the contract cannot know of
+# Features that the contract does not cover
 
 
 def test_one_line_for_each_key_after_closing(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_one_line_for_each_key_after_closing(tmp_path: Path) -> None:
     assert dict(storage.items()) == {'a': '2', 'b': '3'}
 
 
-@pytest.mark.skipif(os.name == 'nt', reason='Windows has no modes of files')
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no file modes')
 def test_only_the_user_may_read_it(tmp_path: Path) -> None:
     storage = JsonLinesStorage(tmp_path / 'file.jsonl')
     for _ in range(2):
