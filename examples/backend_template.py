@@ -54,7 +54,7 @@ class JsonLinesStorage(BaseStorage[str, Any]):
         return self.deserialize(key, entry)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        # This comes first: if the value cannot be serialized, the old entry is kept. Pass the key, with which encryption
+        # This comes first: if the value cannot be serialized, the old entry is kept. Pass the key: with it, encryption
         # and signatures check that an entry was not moved to another key.
         entry = self.serialize(value, key)
         with self._lock:
