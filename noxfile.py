@@ -29,7 +29,7 @@ MOVING = {  # the keys are the names in `tests/docs/test_moving.py`; `.` is this
 # The lower bounds in pyproject.toml, on the oldest interpreter; of orjson, the first that has a wheel for it
 OLDEST = (
     'requests==2.28.0', 'urllib3==1.26.5', 'attrs==22.2.0', 'platformdirs==2.5.0', 'idna==2.5',
-    'boto3==1.20.0', 'botocore==1.23.0', 'pymongo==4.0', 'redis==4.1.0',
+    'boto3==1.20.0', 'botocore==1.23.0', 'pymongo==4.0', 'redis==4.3.1',
     'cattrs==22.2.0', 'click==8.1.0', 'cryptography==39.0.0', 'itsdangerous==2.0.0', 'opentelemetry-api==1.30.0',
     'opentelemetry-sdk==1.30.0', 'orjson==3.6.0', 'prometheus-client==0.14.0', 'pyyaml==6.0.1', 'rich==12.0.0',
     'structlog==22.1.0', 'ujson==5.4.0', 'backports.zstd==1.0.0',
