@@ -1,4 +1,4 @@
-"""URLs of caches: the backend, the name of the cache, and options
+"""Parsing the URLs of caches: backend, cache name and options
 
     memory:
     sqlite:///relative.sqlite           sqlite:////absolute/path.sqlite      as SQLAlchemy writes it
@@ -7,8 +7,8 @@
     mongodb://host/database             mongodb+srv://…, gridfs://…, gridfs+srv://…
     dynamodb://table
 
-After the question mark, there may be keywords of the backend, such as `?namespace=x` or `?wal=true`, or of its driver's
-client. This module only parses URLs, and opens nothing.
+The query holds keywords of the backend, such as `?namespace=x` or `?wal=true`, or of its driver's client. This module
+only parses URLs; it opens nothing.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ _URL = lazy_pattern(r'([a-z][a-z0-9+.-]*)://.*|(memory):', re.IGNORECASE | re.DO
 
 
 class Address(NamedTuple):
-    """The address of a cache, parsed from a URL
+    """The parsed URL of a cache
 
     Args:
         backend: Name of the backend
-        cache_name: Name of the cache; None if the URL does not contain one
+        cache_name: Path, database, table or namespace; None if the URL does not contain it
         options: Keywords of the backend
-        given: Names of all options in the URL, including those of the driver
-        shown: The URL without secrets, for messages
+        option_names: Names of all options in the URL, including those for the driver
+        shown: The URL without its secrets, for messages
     """
 
     backend: str
     cache_name: str | None
     options: dict[str, Any]
-    given: tuple[str, ...]
+    option_names: tuple[str, ...]
     shown: str
 
 
 def scheme_of(text: object) -> str | None:
-    """The scheme of a URL, known or unknown; None if the text is not a URL"""
+    """The scheme of a URL, whether it is known or not; None if the text is not a URL"""
     match = _URL.fullmatch(text) if isinstance(text, str) else None
     return (match[1] or match[2]).lower() if match else None
 
@@ -71,55 +71,55 @@ def parse_address(url: str) -> Address:
     """Parse the URL of a cache
 
     Raises:
-        ValueError: The URL is invalid, or not that of a cache; the message contains no secrets
+        ValueError: It is not the URL of a cache, or it is invalid; the message contains no secrets
     """
     scheme, shown = scheme_of(url), _shown(url)
     if scheme not in SCHEMES:
         known = ', '.join(f'{name}:' for name in SCHEMES)
-        raise ValueError(f'{shown} is not the URL of a cache; such URLs start with {known}')
+        raise ValueError(f'{shown} is not the URL of a cache; use a URL that begins with one of: {known}')
     try:
-        address = _URL_READERS[SCHEMES[scheme]](_taken_apart(url))
+        address = _URL_READERS[SCHEMES[scheme]](_split_url(url))
     except _AddressError as e:
         raise ValueError(f'{shown}: {e}') from None
-    except ValueError:  # its message may contain a part of a password
-        raise ValueError(f'{shown} is not a valid URL; special characters must be percent-encoded') from None
+    except ValueError:  # its message may quote a part of a password
+        raise ValueError(f'{shown} is not a valid URL; percent-encode its special characters') from None
     return address._replace(shown=shown)
 
 
 def path_address(path: str) -> Address:
-    """The address for a path: `filesystem` if it is a directory or ends with a slash, otherwise `sqlite`"""
+    """The address of a path: a file cache if it is a directory or ends with a slash, otherwise SQLite"""
     is_directory = path.endswith(('/', os.sep)) or os.path.isdir(path)
     return Address('filesystem' if is_directory else 'sqlite', path, {}, (), path)
 
 
 def _shown(url: str) -> str:
-    """A URL without secrets; an unescaped password may contain any characters, up to the last `@`"""
+    """A URL without its secrets; as a password may contain unescaped characters, it extends to the last `@`"""
     before, slashes, rest = url.partition('://')
-    userinfo, at, place = rest.rpartition('@')
+    userinfo, at, location = rest.rpartition('@')
     if not at:
         return shown_url(url)
     user = userinfo.partition(':')[0]
     name = f'{user}:' if user != userinfo and _WORD.fullmatch(user) else ''
-    return shown_url(f'{before}{slashes}{name}{REDACTED}@{place}')
+    return shown_url(f'{before}{slashes}{name}{REDACTED}@{location}')
 
 
 class _AddressError(ValueError):
-    """An error in a URL; the message contains no secrets"""
+    """What is wrong with a URL; the message contains no secrets"""
 
 
-def quoted(text: str) -> str:
-    """A name or value for a message; hidden unless it is a word, as it may be part of an unescaped password"""
+def quote_word(text: str) -> str:
+    """Quote a name or value for a message if it is a single word; other text may be a part of an unescaped password"""
     return repr(text) if _WORD.fullmatch(text) else 'some text'
 
 
 class _Url(NamedTuple):
-    """The parts of a URL
+    """A split URL
 
     Args:
-        parts: The parts of the URL according to `urllib.parse`
-        own: Keywords of the backend and their values
-        others: Options of the driver, as text
-        for_driver: The URL without the keywords of the backend
+        parts: The result of `urlsplit`
+        own: Our own keywords, with converted values
+        others: Options for the driver, which converts their values itself
+        for_driver: The URL without our own options
     """
 
     parts: SplitResult
@@ -130,21 +130,21 @@ class _Url(NamedTuple):
     def address(self, backend: str, cache_name: str | None, **options: Any) -> Address:
         return Address(backend, cache_name, {**self.own, **options}, (*self.own, *self.others), '')
 
-    def only_ours(self) -> None:
+    def reject_driver_options(self) -> None:
         if self.others:
-            raise _AddressError(f'there is no option {quoted(next(iter(self.others)))}')
+            raise _AddressError(f'there is no option {quote_word(next(iter(self.others)))}')
 
 
-def _taken_apart(url: str) -> _Url:
+def _split_url(url: str) -> _Url:
     parts = urlsplit(url, allow_fragments=False)
     own, others, pairs = {}, {}, []
     for pair in filter(None, parts.query.split('&')):
         name, _, text = pair.partition('=')
         name, text = unquote_plus(name), unquote_plus(text)
         if name in SECRETS:
-            raise _AddressError(f'{name} must not be in a URL, as it is a secret; pass it as a keyword')
+            raise _AddressError(f'{name} is too secret for a URL; pass it as a keyword')
         if name in _CONVERTERS:
-            own[name] = _converted(name, text)
+            own[name] = _convert(name, text)
         else:
             others[name] = text
             pairs.append(pair)
@@ -153,14 +153,14 @@ def _taken_apart(url: str) -> _Url:
     return _Url(parts, own, others, f'{base}?{query}' if query else base)
 
 
-# Keywords of backends
+# Converting our own options
 
 
-def _converted(name: str, text: str) -> Any:
+def _convert(name: str, text: str) -> Any:
     try:
         return _CONVERTERS[name](text)
     except (KeyError, ValueError):
-        raise _AddressError(f'{quoted(text)} is not a valid value of the option {name}') from None
+        raise _AddressError(f'{quote_word(text)} is not a valid value of the option {name}') from None
 
 
 def _boolean(text: str) -> bool:
@@ -185,32 +185,32 @@ _NAMES: tuple[tuple[Callable[[str], Any], tuple[str, ...]], ...] = (
 _CONVERTERS = {name: convert for convert, names in _NAMES for name in names}
 
 
-# Parsing by backend
+# The URLs of each backend
 
 
 def _memory(url: _Url) -> Address:
-    url.only_ours()
+    url.reject_driver_options()
     return url.address('memory', url.parts.netloc or None)
 
 
 def _sqlite(url: _Url) -> Address:
-    url.only_ours()
+    url.reject_driver_options()
     if url.parts.netloc:
-        raise _AddressError('write sqlite:/// and a relative path, or sqlite://// and an absolute path')
+        raise _AddressError('use sqlite: with three slashes before a relative path, or four before an absolute one')
     path = unquote(url.parts.path)[1:]
     if not path or path.endswith('/'):
-        raise _AddressError('the name of the file is missing')
+        raise _AddressError('the path of the file is missing')
     return url.address('sqlite', path)
 
 
 def _filesystem(url: _Url) -> Address:
-    url.only_ours()
+    url.reject_driver_options()
     scheme, netloc = url.parts.scheme, url.parts.netloc
     if netloc not in ('', 'localhost'):
-        raise _AddressError(f'write {scheme}:/// and the absolute path of a directory')
+        raise _AddressError(f'use {scheme}: with three slashes and the absolute path of a directory')
     path = unquote(url.parts.path)
     if not path.strip('/'):
-        raise _AddressError('the name of the directory is missing')
+        raise _AddressError('the path of the directory is missing')
     if os.name == 'nt':
         from urllib.request import url2pathname
 
@@ -224,7 +224,7 @@ def _redis(url: _Url) -> Address:
         if not database:
             raise _AddressError('the path of the socket is missing')
     elif database and not (database.isascii() and database.isdigit()):
-        raise _AddressError('the path must be the number of a database; use ?namespace= for the name of the cache')
+        raise _AddressError('the path must be the number of a database; name a cache with ?namespace=')
     else:
         _ = url.parts.port  # raises an error if it is not a number
     return url.address('redis', None, url=url.for_driver)
@@ -234,21 +234,23 @@ def _mongodb(url: _Url) -> Address:
     scheme, _, rest = url.for_driver.partition('://')
     backend = url.own.pop('backend', scheme.removesuffix('+srv'))
     if backend not in ('mongodb', 'gridfs'):
-        raise _AddressError(f'{quoted(backend)} is not a backend for MongoDB; use mongodb or gridfs')
+        raise _AddressError(f'{quote_word(backend)} is not a backend for MongoDB; use mongodb or gridfs')
     hosts = url.parts.netloc.rpartition('@')[2].split(',')
     if not all(_HOST.fullmatch(unquote(host)) for host in hosts):
-        raise _AddressError('the host is missing; write it after mongodb://, or after the user and the password')
+        raise _AddressError('the names of hosts must follow mongodb://, or the user and password')
     database = unquote(url.parts.path).strip('/')
     if '/' in database:
-        raise _AddressError('the path must be the name of a database, without a slash')
+        raise _AddressError('the path must be the name of a database, without slashes')
     return url.address(backend, database or None, host=f'{scheme.replace("gridfs", "mongodb")}://{rest}')
 
 
 def _dynamodb(url: _Url) -> Address:
     if '@' in url.parts.netloc:
-        raise _AddressError('credentials must come from the AWS configuration, the environment or ?profile_name=')
+        raise _AddressError(
+            'credentials are not accepted here; use the AWS configuration, the environment or ?profile_name='
+        )
     if url.parts.path.strip('/'):
-        raise _AddressError('write dynamodb:// and the name of a table, and only options after that')
+        raise _AddressError('only the name of a table may follow dynamodb://, and options after a question mark')
     if 'region' in url.others:
         url.others['region_name'] = url.others.pop('region')
     return url.address('dynamodb', unquote(url.parts.netloc) or None, **url.others)

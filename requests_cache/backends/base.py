@@ -24,10 +24,10 @@ from ..policy.expiration import DO_NOT_CACHE, ExpirationTime, check_expiration, 
 from ..policy.settings import DEFAULT_CACHE_NAME, KEY_SETTINGS
 from ..serializers.pipeline import SerializerType
 from .binding import Bindable
-from .mappings import bulk_delete_from, existing_in, put, scan, scan_to_change, tolerates_writes, write_if
+from .mappings import bulk_delete_from, existing_in, put, scan, scan_while_changing, tolerates_writes, write_if
 from .memory import DictStorage
 from .rekey import copy_entries, recreate_keys
-from .related import find, keys_for_any_headers, others_of
+from .related import find_related, keys_for_any_headers, variant_keys
 from .storage import CHUNK_SIZE, DESERIALIZE_ERRORS, KT, STORAGE_KEYWORDS, VT, BaseStorage
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ logger = getLogger(__name__)
 
 
 class _NoDatabaseFileError(NotImplementedError, AttributeError):
-    """A NotImplementedError, as in 1.x, that is also an AttributeError, so that `hasattr` and introspection work"""
+    """NotImplementedError, as in 1.x, but also AttributeError, so that `hasattr` and introspection keep working"""
 
 
 class BaseCache(Bindable):
@@ -138,22 +138,22 @@ class BaseCache(Bindable):
         return response if isinstance(response, CachedResponse) else default
 
     def _redirected(self, key: str, response: Any) -> CachedResponse | None:
-        """The response for a request with this key, which was redirected"""
+        """A response that was reached by redirects, with its history beginning at the request with this key"""
         if not isinstance(response, CachedResponse):
             return None
         history = history_from(key, response, self.create_key)
-        signs = getattr(self.responses, 'authenticates', False)
+        is_authenticated = getattr(self.responses, 'authenticates', False)
         if history is not None:
             response.history = history
-        elif self._may_have_users_keys or signs:
-            # What is stored under the other key has changed, and the user's keys are all that tells; or somebody else
-            # has written the redirect, which is not signed as responses are
+        elif self._may_have_users_keys or is_authenticated:
+            # The target may have been replaced by another response, which only the user's keys would tell. And unlike
+            # responses, redirects are not signed, so somebody else may have written this one.
             return None
         return response
 
     @property
     def _may_have_users_keys(self) -> bool:
-        """Whether a custom function makes some or all of the keys"""
+        """Whether some or all keys are created by a user's function"""
         settings = self._settings
         return settings.key_fn is not None or any('key_fn' in rule for rule in settings.url_settings.values())
 
@@ -166,7 +166,7 @@ class BaseCache(Bindable):
             expires: Time (UTC) at which it becomes stale; None for never
 
         Returns:
-            True if it is kept. A response that is larger than the whole cache may be is not.
+            True if it was kept; False if it is larger than the bound of the cache
         """
         return self._save(response, cache_key, expires)
 
@@ -177,7 +177,7 @@ class BaseCache(Bindable):
         expires: datetime | None,
         is_expected: Callable[[CachedResponse | None], bool] | None = None,
     ) -> bool:
-        """The same, but only if the stored response is the expected one"""
+        """As `save_response`, but only if the stored response meets a condition"""
         received = {'created_at': response.created_at} if hasattr(response, 'created_at') else {}
         cached = CachedResponse.from_response(response, expires=expires, **received)
         key = cache_key or self.create_key(cached.request)
@@ -197,15 +197,15 @@ class BaseCache(Bindable):
         return True
 
     def _names_of_secrets(self, response: CachedResponse) -> Iterable[str] | None:
-        """The ignored parameters for all URLs in the history of a response, as each redirect contains the next URL"""
+        """The ignored parameters of all URLs in a chain of redirects, as each response contains the next URL"""
         if not self._settings.url_settings:
             return self._settings.ignored_parameters
-        ways = (self._settings_for(each.request) for each in (*response.history, response))
-        return dict.fromkeys(name for settings in ways for name in settings.ignored_parameters or ())
+        all_settings = (self._settings_for(each.request) for each in (*response.history, response))
+        return dict.fromkeys(name for settings in all_settings for name in settings.ignored_parameters or ())
 
     def _clean(self, n_redirects: int) -> None:
-        """Clean up a little after a write with `n_redirects` redirects, if the cache does so"""
-        if not getattr(self.responses, 'looks_after_itself', False):
+        """Remove some useless entries after a write with `n_redirects` redirects, if automatic cleaning is on"""
+        if not getattr(self.responses, 'deletes_automatically', False):
             return
         attributes = self.__dict__
         cleaning = attributes.get('_cleaning')
@@ -216,7 +216,7 @@ class BaseCache(Bindable):
         cleaning.step(self.responses, self.redirects, n_redirects)
 
     def _save_redirects(self, redirects: dict[str, str], expires: datetime | None = None) -> None:
-        """Store redirects to an entry; `expires` (UTC) is for stores that delete expired redirects"""
+        """Store redirects to an entry; `expires` is when the entry expires (UTC), for stores that use it"""
         for source, target in redirects.items():
             self.redirects[source] = target
 
@@ -278,12 +278,12 @@ class BaseCache(Bindable):
 
     def _delete_requested(self, requests: Iterable[AnyRequest] | None, urls: Iterable[str] | None, verify: bool) -> int:
         for_urls = [Request('GET', url) for url in ([urls] if isinstance(urls, str) else urls or ())]
-        found = [find(self, request, verify=verify) for request in (*(requests or ()), *for_urls)]
+        found = [find_related(self, request, verify=verify) for request in (*(requests or ()), *for_urls)]
         removed = self._delete_keys([key for each in found for key in each.keys])
         redirects = {source: each.first_keys[-1] for each in found for source in each.redirects}
         if redirects:
             self._delete_redirects(redirects)
-        removed += self._delete_each(others_of(self, found, verify=verify))
+        removed += self._delete_each(variant_keys(self, found, verify=verify))
         matched = [request for request in for_urls if self._settings_for(request).match_headers]
         if matched:
             removed += self._delete_each(keys_for_any_headers(self, matched, verify=verify))
@@ -307,8 +307,8 @@ class BaseCache(Bindable):
         return sum(bulk_delete_from(self.responses, chunk) for chunk in chunkify(keys, CHUNK_SIZE))
 
     def _prune_redirects(self) -> None:
-        """Delete redirects to entries that no longer exist, by reading all redirects"""
-        for page in chunkify(scan_to_change(self.redirects), CHUNK_SIZE):
+        """Delete redirects to entries that no longer exist; this reads all redirects"""
+        for page in chunkify(scan_while_changing(self.redirects), CHUNK_SIZE):
             existing = existing_in(self.responses, {target for _, target in page if isinstance(target, str)})
             self._delete_redirects({source: target for source, target in page if target not in existing})
 
@@ -341,11 +341,11 @@ class BaseCache(Bindable):
         return map(_as_entry, scan(self.responses))
 
     def _changeable_entries(self) -> Iterator[tuple[str, CachedResponse | None]]:
-        """The same, while the caller adds and removes entries"""
-        return map(_as_entry, scan_to_change(self.responses))
+        """As `_entries`, but the caller may add and delete entries during the iteration"""
+        return map(_as_entry, scan_while_changing(self.responses))
 
     def urls(self, **kwargs: Any) -> list[str]:
-        """The URLs of all responses that `filter()` finds, sorted, each once; arguments as for `filter()`"""
+        """The sorted URLs of all responses that `filter()` finds, without duplicates; arguments as for `filter()`"""
         return sorted({response.url for response in self.filter(**kwargs) if response.url})
 
     def summary(self, progress: Callable[[int], object] | None = None) -> Summary:
@@ -371,14 +371,14 @@ class BaseCache(Bindable):
         copy_entries(other, self, progress)
 
     def recreate_keys(self) -> None:
-        """Give each entry the key that its request has under the present settings and serializer"""
+        """Give each entry the key that its request has with the current settings and serializer"""
         recreate_keys(self)
         self._prune_redirects()
 
     def reencrypt(self, progress: Callable[[int], object] | None = None) -> int:
-        """Rewrite all entries with the present `compression` and `encryption_key`
+        """Rewrite all entries with the current `compression` and `encryption_key`
 
-        Afterwards, old keys can be removed from `encryption_key`. Entries that cannot be read stay as they are. If this
+        Afterwards, old keys can be removed from `encryption_key`. Entries that cannot be read are not changed. If this
         is interrupted, each entry is either old or new, and the next call continues.
 
         Args:
@@ -403,7 +403,7 @@ class BaseCache(Bindable):
         try:
             return self.responses.rewrite(key, response)
         except (BodyLostError, ChunkedEncodingError):
-            logger.warning('Not rewritten, because its body cannot be read: %s', shown_key(key))
+            logger.warning('Entry was not rewritten, because its body cannot be read: %s', shown_key(key))
             return False
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
@@ -417,7 +417,7 @@ class BaseCache(Bindable):
         for key, response in self._changeable_entries():
             if response is None:
                 continue
-            if reset_or_drop(response, expire_after):
+            if reset_expiration_or_drop(response, expire_after):
                 self.responses[key] = response
             else:
                 self._delete_keys([key])
@@ -446,8 +446,8 @@ class BaseCache(Bindable):
     __repr__ = __str__
 
 
-def reset_or_drop(response: CachedResponse, expire_after: ExpirationTime) -> bool:
-    """Set a new expiration, counted from now, and return whether the response may still be stored"""
+def reset_expiration_or_drop(response: CachedResponse, expire_after: ExpirationTime) -> bool:
+    """Set a new expiration, counted from now; returns False if the response should be deleted instead"""
     value = expiration_of(response, expire_after)
     if callable(expire_after) and value == DO_NOT_CACHE:
         return False

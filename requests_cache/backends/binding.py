@@ -1,4 +1,4 @@
-"""Sharing a backend among several sessions with different settings"""
+"""Sharing a backend between sessions that have different settings"""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..models.request import AnyRequest, sent_url
 from ..policy.settings import CacheSettings
 
 B = TypeVar('B', bound='Bindable')
-# Name of the attribute with a weak reference to the session that has the backend itself
+# Attribute with a weak reference to the session that uses the backend itself, not a handle
 _OWNER = '_owner'
 
 
 class Bindable:
     """A backend, or a handle on it, that uses the settings of a session"""
 
-    # Not in `__dict__`, which a backend shares with its handles (see `bound_to`)
+    # The settings are not in `__dict__`, which a backend shares with its handles (see `bound_to`)
     __slots__ = ('__dict__', '__weakref__', '_bound_settings')
 
     @property
     def _settings(self) -> CacheSettings:
-        """The settings that the methods of this object use"""
+        """The settings for the methods of this object"""
         try:
             return self._bound_settings
         except AttributeError:  # not bound to a session
@@ -32,19 +32,18 @@ class Bindable:
         self._bound_settings: CacheSettings = settings
 
     def _settings_for(self, request: AnyRequest) -> CacheSettings:
-        """The settings that the methods of this object use for the URL of a request"""
+        """The settings for the URL of a request"""
         settings = self._settings
         return settings.for_url(sent_url(request)) if settings.url_settings else settings
 
     def bound_to(self: B, owner: object, settings: CacheSettings) -> B:
-        """This backend with the settings of a session
+        """This backend with the settings of one session
 
-        Sessions may share a backend, but have different settings. The first session gets the backend itself. Each other
-        session gets a handle on it: an object with its own settings, but the same attributes, so that setting or
-        patching an attribute affects the backend and all handles.
+        If several sessions share a backend, the first one gets the backend itself. Every other session gets a handle:
+        an object with its own settings that shares all other attributes, so that an attribute set on one is set on all.
 
         Args:
-            owner: The session; after it has been deleted, the next session gets the backend itself
+            owner: The session; after it was garbage-collected, the next session gets the backend itself
             settings: Settings of the session
         """
         if getattr(self, '_bound_settings', None) is settings:
@@ -62,7 +61,7 @@ class Bindable:
         return handle
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are the same backend or handles on it"""
+        """Whether both are the same backend, or handles on the same one"""
         return isinstance(other, Bindable) and self.__dict__ is other.__dict__
 
     def __hash__(self) -> int:

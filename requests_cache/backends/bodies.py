@@ -1,9 +1,9 @@
-"""Storing large bodies in pieces, separately from their entries
+"""Large bodies, which storages keep in pieces beside their entries
 
-The pieces are written first, with a unique ID, and then the entry that refers to them. So a reader finds either the old
-entry or the new one. If the old body is deleted while it is being read, the reader gets the same error as for a broken
-connection. Pieces that no entry refers to were left behind by interrupted writers. They are removed when their process
-no longer exists on this machine, or after a day.
+The pieces are written first, under a unique id, and the entry that refers to them last. So a reader finds either the
+old entry or the new one. A reader that is in the middle of the old body when it is deleted gets the same error as for a
+broken connection. Pieces without an entry were left behind by interrupted writers. They are removed once the writer is
+known to be gone: its process no longer exists on this machine, or a day has passed.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from ..models.body import Body, BodyLostError, Source, piece_checksum
 
 logger = getLogger(__name__)
 
-# Longer bodies are stored in pieces
+# Longer bodies are kept in pieces
 LARGE_BODY_BYTES = 1 << 20
 PIECE_BYTES = 256 * 1024
 ABANDONED_AFTER_SECONDS = 24 * 3600
-# How many leftover bodies are removed at a time
+# Number of abandoned bodies that are removed in one step
 LEFTOVERS_PER_STEP = 100
 
 
 class Pieces(ABC):
-    """Access to the pieces of large bodies in a storage; each method may raise a `BackendError`
+    """Where a storage keeps large bodies; each method may raise a `BackendError`
 
-    The storage deletes a body when its entry is deleted or replaced.
+    The storage deletes the pieces of an entry when it deletes or replaces the entry.
     """
 
     piece_bytes = PIECE_BYTES
 
     @abstractmethod
     def write(self, key: str, body_id: str, index: int, piece: bytes) -> None:
-        """Write a piece of a body, before its entry is written"""
+        """Store a piece of a body; its entry is written later"""
 
     @abstractmethod
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
@@ -54,26 +54,26 @@ class Pieces(ABC):
         """Delete all pieces of a body"""
 
     def unused(self) -> Iterator[tuple[str, str]]:
-        """Keys and IDs of bodies that no entry refers to (any longer, or yet)"""
+        """Keys and ids of bodies that no entry refers to: abandoned bodies, and those that are still being written"""
         return iter(())
 
 
 class BodyWriter:
-    """Writes a body of unknown length: call `write` any number of times, then `commit` or `abort`
+    """Writes a body of unknown length: call `write` for each part, and then `commit` or `abort`
 
-    A short body is not written, but returned by `commit`, to be stored in the entry itself. If the storage has no
-    pieces, this applies to a body of any length.
+    A short body is not written, but returned by `commit` as a part of the entry. So is any body if the storage has no
+    pieces.
 
     Args:
-        pieces: The pieces of the storage; None if it has none
-        stages: Stages that process each piece (to sign it, for example); called with the piece and its place
+        pieces: Where to keep a large body; None if the storage has no pieces
+        stages: Stages that are applied to each piece, for example to sign it; called with the piece and its location
         storage: The storage
         key: Key of the entry
-        large_body_bytes: Length of the longest body that is stored in the entry itself
-        max_bytes: Length of the longest body that may be stored at all; None for no limit
+        large_body_bytes: Length of the longest body that is kept in the entry
+        max_bytes: Length of the longest body that is accepted; None for any
 
     Raises:
-        EntryTooLargeError: The body is too long; raised by `write`
+        EntryTooLargeError: The body is longer than `max_bytes`; raised by `write`
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class BodyWriter:
         self.length = 0
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append bytes to the body"""
+        """Add bytes to the body"""
         self.length += len(data)
         if self._max_bytes is not None and self.length > self._max_bytes:
             raise EntryTooLargeError(f'its body is longer than the maximum of {self._max_bytes} bytes')
@@ -117,25 +117,25 @@ class BodyWriter:
         self._buffer += view[whole:]
 
     def _flush(self, pieces: Pieces, size: int) -> None:
-        """Write all complete pieces"""
+        """Write all complete pieces in the buffer"""
         while len(self._buffer) >= size:
             self._write(pieces, bytes(memoryview(self._buffer)[:size]))
             del self._buffer[:size]
         if not self._buffer:
-            self._buffer = bytearray()  # frees the memory of the old buffer
+            self._buffer = bytearray()  # frees the memory of the old one
 
     def _write(self, pieces: Pieces, piece: bytes | memoryview) -> None:
         self._id = self._id or new_body_id()
         index, self._count = self._count, self._count + 1
-        pieces.write(self._key, self._id, index, _closed(self._stages, self._key, self._id, index, piece))
+        pieces.write(self._key, self._id, index, _encode_piece(self._stages, self._key, self._id, index, piece))
 
     @property
     def longest_content(self) -> int:
-        """Length of the longest body that is stored in the entry itself"""
+        """Length of the longest body that is kept in the entry"""
         return maxsize if self._pieces is None else self.large_body_bytes
 
     def content(self) -> bytes | None:
-        """The body if it is short enough for the entry itself, otherwise None"""
+        """The body, if it is short enough to be kept in the entry"""
         return bytes(self._buffer) if not self._id and not self._is_large else None
 
     @property
@@ -146,10 +146,10 @@ class BodyWriter:
         """Finish writing
 
         Args:
-            is_coded: The body still has its content coding; it is stored in pieces even if it is short
+            is_coded: The body still has its content coding; it is kept in pieces even if it is short
 
         Returns:
-            The body, or its description, which must be stored in the entry
+            What the entry must contain: the body, or a reference to its pieces
         """
         pieces = self._pieces
         if pieces is None or not (self._id or self._is_large or (is_coded and self._buffer)):
@@ -162,7 +162,7 @@ class BodyWriter:
         return body.with_source(source_of(pieces, self._stages, self._storage, self._key, body))
 
     def abort(self) -> None:
-        """Delete everything that was written; if that fails, it is removed later"""
+        """Delete what was written; if that fails, it is deleted later as a leftover"""
         self._buffer.clear()
         body_id, self._id = self._id, ''
         if body_id and self._pieces is not None:
@@ -170,29 +170,32 @@ class BodyWriter:
 
 
 def write_empty(pieces: Pieces, stages: tuple[Any, ...], key: str) -> Body:
-    """Write an empty body, for an entry that is stored like one with a large body; arguments as for `BodyWriter`"""
+    """Write an empty body in pieces, so that its entry is stored like one with a large body
+
+    Arguments are as for `BodyWriter`.
+    """
     body_id = new_body_id()
-    pieces.write(key, body_id, 0, _closed(stages, key, body_id, 0, b''))
+    pieces.write(key, body_id, 0, _encode_piece(stages, key, body_id, 0, b''))
     return Body.whole(body_id, 0, pieces.piece_bytes)
 
 
 def discard(pieces: Pieces, key: str, body_id: str) -> None:
-    """Delete a body that no entry refers to; if that fails, it is removed later"""
+    """Delete a body that no entry refers to; if that fails, it is deleted later"""
     try:
         pieces.delete(key, body_id)
     except CacheError as e:
-        logger.debug('Pieces of a body that was not stored are left behind: %s', shown_text(e))
+        logger.debug('Could not delete the pieces of a body that was not stored: %s', shown_text(e))
 
 
 def source_of(pieces: Pieces, stages: tuple[Any, ...], storage: object, key: str, body: Body) -> Source:
-    """The source from which the pieces of a body are read"""
+    """A source that reads the pieces of a body"""
 
     def read(index: int) -> bytes | None:
         try:
             piece = pieces.read(key, body.id, index)
             if piece is not None:
                 for stage in reversed(stages):
-                    piece = stage.loads(piece, _place(key, body.id, index))
+                    piece = stage.loads(piece, _location(key, body.id, index))
         except CacheError as e:
             raise BodyLostError(f'piece {index} of the stored body cannot be read: {shown_text(e)}') from e
         return piece
@@ -200,18 +203,18 @@ def source_of(pieces: Pieces, stages: tuple[Any, ...], storage: object, key: str
     return Source(storage, key, read)
 
 
-def _closed(stages: Iterable[Any], key: str, body_id: str, index: int, piece: bytes | memoryview) -> bytes:
+def _encode_piece(stages: Iterable[Any], key: str, body_id: str, index: int, piece: bytes | memoryview) -> bytes:
     data = b''.join((piece_checksum(body_id, index, piece), piece))
     for stage in stages:
-        data = stage.dumps(data, _place(key, body_id, index))
+        data = stage.dumps(data, _location(key, body_id, index))
     return data
 
 
-def _place(key: str, body_id: str, index: int) -> str:
+def _location(key: str, body_id: str, index: int) -> str:
     return f'{key}/{body_id}/{index}'
 
 
-# IDs
+# Ids
 
 
 def _host() -> str:
@@ -219,12 +222,12 @@ def _host() -> str:
 
 
 def new_body_id() -> str:
-    """Create a unique ID, which contains its time and process"""
+    """A unique id, which contains the time and the process that created it"""
     return f'{int(time()):x}-{_host()}-{os.getpid():x}-{os.urandom(8).hex()}'
 
 
 def is_abandoned(body_id: str) -> bool:
-    """Whether the writer of a body that no entry refers to no longer exists"""
+    """Whether the writer of a body that no entry refers to is gone"""
     try:
         written_at, _, _ = _origin(body_id)
     except ValueError:
@@ -233,7 +236,7 @@ def is_abandoned(body_id: str) -> bool:
 
 
 def is_gone(body_id: str) -> bool:
-    """Whether the process that created an ID ran on this machine and no longer exists"""
+    """Whether the process that created an id ran on this machine and no longer exists"""
     try:
         _, host, pid = _origin(body_id)
     except ValueError:
@@ -247,7 +250,7 @@ def _origin(body_id: str) -> tuple[int, str, int]:
 
 
 def _is_running(pid: int) -> bool:
-    if os.name == 'nt':  # Windows has no harmless signal
+    if os.name == 'nt':  # there is no harmless signal
         return True
     try:
         os.kill(pid, 0)

@@ -1,7 +1,7 @@
 """Automatic cleaning of a cache, a little with each write
 
-It removes redirects to entries that no longer exist, and what interrupted writers and leaders left behind. Entries that
-expired long ago are deleted by each storage in its own way.
+This removes redirects to entries that no longer exist, and what interrupted writers and leaders left behind. Expired
+entries are deleted by the storages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from .._utils import renew_after_fork
 from ..exceptions import CacheError
 from ..keys.shown import shown_text
-from .mappings import bulk_delete_from, existing_in, scan_to_change
+from .mappings import bulk_delete_from, existing_in, scan_while_changing
 from .storage import BaseStorage
 
 logger = getLogger(__name__)
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_SWEEPS = 3600.0
 
 
 class Cleaning:
-    """Cleans a cache in the thread that is writing to it; other threads do not wait, and faults are only logged"""
+    """Cleans one cache, in any thread that writes to it; never waits, and never raises a `CacheError`"""
 
     def __init__(self) -> None:
         self._redirects: Iterator[tuple[str, Any]] = iter(())
@@ -38,12 +38,12 @@ class Cleaning:
         renew_after_fork(self, '_lock', Lock)
 
     def step(self, responses: MutableMapping[str, Any], redirects: MutableMapping[str, Any], n_new: int) -> None:
-        """Clean up a little
+        """Check some redirects, and remove leftovers once an hour
 
         Args:
             responses: The entries
             redirects: The redirects to them
-            n_new: How many redirects have just been written; more than that are checked, so that cleaning keeps up
+            n_new: How many redirects have just been written; more than that are checked, so that none is left out
         """
         if not self._lock.acquire(blocking=False):
             return
@@ -55,14 +55,14 @@ class Cleaning:
                     responses.remove_leftovers()
         except CacheError as e:
             self._redirects = iter(())
-            logger.debug('The cache was not cleaned: %s', shown_text(e))
+            logger.debug('Could not clean the cache: %s', shown_text(e))
         finally:
             self._lock.release()
 
     def _prune(self, responses: MutableMapping[str, Any], redirects: MutableMapping[str, Any], count: int) -> None:
         some = list(islice(self._redirects, count))
         if not some:
-            self._redirects = scan_to_change(redirects)
+            self._redirects = scan_while_changing(redirects)
             some = list(islice(self._redirects, count))
         existing = existing_in(responses, {target for _, target in some if isinstance(target, str)})
         dead = [source for source, target in some if target not in existing]

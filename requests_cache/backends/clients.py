@@ -1,4 +1,4 @@
-"""Common code of the backends on servers: keeping a client, and translating the errors of its driver"""
+"""The base of backends on servers: keeps the driver's client, and translates the driver's errors"""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..keys.shown import shown_error, shown_text
 
 
 class Fault(NamedTuple):
-    """The meaning of an exception of a driver
+    """What an exception of a driver means
 
     Args:
-        unavailable: The server cannot be reached, or does not answer in time
-        advice: What the user can do; None for the default advice about servers that cannot be reached
-        reason: What happened; None for the message of the exception
+        unavailable: The server cannot be reached, or does not respond in time
+        advice: What to do about it; None for the usual advice about unreachable servers
+        reason: What happened; None for the text of the exception
     """
 
     unavailable: bool
@@ -27,15 +27,15 @@ class Fault(NamedTuple):
 
 
 class ServerConnection(ABC):
-    """A client that was passed in, or our own client, which is created on first use, and again after `close` or a fork
+    """Holds the caller's client, or creates one on first use, and again after `close` or a fork
 
     Subclasses define how a client is created and closed, where its server is, and what the driver's exceptions mean.
 
     Args:
-        client: A client that belongs to the caller, and is never closed here; None to create one
+        client: The caller's client, which is never closed here; None to create one
     """
 
-    # Name of the server, the keywords for its address, and the first question in errors if it cannot be reached
+    # Name of the server, the keywords for its address, and the first question to ask if it cannot be reached
     server: str
     keywords: str
     question = 'is it running?'
@@ -43,43 +43,43 @@ class ServerConnection(ABC):
     _clients: dict[int, Any]
 
     def __init__(self, client: Any = None):
-        self._given = client
+        self._callers_client = client
         self.__dict__.update(self._local_state())
 
     def _local_state(self) -> dict[str, Any]:
-        """The initial values of attributes that are not copied or sent to other processes"""
-        # By process, as a child must not use its parent's sockets, nor close them
+        """Initial values of the attributes that are not copied or pickled"""
+        # Clients by process ID, as a child process must neither use nor close its parent's sockets
         return {'_clients': {}}
 
     @abstractmethod
     def _make_client(self) -> Any:
-        """Create a client; several threads may do so at the same time, and only one of their clients is kept"""
+        """Create a client; if several threads do so at the same time, all but one of the clients are closed again"""
 
     def _close_client(self, client: Any) -> None:
         client.close()
 
     @abstractmethod
     def _where(self) -> str:
-        """Name and address of the server, without connecting to it"""
+        """Name and address of the server, without contacting it"""
 
     @abstractmethod
     def _fault(self, error: Exception) -> Fault | None:
-        """The meaning of an exception; None if it is not one of the driver's"""
+        """What an exception means; None if it is not an exception of the driver"""
 
     @property
-    def is_own(self) -> bool:
-        """Whether the client is our own, so that it may be closed"""
-        return self._given is None
+    def owns_client(self) -> bool:
+        """Whether the client was created here, and may be closed"""
+        return self._callers_client is None
 
     @property
     def client(self) -> Any:
-        """The client that was passed in or created"""
-        if self._given is not None:
-            return self._given
+        """The caller's client, or our own, which is created if necessary"""
+        if self._callers_client is not None:
+            return self._callers_client
         pid = getpid()
         client = self._clients.get(pid)
         if client is None:
-            # Without a lock, so that threads do not wait for each other's failures if there is no server
+            # Without a lock: if the server is down, threads should not wait for each other's failures
             made = self._make_client()
             client = self._clients.setdefault(pid, made)
             if client is not made:
@@ -89,24 +89,24 @@ class ServerConnection(ABC):
     @property
     def known_client(self) -> Any:
         """The client, or None if it has not been created yet"""
-        return self._clients.get(getpid()) if self._given is None else self._given
+        return self._clients.get(getpid()) if self._callers_client is None else self._callers_client
 
     def close(self) -> None:
-        """Close our own client; the next use creates another one"""
+        """Close our own client; the next use creates another"""
         client = self._clients.pop(getpid(), None)
         if client is not None:
             self._close_client(client)
 
     def use(self, client: Any) -> None:
-        """Use a client of the caller from now on"""
+        """Use the caller's client from now on"""
         self.close()
-        self._given = client
+        self._callers_client = client
 
     def __getstate__(self) -> dict[str, Any]:
-        if self._given is not None:
+        if self._callers_client is not None:
             raise TypeError(
-                f'A cache with a {self.server} client that was passed to it cannot be copied or sent to another '
-                f'process, as the client cannot; have the cache make one, by {self.keywords} and the like'
+                f'A cache with a {self.server} client that was passed in cannot be copied or sent to another process, '
+                f'because the client cannot; pass {self.keywords} and the like instead, so that the cache creates one'
             )
         local = self._local_state()
         return {name: value for name, value in self.__dict__.items() if name not in local}
@@ -116,19 +116,19 @@ class ServerConnection(ABC):
         self.__dict__.update(self._local_state())
 
     def calling(self, purpose: str) -> AbstractContextManager[None]:
-        """A block with calls to the driver, whose exceptions are translated
+        """A block that calls the driver; its exceptions are translated to ours
 
         Args:
-            purpose: Purpose of the calls, for the message
+            purpose: What the block does, for the message, such as 'read from it'
 
         Raises:
-            BackendUnavailableError: The server cannot be reached, or does not answer in time
-            BackendError: Any other exception of the driver
+            BackendUnavailableError: The server cannot be reached, or does not respond in time
+            BackendError: The driver raised any other exception
         """
         return _Calls(self, purpose)
 
     def translate(self, error: BaseException, purpose: str) -> BackendError | None:
-        """Translate an exception of the driver to one of this package; None if it is not one of the driver's"""
+        """Translate an exception of the driver to one of this package; None if it is not an exception of the driver"""
         if isinstance(error, CacheError) or not isinstance(error, Exception):
             return None
         fault = self._fault(error)
@@ -136,13 +136,15 @@ class ServerConnection(ABC):
             return None
         advice = fault.advice
         if advice is None:
-            advice = f'{self.question} Check {self.keywords if self.is_own else "the client passed as connection="}'
+            advice = (
+                f'{self.question} Check {self.keywords if self.owns_client else "the client passed as connection="}'
+            )
         what = f' cannot be reached to {purpose}' if fault.unavailable else f': could not {purpose}'
         return as_backend_error(error, self.where + what, fault._replace(advice=advice))
 
     @property
     def where(self) -> str:
-        """Name and address of the server, as far as the client knows them"""
+        """Name of the server, and its address if the client reveals it"""
         try:
             return self._where()
         except Exception:  # a mock of a client may lack the attributes
@@ -163,16 +165,16 @@ class _Calls:
 
 
 def as_backend_error(error: BaseException, where: str, fault: Fault) -> BackendError:
-    """Translate an exception of a driver to one of this package, with a message of one line without secrets
+    """Translate an exception of a driver; the message is one line without secrets
 
     Args:
-        error: The exception of the driver, which becomes the cause
-        where: The store, and the operation that failed
-        fault: The meaning of the exception
+        error: The exception that the driver raised
+        where: The store, and what could not be done
+        fault: What the exception means
     """
     kind = BackendUnavailableError if fault.unavailable else BackendError
-    # The message of a builtin exception is often unclear without its type
-    is_of_python = type(error).__module__ == 'builtins' and not isinstance(error, OSError)
-    reason = fault.reason or (not is_of_python and str(error)) or shown_error(error)
+    # The text of built-in exceptions often makes no sense without their type
+    is_builtin = type(error).__module__ == 'builtins' and not isinstance(error, OSError)
+    reason = fault.reason or (not is_builtin and str(error)) or shown_error(error)
     text = ' '.join(f'{where}: {reason}'.split()).rstrip('.')
     return kind(shown_text(f'{text}; {fault.advice}' if fault.advice else text))

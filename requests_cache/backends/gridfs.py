@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# How many files are read together
+# Size and number of files that are read together
 READ_BYTES = 8 << 20
 READ_FILES = 100
 
@@ -45,9 +45,9 @@ class GridFSCache(MongoBackend):
         decode_content: Add a readable copy of JSON and text bodies to the files
         serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; pickle by default
         large_body_bytes: Keep bodies longer than this in pieces, in a collection of their own; 1 MiB by default
-        max_cache_bytes: How much room responses may take: a number of bytes, or text such as `'500 MB'`; no bound by
+        max_cache_bytes: Maximum size of all responses: a number of bytes, or text such as `'500 MB'`; no bound by
             default
-        max_entries: How many responses are kept; no bound by default
+        max_entries: Maximum number of responses; no bound by default
         delete_expired_after: Delete responses that have been expired for this long, a few with each write: seconds or a
             `timedelta`; by default never
         kwargs: `compression` and `encryption_key` (see `BaseStorage`); options of `MongoClient`, as for `MongoCache`
@@ -82,13 +82,13 @@ class GridFSCache(MongoBackend):
 class GridFSDict(MongoStorage):
     """A mapping to files in the bucket `fs` of a database
 
-    If a part of a file is missing, reading it raises `KeyError`, and scanning gives None for it.
+    If a part of a file is missing, reading the entry raises `KeyError`, and scanning yields None for it.
 
     Args:
         db_name: Name of the database
         collection_name: Ignored
         connection: An existing `pymongo.MongoClient`. It is not closed.
-        serializer: A name, or an object that makes bytes or text; None keeps bytes and text as they are
+        serializer: A name, or an object whose `dumps` returns bytes or text; None for values that are bytes or text
         kwargs: Keywords of `BaseStorage`, and options of `MongoClient`
     """
 
@@ -116,7 +116,7 @@ class GridFSDict(MongoStorage):
 
     @property
     def fs(self) -> GridFS:
-        """The bucket, as an object of the driver"""
+        """The driver's object for the bucket"""
         from gridfs import GridFS
 
         return GridFS(self.db)
@@ -127,7 +127,7 @@ class GridFSDict(MongoStorage):
 
     @cached_property
     def leases(self) -> MongoLeases:
-        """The leases, in a separate collection"""
+        """The leases, in a collection next to those of the bucket"""
         return MongoLeases(self._mongo, self._db_name, 'fs.leases')
 
     def __getitem__(self, key: str) -> Any:
@@ -136,14 +136,14 @@ class GridFSDict(MongoStorage):
             raise KeyError(key)
         file, content = found
         if content is None:
-            logger.error('The file of an entry is damaged')
-            logger.debug('The file of the entry %s is damaged', shown_key(key))
+            logger.error('The file of an entry is damaged, so it is ignored')
+            logger.debug('The damaged file belongs to the entry %s', shown_key(key))
             raise KeyError(key)
         if self._upkeep is not None:
             self._upkeep.note(key)
         return self._value(key, file, content)
 
-    def _look(self, key: str) -> tuple[Document | None, Any]:
+    def _read(self, key: str) -> tuple[Document | None, Any]:
         file, content = self._files.read(to_id(key)) or (None, None)
         return file, None if file is None or content is None else self._value(key, file, content)
 
@@ -152,10 +152,13 @@ class GridFSDict(MongoStorage):
         if isinstance(value, str):
             value, encoding = value.encode('utf-8', 'surrogatepass'), 'utf-8'
         elif not isinstance(value, bytes):
-            raise BackendError(f'GridFS stores bytes or text, but the serializer returned a {type(value).__name__}')
+            raise BackendError(
+                f'GridFS can only store bytes or text, but the serializer returned a value of type '
+                f'{type(value).__name__}; use a different serializer'
+            )
         metadata: Document = {}
         if isinstance(item, CachedResponse):
-            # For the server, which deletes by time
+            # So that the server can find expired entries
             metadata = {'created_at': item.created_at, 'expires': item.expires}
         n_bytes = 0
         if self._upkeep is not None and self.bounds is not None:
@@ -165,8 +168,8 @@ class GridFSDict(MongoStorage):
         def put(known: Document | None) -> Document | None:
             body_id = self._claim_body(key, item)
             owner = metadata if body_id is None else {**metadata, BODY_ID: body_id}
-            over = ANY if known is None and found is ANY else known
-            replaced = self._files.write(to_id(key), value, encoding, owner, over)
+            expected = ANY if known is None and found is ANY else known
+            replaced = self._files.write(to_id(key), value, encoding, owner, expected)
             self._discard_body(key, replaced, body_id)
             return replaced
 
@@ -176,14 +179,14 @@ class GridFSDict(MongoStorage):
             self._upkeep.write(key, n_bytes, found, put, is_any=found is ANY)
 
     def _measure(self, key: str, item: Any, length: int) -> int:
-        """Counted size of an entry with a file of this length"""
+        """Size of an entry with a file of a given length"""
         from .mongodb.sizes import size_of_file, size_of_pieces
 
         body = item._body if isinstance(item, CachedResponse) and self._usable_pieces is not None else None
         return size_of_file(key, length) + (0 if body is None else size_of_pieces(key, body.size, body.piece_count))
 
     def __delitem__(self, key: str) -> None:
-        if not self._delete(self._files.named([to_id(key)], self._columns)):
+        if not self._delete(self._files.find([to_id(key)], self._columns)):
             raise KeyError(key)
 
     def __len__(self) -> int:
@@ -191,7 +194,7 @@ class GridFSDict(MongoStorage):
             return self._index.count_documents({'_id': {'$not': {'$type': 'objectId'}}})
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        return sum(self._delete(self._files.named(ids, self._columns)) for ids in to_ids(keys, SMALL_BATCH_SIZE))
+        return sum(self._delete(self._files.find(ids, self._columns)) for ids in to_ids(keys, SMALL_BATCH_SIZE))
 
     def _delete_matching(self, conditions: list[Document]) -> int:
         found = self._documents(self._columns, {'$or': conditions})
@@ -205,7 +208,7 @@ class GridFSDict(MongoStorage):
         return removed
 
     def _evict(self, documents: list[Document], used: int) -> int:
-        # Also those that were used meanwhile, as chunks go by the revision of their file
+        # This also deletes entries that were used meanwhile, as chunks are deleted by the revision of their file
         removed = self._files.delete(documents)
         if self.pieces is not None:
             self.pieces.delete_orphans(documents)
@@ -222,11 +225,11 @@ class GridFSDict(MongoStorage):
         return {'metadata.revision': value_at(document, 'metadata.revision')}, n_bytes
 
     def _prepare_to_expire(self, seconds: float) -> None:
-        # The server would not delete chunks
+        # Not a TTL index, as the server would not delete the chunks
         self._index.create_index('metadata.expires', name=EXPIRES_INDEX)
 
     def _delete_expired(self) -> None:
-        """Delete some entries that expired long ago"""
+        """Delete some long-expired entries"""
         if self.delete_expired_after is not None:
             from .eviction import EXPIRED_PER_WRITE
 
@@ -236,7 +239,7 @@ class GridFSDict(MongoStorage):
             self._delete(list(self._mongo.each(found, 'read from it')))
 
     def clear(self) -> None:
-        """Delete all entries; files that are not entries stay"""
+        """Delete all entries, but no other files"""
         super().clear()
         self._files.delete_abandoned()
 
@@ -256,7 +259,7 @@ class GridFSDict(MongoStorage):
 
 
 def _batches(files: Iterator[Document]) -> Iterator[list[Document]]:
-    """Yield batches of files whose contents may be in memory at the same time"""
+    """Lists of files whose contents may be in memory at the same time"""
     batch: list[Document] = []
     used = 0
     for file in files:

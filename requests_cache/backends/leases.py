@@ -1,8 +1,8 @@
-"""Leases, by which processes with the same store agree on which of them sends a request
+"""Leases: which process is the leader for a key, among all processes that share a store
 
-A lease is a small value that is stored in addition to the entries. A store only needs to replace it atomically
-(`swap`). Clocks are not compared: a holder shows that it is alive by changing the value repeatedly, and a process that
-has seen the same value for long enough, by its own clock, may take the lease. See `engine/leasing.py`.
+A lease is a small value beside the entries. The store only needs to replace it atomically (`swap`). The value contains
+no time: a holder shows that it is alive by changing the value repeatedly. Any process that has seen the same value for
+long enough, by its own clock, may take over the lease. See `engine/leasing.py`.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ class Leases(ABC):
 
     @abstractmethod
     def read(self, key: str) -> str | None:
-        """Read the lease for a key; None if there is none"""
+        """The lease for a key; None if there is none"""
 
     @abstractmethod
     def swap(self, key: str, old: str | None, new: str | None) -> bool:
-        """Replace a lease atomically if it still has the expected value, and return whether it had
+        """Replace a lease atomically if it has not changed; returns whether it was replaced
 
         Args:
             key: The key
-            old: The expected value; None for no lease
-            new: The new value; None to delete the lease
+            old: The expected lease; None if there should be none
+            new: The new lease; None to remove it
         """
 
 
 class LeasesInMemory(Leases):
-    """Leases among the threads of this process, for stores that do not support leases"""
+    """Leases between the threads of this process, for stores that have no leases"""
 
     def __init__(self) -> None:
         self._all: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Operations on storages that may be any mutable mapping; for a `BaseStorage`, its own methods are used"""
+"""Operations of `BaseStorage` for any mutable mapping, as a storage of the user's may be"""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .storage import KT, VT, BaseStorage
 
 
 def tolerates_writes(storage: MutableMapping[Any, Any]) -> bool:
-    """Whether keys may be added and removed while any mapping is iterated over"""
+    """Whether keys may be added and deleted while a mapping is iterated over"""
     return bool(getattr(storage, 'iteration_tolerates_writes', False))
 
 
 def scan(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """All keys and values of any mapping; None for a value that cannot be read"""
+    """All keys and values of a mapping; None for a value that cannot be read"""
     return storage.scan() if isinstance(storage, BaseStorage) else iter(storage.items())
 
 
-def scan_to_change(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The same; the caller may add and remove entries meanwhile"""
+def scan_while_changing(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """As `scan`, but the caller may add and delete entries during the iteration"""
     if tolerates_writes(storage):
         yield from scan(storage)
         return
@@ -31,30 +31,30 @@ def scan_to_change(storage: MutableMapping[str, Any]) -> Iterator[tuple[str, Any
             continue
 
 
-def keys_to_change(storage: MutableMapping[KT, Any]) -> Iterable[KT]:
-    """All keys of any mapping; the caller may add and remove entries meanwhile"""
+def keys_while_changing(storage: MutableMapping[KT, Any]) -> Iterable[KT]:
+    """All keys of a mapping; the caller may add and delete entries during the iteration"""
     return storage if tolerates_writes(storage) else list(storage)
 
 
 def existing_in(storage: MutableMapping[str, Any], keys: Iterable[str]) -> set[str]:
-    """The keys that exist in any mapping"""
+    """The keys that exist in a mapping"""
     return storage.existing(keys) if isinstance(storage, BaseStorage) else {key for key in keys if key in storage}
 
 
 def body_writer(storage: MutableMapping[str, Any], key: str) -> BodyWriter:
-    """Start writing the body of an entry of any mapping"""
+    """A writer for the body of an entry"""
     if isinstance(storage, BaseStorage):
         return storage.body_writer(key)
     return BodyWriter(None, (), storage, key, LARGE_BODY_BYTES)
 
 
 def is_locked(storage: MutableMapping[str, Any], key: str) -> bool:
-    """Whether an entry of any mapping is encrypted with a key that was not given"""
+    """Whether an entry is encrypted with an unknown key"""
     return isinstance(storage, BaseStorage) and storage.is_locked(key)
 
 
 def put(storage: MutableMapping[KT, VT], key: KT, value: VT) -> bool:
-    """Write an entry to any mapping, and return whether it is kept"""
+    """Write an entry; returns whether it was kept"""
     if isinstance(storage, BaseStorage):
         return storage.put(key, value)
     storage[key] = value
@@ -62,14 +62,14 @@ def put(storage: MutableMapping[KT, VT], key: KT, value: VT) -> bool:
 
 
 def write_if(storage: MutableMapping[KT, VT], key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
-    """Write an entry to any mapping if the stored value is the expected one"""
+    """Write an entry if the stored value meets a condition; returns whether it was written"""
     if isinstance(storage, BaseStorage):
         return storage.write_if(key, value, is_expected)
     return is_expected(storage.get(key)) and put(storage, key, value)
 
 
 def bulk_delete_from(storage: MutableMapping[str, Any], keys: list[str]) -> int:
-    """Delete keys of any mapping; returns the number of entries removed, or of keys if that is unknown"""
+    """Delete keys; returns the number of deleted entries, or the number of keys if the storage does not count"""
     if not isinstance(storage, BaseStorage):
         return sum(storage.pop(key, None) is not None for key in keys)
     removed = storage.bulk_delete(keys)

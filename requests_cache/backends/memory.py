@@ -1,4 +1,4 @@
-"""Storage in memory"""
+"""Storage in the memory of the process"""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Pieces(list[bytes]):
 
 
 class _PiecesInMemory(Pieces):
-    """Pieces in memory; the entry that refers to them keeps them alive"""
+    """Pieces that live as long as their entry; before the entry is written, until they are deleted"""
 
     def __init__(self) -> None:
         self._all: WeakValueDictionary[str, _Pieces] = WeakValueDictionary()
@@ -48,7 +48,7 @@ class _PiecesInMemory(Pieces):
         self._unclaimed.pop(body_id, None)
 
     def claim(self, body_id: str) -> _Pieces | None:
-        """Remove and return the pieces of a body, for its entry, which now owns them"""
+        """The pieces of a body; the caller must hold them from now on"""
         pieces = self._all.get(body_id)
         self._unclaimed.pop(body_id, None)
         return pieces
@@ -58,12 +58,12 @@ class _PiecesInMemory(Pieces):
 
 
 def _read_held(read: Callable[[int], bytes | None], held: _Pieces | None, index: int) -> bytes | None:
-    """Read a piece of a body; the reference to the pieces keeps them alive, even if the entry is deleted"""
+    """Read a piece of a body; the argument `held` keeps the pieces alive after their entry was deleted"""
     return read(index)
 
 
 class _Snapshot:
-    """A copy of a response, which does not change if the caller changes the response"""
+    """A copy of a response when it was stored; later changes to the response do not affect it"""
 
     __slots__ = ('pieces', 'record')
 
@@ -75,8 +75,8 @@ class _Snapshot:
 class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
     """A dict with the interface of a storage; each read of a response returns a new object
 
-    Reading is a single, atomic operation on the dict. Changes take a lock, so that `write_if` can check and write
-    atomically.
+    Reading needs no lock, as it is a single operation on the dict. Writing takes a lock, so that `write_if` can check
+    and write in one step.
     """
 
     iteration_tolerates_writes = True
@@ -110,8 +110,8 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
         if response._body is not None:
             self._locate_body(key, response)
             source = response._body.source
-            located = source._replace(read=partial(_read_held, source.read, item.pieces))
-            response.__dict__['_body'] = response._body.with_source(located)
+            holding = source._replace(read=partial(_read_held, source.read, item.pieces))
+            response.__dict__['_body'] = response._body.with_source(holding)
         return response  # type: ignore[no-any-return]
 
     def __setitem__(self, key: KT, item: VT) -> None:
@@ -149,11 +149,11 @@ class DictStorage(UserDict[KT, VT], BaseStorage[KT, VT]):
 
     @property
     def _longest_content(self) -> int:
-        # Responses are not serialized here, so only their bodies can be compressed
+        # Only bodies in pieces can be compressed or encrypted, as entries are not serialized
         return self.large_body_bytes if self.seal is None else -1
 
-    def _hidden(self, key: KT, response: CachedResponse) -> CachedResponse:
-        return response  # nobody else can read the memory
+    def _hide_from_older_versions(self, key: KT, response: CachedResponse) -> CachedResponse:
+        return response  # no other version can read this memory
 
     def __iter__(self) -> Iterator[KT]:
         return iter(list(self.data))

@@ -11,17 +11,17 @@ from typing import Any, Protocol
 
 from .eviction import EXPIRED_PER_WRITE, Bounds, Candidate, Eviction, Index, Usage, Uses, make_room
 
-# Memory for a record besides its body and header fields, and for a header field besides its text; measured with
-# tracemalloc
+# Memory for a record in addition to its body and the text of its header fields, and for each field in addition to its
+# text, measured with tracemalloc
 OVERHEAD_BYTES = 900
 FIELD_OVERHEAD_BYTES = 60
 STORED_OVERHEAD_BYTES = 250
-# How many items of the queue may be outdated
+# The queue is rebuilt when it has about this many times as many items as there are expirations
 MAX_QUEUE_FACTOR = 2
 
 
 class Storage(Protocol):
-    """The storage that is maintained"""
+    """A storage with bounds or automatic cleaning"""
 
     bounds: Bounds | None
     delete_expired_after: float | None
@@ -30,7 +30,7 @@ class Storage(Protocol):
 
 
 class MemoryIndex(Index):
-    """Sizes of the entries of a storage, in the order of their last use
+    """Sizes of the entries of a storage, in the order in which they were last used
 
     Args:
         delete: A function that deletes an entry
@@ -51,7 +51,7 @@ class MemoryIndex(Index):
                 self._sizes[key] = self._sizes.pop(key)
 
     def reserve(self, key: Any, n_bytes: int) -> Usage:
-        # The older entry need not be counted, as the storage is locked until it is replaced
+        # A replaced entry does not count, as the storage is locked until the new one is written
         self.forget(key)
         self._sizes[key] = n_bytes
         self._n_bytes += n_bytes
@@ -75,7 +75,7 @@ class MemoryIndex(Index):
 
 
 class MemoryUpkeep:
-    """Maintains bounds when entries are written and deleted; all methods but `note` require that the storage is locked
+    """Enforces bounds and deletes expired entries; all methods except `note` are called while the storage is locked
 
     Args:
         storage: The storage
@@ -85,12 +85,12 @@ class MemoryUpkeep:
         self._storage = storage
         self._index = MemoryIndex(self._delete)
         self._uses = Uses(self._flush)
-        # Expirations by key; and the same ordered by time, where some may be outdated
+        # When entries expire, and a heap of the same times, some of which may be out of date
         self._expirations: dict[Any, float] = {}
         self._queue: list[tuple[float, Any]] = []
 
     def note(self, key: Any) -> None:
-        """Record that an entry was used"""
+        """Note that an entry was used"""
         if self._storage.bounds is not None:
             self._uses.note(key)
 
@@ -103,15 +103,15 @@ class MemoryUpkeep:
         self.forget(key)
 
     def before_writing(self, key: Any, stored: Any, value: Any) -> None:
-        """Make room for an entry, and delete some entries that expired long ago
+        """Make room for an entry, and delete some long-expired ones
 
         Args:
             key: Key of the entry
-            stored: The entry in the form in which it will be stored
-            value: The value of the entry
+            stored: The snapshot or serialized value that will be stored
+            value: The original value
 
         Raises:
-            EntryTooLargeError: The entry is too large to be stored
+            EntryTooLargeError: The entry exceeds the maximum size
         """
         if self._storage.bounds is not None:
             self._index.touch(self._uses.take())
@@ -135,23 +135,23 @@ class MemoryUpkeep:
                 self._delete(key)
 
     def forget(self, key: Any) -> None:
-        """Called after an entry was deleted"""
+        """Forget an entry that was deleted"""
         self._index.forget(key)
         self._expirations.pop(key, None)
 
     def clear(self) -> None:
-        """Called after all entries were deleted"""
+        """Forget all entries"""
         self._index.clear()
         self._queue.clear()
         self._expirations.clear()
 
 
 def size_of(key: Any, stored: Any) -> int:
-    """Approximate size of an entry in memory, in bytes
+    """Estimate how much memory an entry uses, in bytes
 
     Args:
         key: Key of the entry
-        stored: A snapshot of a response, or the output of a serializer
+        stored: A snapshot of a response, or a serialized value
     """
     record = getattr(stored, 'record', None)
     if record is not None:

@@ -1,4 +1,4 @@
-"""Paths of local caches, and reasons why a path cannot be used"""
+"""Paths of local caches, and explanations of why a path cannot be used"""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ _DISK_FULL = {errno.ENOSPC, getattr(errno, 'EDQUOT', errno.ENOSPC)}
 
 
 def get_cache_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
-    """The absolute path of a cache, whose parent directories are made
+    """The absolute path of a cache; its parent directories are created
 
-    For a user without a home directory, as in some containers, the one for temporary files takes its place.
+    If the user has no home directory, as in some containers, the directory for temporary files is used instead.
 
     Args:
         db_path: A path; `~` stands for the home directory
-        use_cache_dir: Put a relative path under the user's cache directory; goes before `use_temp`
+        use_cache_dir: Put a relative path under the user's cache directory; takes precedence over `use_temp`
         use_temp: Put a relative path under the directory for temporary files
 
     Raises:
         FileExistsError: One of the parent directories is a file
-        PermissionError: The path lies among temporary files, and somebody else owns what is there
+        PermissionError: The path is in the directory for temporary files, and belongs to another user
     """
-    path = located(db_path, use_cache_dir, use_temp)
+    path = resolve_path(db_path, use_cache_dir, use_temp)
     make_parents(path)
     return path
 
 
-def located(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
-    """The same path, without creating directories"""
-    path = _expanded(Path(db_path))
+def resolve_path(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = False) -> Path:
+    """As `get_cache_path`, but without creating directories"""
+    path = _expand_home(Path(db_path))
     if use_cache_dir:
         path = _user_cache_dir() / path
     elif use_temp and not path.is_absolute():
@@ -47,39 +47,39 @@ def located(db_path: StrOrPath, use_cache_dir: bool = False, use_temp: bool = Fa
     return path.absolute()
 
 
-def _expanded(path: Path) -> Path:
-    """Replace `~` by the home directory"""
+def _expand_home(path: Path) -> Path:
+    """Replace `~` by the home directory, or by its substitute"""
     try:
         return path.expanduser()
     except RuntimeError:
-        return Path(_instead_of_home(), *path.parts[1:])
+        return Path(_substitute_home(), *path.parts[1:])
 
 
 def _user_cache_dir() -> Path:
     from platformdirs import user_cache_dir
 
     try:
-        return _expanded(Path(user_cache_dir()))
+        return _expand_home(Path(user_cache_dir()))
     except RuntimeError:
-        return _instead_of_home()
+        return _substitute_home()
 
 
-def _instead_of_home() -> Path:
+def _substitute_home() -> Path:
     root = Path(gettempdir(), f'requests-cache-{_user_id()}')
-    logger.warning('This user has no home directory, so the cache is kept in %s; give a path, or set HOME', root)
-    # Create the directory, then check it: after that, nobody else can replace it
+    logger.warning('This user has no home directory, so the cache is kept in %s; specify a path, or set HOME', root)
+    # Create it before the check, as nobody else can replace it after that
     _make_directory(root)
     check_owner(root, root.parent)
     return root
 
 
 def make_parents(path: Path) -> None:
-    """Create the parent directories of a path, readable only by their owner
+    """Create the parent directories of a path, which only their owner can read
 
     Raises:
         FileExistsError: One of them is a file
     """
-    if os.path.isdir(path.parent):  # `Path.is_dir` raises an error without permission
+    if os.path.isdir(path.parent):  # `Path.is_dir` may raise a PermissionError
         return
     for parent in reversed(path.parents):
         _make_directory(parent)
@@ -94,15 +94,15 @@ def _make_directory(path: Path) -> None:
                 f'Parent path exists and is not a directory: {path}. Either delete the file or choose a different path.'
             ) from None
     except OSError as e:
-        # Only logged: if the directory is needed, opening the cache will fail
+        # Upper directories need not be writable; if the cache itself is not, using it will raise an error
         logger.debug('Could not create the directory %s: %s', path, e)
 
 
 def check_owner(path: Path, root: Path) -> None:
-    """Check that other users do not own any part of a path below a directory that everybody may write to
+    """Check that all existing parts of a path below a world-writable directory belong to this user
 
     Raises:
-        PermissionError: Another user owns a part, or could replace it by a symbolic link
+        PermissionError: A part belongs to another user, who could replace it by a symbolic link
     """
     if not hasattr(os, 'geteuid'):
         return
@@ -114,15 +114,17 @@ def check_owner(path: Path, root: Path) -> None:
         except OSError:
             continue
         if owner != os.geteuid():
-            raise PermissionError(f'{part} belongs to another user (ID {owner}), so it is not used for a cache')
+            raise PermissionError(
+                f'{part} belongs to another user (ID {owner}), so the cache is not kept there; use another path'
+            )
 
 
 def explanation(path: Path, error: BaseException) -> str:
-    """Why a file cannot be used and what to do, for appending to an error message; empty if unknown
+    """Why a file cannot be used and what to do about it, to be appended to an error message; empty if unknown
 
     Args:
         path: The file
-        error: The error when using the file
+        error: The exception that was raised
     """
     if getattr(error, 'errno', None) in _DISK_FULL or 'disk is full' in str(error):
         return ': the disk is full; free some space, or use another path'
@@ -137,27 +139,27 @@ def explanation(path: Path, error: BaseException) -> str:
 
 
 def _obstacle(path: Path) -> str | None:
-    """Why this process cannot read, write or create a file; uses only functions that raise no errors"""
+    """What prevents this process from reading, writing or creating a file; None if nothing was found"""
     folder = next(p for p in path.parents if os.path.exists(p))
     if not os.path.isdir(folder):
         return f'{folder} is not a directory'
-    if not _may(folder, os.X_OK):
+    if not _has_access(folder, os.X_OK):
         return f'this user (ID {_user_id()}) has no access to the directory {folder}'
     if folder != path.parent:
         reason = _why_read_only(folder)
-        return f'the directory {path.parent} does not exist, and cannot be created: {reason}' if reason else None
-    return (_obstacle_in_place(path) if os.path.lexists(path) else None) or _why_read_only(folder)
+        return f'the directory {path.parent} does not exist and cannot be created: {reason}' if reason else None
+    return (_obstacle_at(path) if os.path.lexists(path) else None) or _why_read_only(folder)
 
 
-def _obstacle_in_place(path: Path) -> str | None:
+def _obstacle_at(path: Path) -> str | None:
     if os.path.isdir(path):
         return 'it is a directory'
     if not os.path.exists(path):
-        return 'it is a symbolic link to nothing'
+        return 'it is a broken symbolic link'
     if not os.path.isfile(path):
         return 'it is not a regular file'
-    if not _may(path, os.R_OK):
-        return f'this user (ID {_user_id()}) may not read it'
+    if not _has_access(path, os.R_OK):
+        return f'this user (ID {_user_id()}) has no permission to read it'
     return _why_read_only(path)
 
 
@@ -165,10 +167,10 @@ def _why_read_only(path: Path) -> str | None:
     if sys.platform != 'win32' and os.statvfs(path).f_flag & os.ST_RDONLY:
         return f'{path} is on a read-only file system'
     kind = 'directory' if os.path.isdir(path) else 'file'
-    return None if _may(path, os.W_OK) else f'the {kind} {path} is read-only for this user (ID {_user_id()})'
+    return None if _has_access(path, os.W_OK) else f'the {kind} {path} is read-only for this user (ID {_user_id()})'
 
 
-def _may(path: Path, mode: int) -> bool:
+def _has_access(path: Path, mode: int) -> bool:
     return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 

@@ -1,4 +1,4 @@
-"""Backends by name, and caches by URL"""
+"""Creating backends by name, by class, or by the URL of a cache"""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ BACKEND_CLASSES: dict[str, Any] = {
     'redis': RedisCache,
     'sqlite': SQLiteCache,
 }
-# The keyword for the name of the cache, by backend
+# Keywords by which backends take the name of a cache
 CACHE_NAME_KWARGS = ('db_path', 'db_name', 'namespace', 'table_name')
 
 
 def init_backend(cache_name: Any, backend: BackendSpecifier | None = None, **kwargs: Any) -> BaseCache:
-    """Make a backend from its name, its class, or the URL of a cache; an instance is returned as it is
+    """Create a backend from its name, its class, or the URL of a cache; an instance is returned unchanged
 
     Args:
         cache_name: Name of the cache. Depending on the backend, this is a path, a database, a table or a prefix of the
             keys. It may also be the URL of a cache.
         backend: A key of `BACKEND_CLASSES` in upper or lower case, a class, an instance, the URL of a cache, or None
             for SQLite
-        kwargs: Keywords of the backend. They win over those in a URL; `db_path`, `db_name`, `namespace` and
-            `table_name` win over `cache_name`.
+        kwargs: Keywords of the backend. They take precedence over those in a URL; `db_path`, `db_name`, `namespace` and
+            `table_name` take precedence over `cache_name`.
 
     Raises:
         ValueError: There is no backend with that name, or the URL is not valid
@@ -71,7 +71,7 @@ def _may_be_url(text: object) -> bool:
 
 
 def _address(cache_name: Any, backend: Any, kwargs: dict[str, Any]) -> Address | None:
-    """Parse the URL of a cache, if `backend` is one, or if there is no `backend` and `cache_name` is one"""
+    """Parse the backend if it is a URL, or the name if it is a URL and no other backend is specified"""
     if not (_may_be_url(backend) or _may_be_url(cache_name)):
         return None
     from .addresses import SCHEMES, parse_address, scheme_of
@@ -85,42 +85,43 @@ def _address(cache_name: Any, backend: Any, kwargs: dict[str, Any]) -> Address |
         return None
     named = str(backend).lower() if backend is not None else None
     if named not in (None, SCHEMES[scheme]) and {named, SCHEMES[scheme]} != {'gridfs', 'mongodb'}:
-        return None  # for any other backend, it is an ordinary name
+        return None  # for another backend, it is a name like any other
     address = parse_address(cache_name)
     return address._replace(backend=named or address.backend)
 
 
 def create_at(address: Address, cache_name: Any, kwargs: dict[str, Any]) -> BaseCache:
-    """Create the cache at an address; keywords take precedence over the address, and this over `cache_name`"""
+    """Create the cache at an address; keywords take precedence over the URL, and the URL over `cache_name`"""
     factory = BACKEND_CLASSES[address.backend]
     _check_options(address, factory)
     given = {name: value for name, value in kwargs.items() if value is not None}
     try:
         return _create(factory, address.cache_name or cache_name, {**address.options, **given})
     except Exception as e:
-        # The message of MongoDB's driver may contain the password
+        # Messages of MongoDB's driver about a URL may quote its password
         if not type(e).__module__.startswith('pymongo'):
             raise
-        hint = 'special characters in names and passwords must be percent-encoded'
+        hint = 'percent-encode special characters in names and passwords'
         raise ValueError(f'{address.shown} is not valid ({type(e).__name__}); {hint}') from None
 
 
 def _check_options(address: Address, factory: Any) -> None:
-    """
+    """Check the names of the options in a URL
+
     Raises:
-        ValueError: There is an option that neither the backend nor its driver knows
+        ValueError: Neither the backend nor its driver has an option of that name
     """
     known = factory.owned_keywords()
-    # If the driver is not installed, its options are unknown; this is reported elsewhere
+    # The options of a driver are unknown if it is not installed; that is reported elsewhere
     if known is None or (address.backend == 'dynamodb' and 'region_name' not in known):
         return
-    for name in address.given:
+    for name in address.option_names:
         if name not in known:
-            from .addresses import quoted
+            from .addresses import quote_word
 
             nearest = nearest_name(name, known)
             hint = f'; did you mean {nearest!r}?' if nearest else ''
-            raise ValueError(f'{address.shown}: there is no option {quoted(name)}{hint}')
+            raise ValueError(f'{address.shown}: there is no option {quote_word(name)}{hint}')
 
 
 def _default_backend() -> str:
@@ -138,7 +139,7 @@ def _create(factory: Any, cache_name: Any, kwargs: dict[str, Any]) -> BaseCache:
 def _named_instance(backend: BaseCache, cache_name: Any) -> BaseCache:
     if cache_name and str(cache_name) != DEFAULT_CACHE_NAME:
         warn(
-            f'cache_name {str(cache_name)!r} cannot be set after the backend was initialized; give it to '
+            f'cache_name {str(cache_name)!r} cannot be set after the backend was initialized; pass it to '
             f'{type(backend).__name__}() instead',
             DeprecationWarning,
             stacklevel=4,

@@ -1,4 +1,4 @@
-"""The contract of all storages: a mutable mapping with a serializer"""
+"""The base class of all storages: a mutable mapping with a serializer"""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ KT = TypeVar('KT')
 VT = TypeVar('VT')
 logger = getLogger(__name__)
 
-# Errors that serializers raise for invalid values
+# Exceptions that serializers raise for values that they cannot read
 DESERIALIZE_ERRORS = (AttributeError, ImportError, PickleError, TypeError, ValueError)
 CHUNK_SIZE = 999
-# How many entries with a missing encryption key are remembered
+# How many entries are remembered because they are encrypted with an unknown key, or because they were too large
 MAX_LOCKED = 1000
-# How often to retry replacing an entry if others write to it in the meantime
-MAX_LOOKS = 20
 MAX_REFUSED = 1000
+# How often replacing an entry is attempted if others write to it at the same time
+MAX_ATTEMPTS = 20
 # Keywords of `BaseStorage` that all backends accept
 STORAGE_KEYWORDS = frozenset(
     ('compression', 'delete_expired_after', 'encryption_key', 'large_body_bytes', 'max_cache_bytes', 'max_entries')
 )
-# The keywords that apply to responses, but not to redirects
+# Keywords that apply to responses, but not to redirects
 UPKEEP_KEYWORDS = frozenset(('delete_expired_after', 'max_cache_bytes', 'max_entries'))
 
 
@@ -51,7 +51,7 @@ class ChangedError(Exception):
 
 
 class _Items(ItemsView[KT, VT]):
-    """Keys and values of a storage, read in pages"""
+    """Keys and values of a storage, read a page at a time"""
 
     _mapping: BaseStorage[KT, VT]
 
@@ -60,7 +60,7 @@ class _Items(ItemsView[KT, VT]):
 
 
 class _Values(ValuesView[VT]):
-    """Values of a storage, read in pages"""
+    """Values of a storage, read a page at a time"""
 
     _mapping: BaseStorage[Any, VT]
 
@@ -96,21 +96,21 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         kwargs: Ignored
 
     Raises:
-        TypeError, ValueError: One of the values has no meaning, or the store cannot keep a bound
+        TypeError, ValueError: A value is invalid, or the storage does not support bounds or automatic deletion
     """
 
-    # Whether keys may be added and removed while the storage is iterated over
+    # Whether keys may be added and deleted while the storage is iterated over
     iteration_tolerates_writes = False
     large_body_bytes = LARGE_BODY_BYTES
     pieces: Pieces | None = None
     seal: Seal | None = None
-    # Set by storages that have an index (see `eviction`), and by those that can delete expired entries
+    # True for storages that keep an index (see `eviction`), and for storages that can delete expired entries
     can_be_bounded = False
     deletes_expired = False
     bounds: Bounds | None = None
     # Seconds; None for never
     delete_expired_after: float | None = None
-    _own_opening: Seal | None = None
+    _keyless_seal: Seal | None = None
     _locked: dict[Any, bool] | None = None
     _has_swept = False
 
@@ -126,7 +126,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         delete_expired_after: float | timedelta | None = None,
         **kwargs: Any,
     ):
-        # Keys of entries that were not kept, for the result of `put`
+        # Keys of entries that were too large, so that `put` can return False
         self._refused: set[KT] = set()
         self.serializer: SerializerPipeline | None = init_serializer(serializer, decode_content)
         if compression or encryption_key is not None:
@@ -142,17 +142,17 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         from .eviction import Bounds
 
         if not self.can_be_bounded:
-            raise ValueError(f'{type(self).__name__} does not support bounds; remove max_cache_bytes and max_entries')
+            raise ValueError(f'{type(self).__name__} does not support bounds; omit max_cache_bytes and max_entries')
         return Bounds.of(max_cache_bytes, max_entries)
 
     def _lifetime_of(self, delete_expired_after: float | timedelta) -> float | None:
         seconds = to_seconds('delete_expired_after', delete_expired_after)
         if seconds is not None and not self.deletes_expired:
-            raise ValueError(f'{type(self).__name__} does not delete expired entries; remove delete_expired_after')
+            raise ValueError(f'{type(self).__name__} does not delete expired entries; omit delete_expired_after')
         return seconds
 
     @property
-    def looks_after_itself(self) -> bool:
+    def deletes_automatically(self) -> bool:
         """Whether entries are deleted automatically, because of a bound or of their age"""
         return self.bounds is not None or self.delete_expired_after is not None
 
@@ -160,22 +160,22 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """Write an entry
 
         Returns:
-            True if it is kept. An entry that is larger than the storage may be is not; what was stored under its key
-            before is out of date, and is deleted.
+            True if it was kept; False if it is larger than the bound of the storage. Then the old entry with its key is
+            deleted, as it is outdated.
         """
-        self[key] = value  # `__setitem__` may be overridden
+        self[key] = value  # not a method of its own, as subclasses may extend `__setitem__`
         if self.bounds is None or key not in self._refused:
             return True
         self._refused.discard(key)
         return False
 
     def peek(self, key: KT) -> VT:
-        """Read an entry without counting that as a use of it"""
+        """Read an entry without counting it as used"""
         return self[key]
 
     def bulk_delete(self, keys: Iterable[KT]) -> int | None:
         """Delete keys, ignoring those that do not exist. Returns the number of entries that were removed."""
-        # The keys may be a view of this storage, as from `keys()`
+        # The keys may be a view of this storage, such as `keys()`
         chosen = keys if self.iteration_tolerates_writes else list(keys)
         return sum(self._discard(key) for key in chosen)
 
@@ -192,41 +192,41 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             self.bulk_delete(keys)
 
     def existing(self, keys: Iterable[KT]) -> set[KT]:
-        """Those of the keys that exist"""
+        """The keys that exist in this storage"""
         return {key for key in keys if key in self}
 
     def write_if(self, key: KT, value: VT, is_expected: Callable[[VT | None], bool]) -> bool:
-        """Write an entry if what is stored under its key is what is expected
+        """Write an entry if the stored value meets a condition
 
-        A storage to which others may write at the same time checks and writes in one step.
+        A storage that is shared by several writers must check and write in one step.
 
         Args:
             key: The key
             value: The value
-            is_expected: Called with what is stored under the key; with None if nothing is, or if it cannot be read
+            is_expected: Called with the stored value; None if there is none, or if it cannot be read
 
         Returns:
             Whether it was written
         """
         return is_expected(self.get(key)) and self.put(key, value)
 
-    def _write_over(
+    def _write_if_unchanged(
         self,
         key: KT,
         value: VT,
         is_expected: Callable[[VT | None], bool],
-        look: Callable[[KT], tuple[Any, VT | None]],
+        read: Callable[[KT], tuple[Any, VT | None]],
         write: Callable[..., object],
     ) -> bool:
-        """`write_if` for stores that can replace an entry only if it has not changed
+        """`write_if` for stores that can replace an entry only if it has not changed since it was read
 
         Args:
             key, value, is_expected: As for `write_if`
-            look: A function that reads the entry, and returns it in the form of the store and as a value
-            write: A function that replaces the entry that was read (`found`), or raises a `ChangedError`
+            read: A function that returns the stored entry, in the store's format and as a value
+            write: A function that replaces the entry `found`, or raises a `ChangedError` if it has changed
         """
-        for _ in range(MAX_LOOKS):
-            found, stored = look(key)
+        for _ in range(MAX_ATTEMPTS):
+            found, stored = read(key)
             if not is_expected(stored):
                 return False
             try:
@@ -236,7 +236,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return False
 
     def scan(self) -> Iterator[tuple[KT, VT | None]]:
-        """All keys and values, without holding many of them at a time; None for a value that cannot be read"""
+        """All keys and values, read a few at a time; None for a value that cannot be read"""
         for key in self:
             try:
                 yield key, self[key]
@@ -256,10 +256,10 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """Close connections. Using the storage later opens them again."""
 
     def serialize(self, value: VT, key: KT | None = None) -> Any:
-        """Turn a value into what the storage keeps
+        """Convert a value to the format in which it is stored
 
         Args:
-            value: A response, or anything else that the serializer takes
+            value: A response, or any other value that the serializer accepts
             key: The key of the entry, for serializers whose result depends on it
 
         Raises:
@@ -278,14 +278,14 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return self.seal.dumps(data, key)
 
     def _serialize(self, key: KT, value: VT) -> Any:
-        """Call `serialize`, which may have been replaced by a function that takes only the value, as in 1.3"""
+        """Call `serialize`, which a user may have replaced by a function of the value alone, as in 1.3"""
         function: Any = self.serialize
         return function(value, key) if takes_argument(function, 'key') else function(value)
 
     def _loads(self, key: KT | None, value: Any) -> Any:
         serializer: Any = self.serializer
         if type(value) is bytes and value.startswith(MARK):
-            value = self._opening.loads(value, key)
+            value = self._reading_seal.loads(value, key)
         return serializer.loads(value, key) if getattr(serializer, 'takes_key', False) else serializer.loads(value)
 
     def deserialize(self, key: KT, value: Any) -> VT | None:
@@ -305,7 +305,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             if is_bad_signature(e):
                 raise
             if isinstance(e, MissingKeyError):
-                self._leave_locked(key, e)
+                self._remember_locked(key, e)
                 return None
             logger.error('Unable to deserialize response: %s', shown_text(e))
             if logger.isEnabledFor(DEBUG):
@@ -320,25 +320,25 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return obj  # type: ignore[no-any-return]
 
     @property
-    def _opening(self) -> Seal:
-        """The seal for reading entries; used even if this storage does not write sealed entries"""
+    def _reading_seal(self) -> Seal:
+        """The seal for reading compressed or encrypted entries, even if this storage does not write them"""
         if self.seal is None:
-            self._own_opening = self._own_opening or Seal()
-            return self._own_opening
+            self._keyless_seal = self._keyless_seal or Seal()
+            return self._keyless_seal
         return self.seal
 
-    def _leave_locked(self, key: KT | None, error: MissingKeyError) -> None:
-        """Remember that the encryption key of an entry is missing, and log that once"""
+    def _remember_locked(self, key: KT | None, error: MissingKeyError) -> None:
+        """Remember that an entry is encrypted with an unknown key, and log a warning the first time"""
         level = WARNING if self._locked is None else DEBUG
         self._locked = {} if self._locked is None else self._locked
         remember(self._locked, key, True, MAX_LOCKED)
-        told = 'Encrypted entries cannot be read, and are kept until delete(invalid=True) or clear(): %s'
-        logger.log(level, told, shown_text(error))
+        message = 'Encrypted entries cannot be read, and are kept until delete(invalid=True) or clear(): %s'
+        logger.log(level, message, shown_text(error))
 
     def is_locked(self, key: KT) -> bool:
-        """Whether the entry is encrypted with a key that was not given. Requests do not overwrite such entries.
+        """Whether an entry is encrypted with an unknown key. Requests do not overwrite such entries.
 
-        This is checked only if it was so when the entry was last read.
+        This is checked only if the last attempt to read the entry failed for this reason.
         """
         if self._locked is None or self._locked.pop(key, None) is None:
             return False
@@ -363,12 +363,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
 
     @property
     def _longest_content(self) -> int:
-        """Length of the longest body that is stored in the entry itself"""
+        """Length of the longest body that is kept in its entry"""
         return self.large_body_bytes
 
     @property
     def _usable_pieces(self) -> Pieces | None:
-        """The pieces for large bodies; None if the serializer does not support storing bodies separately"""
+        """Where large bodies are kept; None if the serializer stores responses as whole objects"""
         stages = getattr(self.serializer, 'stages', None)
         is_usable = self.serializer is None or bool(stages and getattr(stages[0], 'takes_bodies', False))
         return self.pieces if is_usable else None
@@ -376,8 +376,8 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     @property
     def piece_stages(self) -> tuple[Any, ...]:
         """Stages that are also applied to each piece of a large body, to sign, compress or encrypt it"""
-        of_serializer: tuple[Any, ...] = getattr(self.serializer, 'piece_stages', ())
-        return of_serializer if self.seal is None else (*of_serializer, self.seal)
+        stages: tuple[Any, ...] = getattr(self.serializer, 'piece_stages', ())
+        return stages if self.seal is None else (*stages, self.seal)
 
     @property
     def authenticates(self) -> bool:
@@ -387,7 +387,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
     def _locate_body(self, key: KT, response: CachedResponse) -> None:
         body = response._body
         if body is not None and self.pieces is not None:
-            stages = self.piece_stages if self.seal is not None else (*self.piece_stages, self._opening)
+            stages = self.piece_stages if self.seal is not None else (*self.piece_stages, self._reading_seal)
             source = source_of(self.pieces, stages, self, str(key), body)
             response.__dict__['_body'] = body.with_source(source)
 
@@ -396,31 +396,31 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         return source is None or source.storage is not self or (key is not None and source.key != str(key))
 
     def _write_apart(self, key: KT, value: VT, write: Callable[[KT, VT], object]) -> bool:
-        """Write an entry, after writing its body if that is large
+        """Write an entry after writing its body, if that is a large one
 
         Args:
             key: Key of the entry
             value: A response, or any other value
-            write: A function that writes the entry without its large body, and deletes other bodies for the key
+            write: A function that writes the entry without its large body, and deletes all other bodies for the key
 
         Returns:
-            Whether the entry is kept; see `put`
+            Whether it was kept; see `put`
         """
         if not self._has_swept:
             self._has_swept = True
             self.remove_leftovers()
         kept: Any = value
         try:
-            kept = self._apart(key, value) if isinstance(value, CachedResponse) else value
+            kept = self._without_large_body(key, value) if isinstance(value, CachedResponse) else value
             write(key, kept)
         except BaseException as e:
-            # After an interruption, it is unknown whether the entry was written; if not, its body is removed later
+            # After an interruption, the entry may have been written; if it was not, its body becomes a leftover
             is_unwritten = isinstance(e, Exception) and kept is not value
             if is_unwritten and kept._body is not None and self.pieces is not None:
                 discard(self.pieces, str(key), kept._body.id)
             if not isinstance(e, EntryTooLargeError):
                 raise
-            logger.debug('Not stored: %s: %s', shown_key(key), e)
+            logger.debug('Entry was not stored: %s: %s', shown_key(key), e)
             self._discard(key)
             if len(self._refused) < MAX_REFUSED:
                 self._refused.add(key)
@@ -440,7 +440,7 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         """
         created_at, body = response.created_at, response._body
         if body is not None and body.source is not None:
-            # Handle the body like that of another storage
+            # Treated as a body in another storage, so that all of its pieces are written
             response.__dict__['_body'] = body.with_source(body.source._replace(storage=None))
         return self.write_if(
             key,
@@ -450,12 +450,12 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
             ),
         )
 
-    def _apart(self, key: KT, response: CachedResponse) -> CachedResponse:
-        """Write a large body in pieces, and return the response with the description of the body"""
+    def _without_large_body(self, key: KT, response: CachedResponse) -> CachedResponse:
+        """The response to store in the entry; writes its body in pieces if it is large"""
         body, content = response._body, response._content
         if body is None:
             if content is None or len(content) <= self._longest_content or self._usable_pieces is None:
-                return self._hidden(key, response)
+                return self._hide_from_older_versions(key, response)
         elif not self._is_elsewhere(key, body):
             return response
         elif self._usable_pieces is None:
@@ -468,13 +468,15 @@ class BaseStorage(MutableMapping[KT, VT], ABC):
         except BaseException:
             writer.abort()
             raise
-        return response._with_body(kept) if isinstance(kept, Body) else self._hidden(key, response._copy(content=kept))
+        if isinstance(kept, Body):
+            return response._with_body(kept)
+        return self._hide_from_older_versions(key, response._copy(content=kept))
 
-    def _hidden(self, key: KT, response: CachedResponse) -> CachedResponse:
-        """A response with its body in the form in which it is stored: with an empty separate body if it is sealed
+    def _hide_from_older_versions(self, key: KT, response: CachedResponse) -> CachedResponse:
+        """Add an empty body in pieces to a response that will be sealed
 
-        So it is stored like an entry with a large body, which earlier versions do not find. Some of them would raise an
-        exception for data that they cannot read.
+        So its entry is stored like one with a large body, where older versions do not find it. Some of them raise
+        exceptions for data that they cannot read.
         """
         pieces = self._usable_pieces
         if self.seal is None or pieces is None:

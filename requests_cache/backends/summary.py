@@ -1,4 +1,4 @@
-"""Counting the contents of a cache in one pass, with constant memory"""
+"""Statistics about the content of a cache, counted in one pass, in memory that does not grow with the cache"""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .._utils import format_file_size, printable
 from ..models.response import CachedResponse
 from ..policy.expiration import add_tzinfo, utcnow
 
-# How many hosts and content types are counted separately; all others are counted together
+# Maximum number of hosts and of content types that are counted individually; the rest is counted as `other`
 MAX_NAMES = 1000
 OTHER, NONE = 'other', 'none'
-# Periods for ages, and for times until expiration; the first one that is long enough is used
+# An age, or the time until an expiration, belongs to the first period that is not shorter
 _PERIODS = (
     (timedelta(hours=1), 'hour'),
     (timedelta(days=1), 'day'),
@@ -37,7 +37,7 @@ class Tally(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An entry and its key"""
+    """One entry"""
 
     key: str
     url: str
@@ -46,26 +46,26 @@ class Entry(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What a cache holds
+    """The content of a cache in numbers
 
-    Sizes are lengths of bodies, in bytes, as responses give them out; large ones count as they are stored. Of hosts and
-    content types, the first thousand are counted one by one, and the rest as `other`.
+    Sizes are lengths of bodies in bytes, as in `response.content`; for large bodies, as they are stored. The first
+    thousand hosts and content types are counted individually, and the rest as `other`.
 
     Args:
-        entries: Number of responses that can be read
-        bytes: Length of their bodies together
+        entries: Number of readable responses
+        bytes: Total length of their bodies
         unreadable: Number of entries that cannot be read
-        redirects: Number of keys that lead to other keys
-        expired: Number of responses that have expired, and the length of their bodies
+        redirects: Number of stored redirects
+        expired: Number of expired responses, and the total length of their bodies
         by_host: By host, with its port if the URL has one, the largest first
-        by_content_type: By content type without parameters, the largest first; `none` for responses that have none
+        by_content_type: By content type without parameters, the largest first; `none` for responses without one
         by_status: By status code, in ascending order
         by_age: By the time since they were received, in ascending order: `up to an hour`, …
-        by_expiry: By the time until they expire, or since then, in ascending order: `expired`, `within an hour`, …,
+        by_expiry: By the time until or since their expiration, in ascending order: `expired`, `within an hour`, …,
             `never`
-        oldest, newest: When (UTC) the first and the last of them was received; None if there are none
-        largest: The one with the longest body; None if there are none
-        counted_at: When (UTC) this was counted
+        oldest, newest: When (UTC) the first and the last response were received; None if there are none
+        largest: The entry with the longest body; None if there are none
+        counted_at: When (UTC) the entries were counted
     """
 
     entries: int
@@ -84,7 +84,7 @@ class Summary(NamedTuple):
     counted_at: datetime
 
     def to_dict(self) -> dict[str, Any]:
-        """The same in plain values that JSON can hold; times are text in ISO 8601"""
+        """Convert to a dict of values that JSON can represent; times are text in ISO 8601"""
         return {name: _plain(value) for name, value in self._asdict().items()}
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class Summary(NamedTuple):
 
 
 class _Tallies:
-    """Tallies by name, for a limited number of names"""
+    """Tallies by name, for at most MAX_NAMES names"""
 
     def __init__(self, names: Iterable[Any] = ()):
         self._counts: dict[Any, list[int]] = {name: [0, 0] for name in names}
@@ -106,7 +106,7 @@ class _Tallies:
         count[1] += n_bytes
 
     def result(self, order: Callable[[tuple[Any, Tally]], Any] | None = None) -> dict[Any, Tally]:
-        """The tallies that are not empty, sorted by `order`, or else in the order of the names"""
+        """The tallies that are not empty, sorted by `order`, by default in the order in which names were added"""
         tallies = [(name, Tally(*count)) for name, count in self._counts.items() if count[0]]
         return dict(tallies if order is None else sorted(tallies, key=order))
 
@@ -161,7 +161,7 @@ class Counting:
         count[1] += size
 
     def result(self, redirects: int) -> Summary:
-        """The summary of the counted entries, and a number of redirects"""
+        """The summary of all counted entries, with a number of redirects"""
         entries, n_bytes = self.total
         return Summary(
             entries=entries,
@@ -182,7 +182,7 @@ class Counting:
 
 
 def summarize(cache: Any, progress: Callable[[int], object] | None = None) -> Summary:
-    """Count what a cache holds; see `BaseCache.summary`"""
+    """Summarize the content of a cache; see `BaseCache.summary`"""
     counting = Counting(utcnow())
     for number, (key, response) in enumerate(cache._entries(), 1):
         counting.add(key, response)
@@ -191,7 +191,7 @@ def summarize(cache: Any, progress: Callable[[int], object] | None = None) -> Su
     return counting.result(len(cache.redirects))
 
 
-# Kinds of entries
+# Classifying entries
 
 
 def host_of(url: str | None) -> str:
@@ -223,7 +223,7 @@ def _expiration(left: timedelta | None) -> str:
     return next((name for (limit, _), name in zip(_PERIODS, _FRESH, strict=True) if left <= limit), 'later')
 
 
-# Showing
+# Formatting
 
 
 def _plain(value: Any) -> Any:
@@ -257,7 +257,7 @@ def _lines(summary: Summary) -> list[str]:
 
 
 def _table(title: str, tallies: dict[Any, Tally]) -> list[str]:
-    """The lines of a table, limited to the first names"""
+    """Lines of a table, with the first names and a line for all others"""
     if not tallies:
         return []
     shown = list(tallies.items())[:_SHOWN_NAMES]

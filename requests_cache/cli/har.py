@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 from urllib.parse import urljoin
 
 from ..backends.base import BaseCache
-from ..backends.rekey import KeyOrigin, explain_key, requests_of
+from ..backends.rekey import KeyOrigin, explain_key, possible_requests
 from ..exceptions import InvalidEntryError
 from ..models.response import CachedResponse
 from ..policy.expiration import ExpirationTime, get_expiration_datetime
@@ -72,7 +72,7 @@ def _key_facts(cache: BaseCache, response: CachedResponse) -> dict[str, Any]:
     origin = explain_key(cache, key, response)
     if origin is None:
         return {'key': key}
-    requests = requests_of(response)
+    requests = possible_requests(response)
     made_from = next((i for i, request in enumerate(requests) if request.url == origin.request.url), 0)
     facts = {'request': made_from, 'verify': origin.verify, 'names': list(origin.names), 'suffix': origin.suffix}
     return {'key': key, 'made_from': facts}
@@ -154,7 +154,7 @@ def _make_key(cache: BaseCache, response: CachedResponse, own: dict[str, Any]) -
     facts = own.get('made_from')
     if facts is None:
         return str(own['key']) if own.get('key') else None
-    requests = requests_of(response)
+    requests = possible_requests(response)
     request = requests[min(int(facts['request']), len(requests) - 1)]
     names = tuple(str(name) for name in facts['names'])
     return KeyOrigin(request, bool(facts['verify']), names, str(facts['suffix'])).key_in(cache)

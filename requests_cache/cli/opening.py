@@ -13,7 +13,7 @@ from .._utils import is_bad_signature
 from ..backends.addresses import Address, parse_address, path_address, scheme_of
 from ..backends.base import BaseCache
 from ..backends.dynamodb.client import error_code
-from ..backends.presence import place_of, why_no_cache, why_not_usable
+from ..backends.presence import local_path, why_no_cache, why_not_usable
 from ..backends.registry import create_at
 from ..backends.rekey import explain_key
 from ..exceptions import BackendError, InvalidEntryError, MissingDependencyError, MissingKeyError, SealError
@@ -111,7 +111,7 @@ class OpenCache:
     def shown(self) -> str:
         """The name of the cache for messages: the path of a file or directory, or the URL without its password"""
         is_local = self.address.backend in ('sqlite', 'filesystem')
-        return str(place_of(self.address)) if is_local else self.address.shown
+        return str(local_path(self.address)) if is_local else self.address.shown
 
     def count(self) -> int:
         """The number of entries"""
@@ -219,9 +219,9 @@ def _check_exists(cache: BaseCache, address: Address) -> None:
     except BackendError as e:
         if error_code(e.__cause__) != 'ResourceNotFoundException':
             raise
-        raise CommandError(f'There is no cache {address.shown}: the table does not exist.') from None
+        raise CommandError(f'There is no cache at {address.shown}: the table does not exist.') from None
     if not is_there and address.backend != 'dynamodb':
-        raise CommandError(f'There is no cache {address.shown}: nothing is stored under this name.')
+        raise CommandError(f'There is no cache at {address.shown}: nothing is stored under this name.')
 
 
 # Serializers

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from requests import Request
 
 from ..backends.base import BaseCache
-from ..backends.rekey import requests_of
+from ..backends.rekey import possible_requests
 from ..backends.summary import content_type_of, host_of
 from ..cache_keys import normalize_url
 from ..models.response import CachedResponse
@@ -106,5 +106,5 @@ def _key_of_get(cache: BaseCache, url: str) -> str | None:
 
 
 def _is_for(response: CachedResponse, url: str) -> bool:
-    urls: Any = (response.url, *(request.url for request in requests_of(response)))
+    urls: Any = (response.url, *(request.url for request in possible_requests(response)))
     return any(normalize_url(each or '', None) == url for each in urls)

@@ -57,7 +57,7 @@ class RedisContract(OnRedis, BackendContract):
 
     def settle(self, storage: Any) -> None:
         for _ in range(10):
-            storage._upkeep.look_after()
+            storage._upkeep.maintain()
 
 
 class TestRedis(RedisContract):

@@ -67,7 +67,7 @@ class TestServerAway:
     def test_from_the_beginning(self, make_session: Any, page: str, warnings: Any) -> None:
         session = make_session(CLOSED_PORT)
         assert_served_by_origin(session, page)
-        assert warnings('Not set up') == 1
+        assert warnings('The table was not set up') == 1
         assert warnings('Unable to read') == 1
         assert warnings('Unable to write') <= 1
 

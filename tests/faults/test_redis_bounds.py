@@ -19,7 +19,7 @@ from support.redis_server import HOST, RedisClusterServers, RedisServer
 from faults.killing import killed_in_the_middle
 from faults.stress import ROUNDS
 from requests_cache.backends.redis import RedisCache, RedisDict
-from requests_cache.backends.redis.bounds.index import Untold
+from requests_cache.backends.redis.bounds.index import PendingUpdates
 from requests_cache.backends.redis.bounds.scripts import WRITER_SECONDS
 from requests_cache.exceptions import BackendError
 from requests_cache.testing.rules.bounds import NOW, body
@@ -49,7 +49,7 @@ def accounted(storage: Any) -> dict[str, int]:
     """Entries that are accounted for, and their sizes; their sum is right"""
     rows = storage.connection.hgetall(storage._upkeep.names[2])
     numbers = {k.decode(): int(v) for k, v in rows.items() if k.startswith(b':') and v.isdigit()}
-    sizes = {storage._upkeep._place.key(k): int(v) for k, v in rows.items() if not k.startswith(b':')}
+    sizes = {storage._upkeep._access.key(k): int(v) for k, v in rows.items() if not k.startswith(b':')}
     assert (numbers.get(':bytes', 0), numbers.get(':entries', 0)) == (sum(sizes.values()), len(sizes))
     return sizes
 
@@ -172,8 +172,8 @@ def test_an_end_at_any_moment(act: Callable[[RedisDict], None], options: dict[st
                 storage[f'later-{number}'] = make_response(number)
                 assert sum(there(storage).values()) <= bounds['max_cache_bytes']
             for _ in range(30):
-                storage._upkeep.look_after()
+                storage._upkeep.maintain()
             assert accounted(storage).keys() == set(storage)
-            doomed._upkeep._untold = Untold()
+            doomed._upkeep._pending = PendingUpdates()
         calls += 1
     assert calls > 1

@@ -285,7 +285,7 @@ class TestAnotherKey:
             for path, body in BODIES.items():
                 response = reader.get(pages.url(path), stream=stream)
                 assert (response.content, response.from_cache) == (body, False)
-        assert warnings_about(caplog, 'Encrypted entries cannot be read, and are kept') == 1
+        assert warnings_about(caplog, 'Encrypted entries cannot be read, and are kept until') == 1
         assert [record for record in caplog.records if record.levelno >= logging.WARNING] == [
             record for record in caplog.records if 'Encrypted entries' in record.message and record.levelno > 10
         ]

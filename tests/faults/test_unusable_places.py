@@ -52,7 +52,7 @@ def closed_above(folder: Path) -> Path:
 
 PLACES: list[tuple[Callable[[Path], Path], str]] = [
     (read_only, '{folder} is read-only for this user'),
-    (missing, 'does not exist, and cannot be created: the directory {folder} is read-only for this user'),
+    (missing, 'does not exist and cannot be created: the directory {folder} is read-only for this user'),
     (closed, 'has no access to the directory {folder}'),
     (closed_above, 'has no access to the directory {folder}'),
 ]

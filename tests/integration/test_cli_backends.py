@@ -44,7 +44,7 @@ def test_every_command_works_with_every_backend(name: str, address: str, tmp_pat
     url = 'https://api.example.com/items?page=1'
     missing = run('info', address)
     assert (missing.status, missing.out) == (2, '')
-    assert missing.err.startswith('Error: There is no cache ')
+    assert missing.err.startswith('Error: There is no cache at ')
 
     local = {'backend': 'filesystem'} if name == 'filesystem' else {}
     keys = make_cache(address, **local)

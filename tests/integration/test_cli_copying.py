@@ -96,7 +96,9 @@ def test_what_cannot_be_read_is_counted_and_the_rest_copied(path: Path, keys: li
     target = tmp_path / 'target.sqlite'
     done = run('copy', path, target)
     assert (done.status, done.out) == (1, f'5 entries copied to {target}\n')
-    assert done.err == f'Warning: Not copied, because it cannot be read: {keys[0]}\n1 entry could not be read.\n'
+    assert (
+        done.err == f'Warning: Entry was not copied, because it cannot be read: {keys[0]}\n1 entry could not be read.\n'
+    )
 
 
 def damage(path: Path, *keys: str) -> None:

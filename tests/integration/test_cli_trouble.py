@@ -26,7 +26,7 @@ def trouble(*arguments: object) -> str:
 )
 def test_a_cache_that_does_not_exist_is_not_made(name: str, tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob('*'))
-    assert trouble('list', name).startswith('Error: There is no cache /')
+    assert trouble('list', name).startswith('Error: There is no cache at /')
     assert sorted(tmp_path.rglob('*')) == before
 
 
@@ -41,7 +41,7 @@ def foreign_places(tmp_path: Path) -> dict[Path, str]:
         connection.close()
     folder.mkdir()
     (folder / 'letter.json').write_text('{}')
-    other = 'is an SQLite database, but not a cache: it has no table of responses.'
+    other = "is an SQLite database, but not a cache: it has no table 'responses' with keys and values."
     return {
         text: 'is not an SQLite database, so it is not a cache.',
         empty: 'is empty, so it is not a cache.',

@@ -217,7 +217,7 @@ class TestTables:
             cache = DynamoDbCache('mine', connection=resource)
             cache.responses['key'] = make_response(1)
             assert cache.contains('key')
-        assert sum('Not set up' in r.getMessage() for r in caplog.records) == 2
+        assert sum('The table was not set up' in r.getMessage() for r in caplog.records) == 2
         resource.meta.client.close()
 
     def test_a_user_who_may_do_what_1_3_needs(self, make_cache: Any) -> None:

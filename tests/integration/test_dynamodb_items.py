@@ -184,7 +184,7 @@ class TestItems:
         storage.serializer = None
         with pytest.raises(BackendError, match='object'):
             storage['key'] = object()
-        with pytest.raises(BackendError, match=r'takes 500000 bytes.*400 KB'):
+        with pytest.raises(BackendError, match=r'has 500000 bytes.*400 KB'):
             storage['key'] = 'x' * 500_000
         assert list(storage) == []
 

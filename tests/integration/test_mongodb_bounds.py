@@ -149,7 +149,7 @@ class TestWhatIsThere:
         for number in range(6):
             storage[f'{number}'] = make_response(number)
         assert set(storage) == set('345')
-        assert caplog.text.count('goes without an index') == 1
+        assert caplog.text.count('Could not create an index') == 1
 
 
 class TestOthers:
@@ -520,7 +520,7 @@ def test_room_is_asked_for_again(make_mongodb: Any, monkeypatch: pytest.MonkeyPa
     other.clear()
     other['b'] = make_response(1)
     monkeypatch.undo()
-    idle._upkeep._totals._room.met_at -= room.CURRENT_SECONDS
+    idle._upkeep._totals._room.seen_at -= room.CURRENT_SECONDS
     assert not idle._upkeep._totals.spend(held)
     idle['c'] = make_response(1)
     idle.close()

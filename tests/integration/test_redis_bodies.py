@@ -14,7 +14,7 @@ from redis.crc import key_slot
 from support.redis_server import HOST, RedisClusterServers, RedisServer
 
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict
-from requests_cache.backends.redis.bodies import UNFINISHED_SECONDS, name_beside, slot_of
+from requests_cache.backends.redis.bodies import UNFINISHED_SECONDS, name_in_same_slot, slot_of
 from requests_cache.exceptions import BackendError
 from requests_cache.testing.values import facts, large, make_response
 
@@ -82,7 +82,7 @@ class TestNames:
     @given(st.text(alphabet='a{}:'), st.text(alphabet='b{}:'), st.sampled_from(['', ':1f-2']))
     def test_names_of_an_entry_are_in_one_slot(self, namespace: str, key: str, suffix: str) -> None:
         entry = f'{namespace}:{key}'.encode()
-        name = name_beside(entry, f'{namespace}-body:'.encode(), suffix.encode())
+        name = name_in_same_slot(entry, f'{namespace}-body:'.encode(), suffix.encode())
         assert slot_of(name) == slot_of(entry) == key_slot(name) == key_slot(entry)
 
     def test_bodies_that_are_being_written(self, storage: RedisDict, redis_client: redis.Redis) -> None:
@@ -213,7 +213,7 @@ class TestWritingIf:
             redis_client.set(STRING, b'always another')
             return True
 
-        with pytest.raises(BackendError, match='100 times'):
+        with pytest.raises(BackendError, match='each of 100 attempts'):
             storage.write_if('key', make_response(1), is_expected)
 
 

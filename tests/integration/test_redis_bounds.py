@@ -20,7 +20,7 @@ from support.redis_server import HOST, RedisClusterServers, RedisServer
 
 from requests_cache import CachedSession
 from requests_cache.backends.redis import DEFAULT_TTL_OFFSET, RedisCache, RedisDict, RedisHashDict
-from requests_cache.backends.redis.bounds.scripts import LIFETIME_SECONDS, MOST_EVICTED
+from requests_cache.backends.redis.bounds.scripts import LIFETIME_SECONDS, MAX_EVICTED
 from requests_cache.backends.redis.bounds.sizes import jemalloc, libc
 from requests_cache.backends.redis.bounds.upkeep import WRITES_PER_ROUND
 from requests_cache.exceptions import BackendError
@@ -59,7 +59,7 @@ def make_anywhere(request: pytest.FixtureRequest) -> Any:
 
 def settle(storage: Any) -> None:
     for _ in range(100):
-        storage._upkeep.look_after()
+        storage._upkeep.maintain()
 
 
 def accounted(storage: Any) -> tuple[int, int]:
@@ -267,11 +267,11 @@ class TestWhatOthersDo:
 
     def test_a_bound_that_is_lowered(self, make_anywhere: Callable[..., RedisDict]) -> None:
         wide = make_anywhere(max_entries=1_000)
-        for number in range(3 * MOST_EVICTED):
+        for number in range(3 * MAX_EVICTED):
             wide[f'{number}'] = make_response(number)
         narrow = make_anywhere(max_entries=10)
         narrow['new'] = make_response(1)
-        last = 3 * MOST_EVICTED
+        last = 3 * MAX_EVICTED
         assert set(narrow) == {'new', *(f'{number}' for number in range(last - 9, last))}
 
     def test_entries_whose_time_is_over_make_room(self, make_anywhere: Callable[..., RedisDict]) -> None:
@@ -395,7 +395,9 @@ class TestRestrictedUsers:
             lambda: storage.update({'key': make_response(1)}),
             lambda: storage.write_if('key', large(1), lambda stored: True),
         ):
-            with pytest.raises(BackendError, match=r'keep its bounds: .*\+eval \+evalsha.*~mine-\*|permissions'):
+            with pytest.raises(
+                BackendError, match=r'enforce the bounds of the cache: .*\+eval \+evalsha.*~mine-\*|permissions'
+            ):
                 write()
         assert guarded.size() <= 2  # an index that accounts for too much
         with guarded.client() as client:

@@ -87,7 +87,7 @@ class TestClients:
     def test_one_that_was_passed_in_is_never_closed(self) -> None:
         theirs = Client()
         connection = Connection(theirs)
-        assert not connection.is_own
+        assert not connection.owns_client
         assert connection.client is connection.known_client is theirs
         connection.close()
         assert connection.client is theirs
@@ -158,7 +158,7 @@ class TestCopies:
 
     @pytest.mark.parametrize('copied', [copy.copy, copy.deepcopy, pickle.dumps])
     def test_are_not_made_of_clients_passed_in(self, copied: Any) -> None:
-        with pytest.raises(TypeError, match=r'Example client that was passed.*have the cache make one, by host='):
+        with pytest.raises(TypeError, match=r'Example client that was passed.*pass host=.*instead, so that'):
             copied(Connection(Client()))
 
 

@@ -30,7 +30,7 @@ from .items import (
     PART,
     REDIRECT,
     SOURCES,
-    fitting,
+    fit_value,
     from_attribute,
     pack,
     size_of,
@@ -48,17 +48,17 @@ __all__ = ['DynamoDbCache', 'DynamoDbDict']
 
 logger = getLogger(__name__)
 
-# Serializers whose values are records; DynamoDB holds them as maps
+# Serializers whose values are records, which DynamoDB stores as maps
 RECORD_SERIALIZERS = ('dynamodb_document', 'dict', 'bson_document')
 OWN_KEYWORDS = frozenset({
     'connection', 'create_table', 'decode_content', 'large_items', 'namespace', 'serializer', 'table_name', 'ttl',
     *STORAGE_KEYWORDS,
 })  # fmt: skip
-# A body of this length leaves room in an item for the rest of an entry, mostly with a readable copy or in base64, too
+# A body of this length usually leaves enough room in an item for the rest of the entry, even with a readable copy
 LARGE_BODY_BYTES = 128 * 1024
 # Seconds; some thousand years
 MAX_TTL_OFFSET = 10**11
-# Stands for whatever item there is, or none
+# Stands for any item, or none
 ANY: dict[str, Any] = {}
 
 
@@ -72,7 +72,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _driver() -> Any:
-    """The module `boto3`, or what has been put in its place by assigning to `boto3` of this module"""
+    """The module `boto3`, or the object that was assigned to `boto3` in this module, for example by a test"""
     replaced = globals().get('boto3')
     if replaced is not None:
         return replaced
@@ -84,22 +84,23 @@ def _driver() -> Any:
 
 
 class TooLargeError(BackendError):
-    """An entry takes more than an item holds"""
+    """An entry is too large for an item"""
 
 
 class DynamoDbDict(DynamoDbStorage):
-    """A storage with one item of DynamoDB per entry, and more for large bodies
+    """A storage with one DynamoDB item per entry, and more for large bodies
 
     Args:
         table_name: Name of the table
-        create_table: Create the table if there is none. An existing table needs a partition key `key` of type string,
-            and no sort key.
+        create_table: Create the table if it does not exist. An existing table must have a partition key `key` of type
+            string, and no sort key.
         ttl, connection, namespace, large_items, large_body_bytes: As for `DynamoDbCache`
         serializer: As for `BaseStorage`
         kwargs: Further keywords of `DynamoDbCache`
 
     Raises:
-        ValueError: A bound is given, which DynamoDB cannot keep, or `delete_expired_after` together with `ttl=False`
+        ValueError: `max_cache_bytes` or `max_entries` is given, which are not supported, or `delete_expired_after`
+            together with `ttl=False`
         BackendError: boto3 refuses the keywords. All methods raise it if the service refuses something.
         BackendUnavailableError: All other methods raise it if the service cannot be reached
         MissingDependencyError: boto3 is not installed
@@ -108,9 +109,9 @@ class DynamoDbDict(DynamoDbStorage):
     large_body_bytes = LARGE_BODY_BYTES
     pieces: DynamoDbPieces | None = None
     deletes_expired = True
-    # Done when a cache is cleaned only, as it takes a scan of the table
+    # Leftovers are removed only when the cache is cleaned, as that requires a scan of the table
     _has_swept = True
-    # Those that lead to the entries
+    # The redirects to the entries
     _redirects: DynamoDbRedirects | None = None
 
     def __init__(
@@ -131,27 +132,27 @@ class DynamoDbDict(DynamoDbStorage):
         common |= {'decode_content': decode_content, 'large_body_bytes': large_body_bytes}
         super().__init__(table, ENTRY, namespace, serializer, **common)
         if self.delete_expired_after is not None and not ttl:
-            raise ValueError('delete_expired_after needs the TTL of DynamoDB, so it cannot be used with ttl=False')
+            raise ValueError('delete_expired_after does not work with ttl=False; omit one of them')
         self.large_items = large_items
         if self.serializer is not None:
             self.pieces = DynamoDbPieces(table, self._keys, self.delete_expired_after is not None)
-        table.resource  # noqa: B018  # what is wrong with the keywords is said here
+        table.resource  # noqa: B018  # raises an error if the keywords are invalid
         table.set_up()
 
     def _bounds_of(self, max_cache_bytes: Any, max_entries: Any) -> Bounds | None:
         raise ValueError(
-            'DynamoDB cannot be bounded by max_cache_bytes or max_entries, as it cannot tell what was used when; have '
-            'it delete what has expired, by its own TTL (ttl=True, the default), some time later (delete_expired_after)'
+            'DynamoDB does not support bounds (max_cache_bytes, max_entries), because it does not know when entries '
+            'were last used; it can delete expired entries by its TTL (ttl=True, the default) and delete_expired_after'
         )
 
     @property
     def _ttl_offset(self) -> int:
-        """Seconds for which entries are kept after they have expired"""
+        """How many seconds entries are kept after they have expired"""
         return min(ceil(self.delete_expired_after or 0), MAX_TTL_OFFSET)
 
     @cached_property
     def leases(self) -> DynamoDbLeases:
-        """The leases, in items of their own"""
+        """The leases, in separate items"""
         return DynamoDbLeases(self._access, self._keys)
 
     def _create_table(self) -> None:
@@ -181,9 +182,9 @@ class DynamoDbDict(DynamoDbStorage):
         self._write_apart(key, value, self._write)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
-        return self._write_over(key, value, is_expected, self._look, self._write)
+        return self._write_if_unchanged(key, value, is_expected, self._read, self._write)
 
-    def _look(self, key: str) -> tuple[dict[str, Any] | None, Any]:
+    def _read(self, key: str) -> tuple[dict[str, Any] | None, Any]:
         found = self._find_raw(key)
         return found, None if found is None else self._value_in(key, from_attribute(found))
 
@@ -192,7 +193,7 @@ class DynamoDbDict(DynamoDbStorage):
         return super()._usable_pieces if self.large_items else None
 
     def _write(self, key: str, value: Any, found: dict[str, Any] | None = ANY) -> None:
-        """Write an entry in place of the item that is to be there, or of none, or any"""
+        """Write an entry, if the existing item is `found`; None if there should be none, `ANY` for any item"""
         try:
             self._write_item(key, value, found)
         except TooLargeError:
@@ -223,7 +224,7 @@ class DynamoDbDict(DynamoDbStorage):
             body = value._body if self._usable_pieces is not None else None
         serialized = self._serialize(key, value)
         if not isinstance(serialized, dict) and self._keeps_records:
-            item['plain'] = True  # tells values that are no responses from entries of other serializers
+            item['plain'] = True  # distinguishes values that are not responses from entries of other serializers
         if body is not None and self.pieces is not None:
             item['body'] = self.pieces.claim(body, expires)
         if self._fill(key, item, serialized):
@@ -232,16 +233,16 @@ class DynamoDbDict(DynamoDbStorage):
             self._redirects.outlast(key, item.get('ttl'))
 
     def _fill(self, key: str, item: dict[str, Any], value: Any) -> bool:
-        """Put a value into an item; returns whether that is to be written
+        """Put a value into an item; returns whether the item should be written
 
         Raises:
-            BackendError: It is too large, or cannot be stored at all
+            BackendError: The value is too large, or cannot be stored at all
         """
         if 'body' not in item:
             try:
-                item['value'] = fitting(value, MAX_ITEM_BYTES - size_of(item))
+                item['value'] = fit_value(value, MAX_ITEM_BYTES - size_of(item))
                 return True
-            except ValueError:  # because of its size or of something in it
+            except ValueError:  # it is too large, or contains an unsupported value
                 pass
         try:
             kind, data = pack(value)
@@ -252,11 +253,13 @@ class DynamoDbDict(DynamoDbStorage):
             return True
         if self.large_items:
             raise TooLargeError(
-                f'DynamoDB, table {self.table_name!r}: the entry takes {len(data)} bytes, not counting a body that is '
-                'kept beside it, and an item holds 400 KB'
+                f'DynamoDB, table {self.table_name!r}: the entry has {len(data)} bytes, even without a body that is '
+                'kept separately, but an item can hold only 400 KB'
             )
         logger.warning(
-            'Not stored, as an item of DynamoDB takes 400 KB, and not %d bytes: %s', len(data), shown_key(key)
+            'Response was not stored, because it has %d bytes and a DynamoDB item holds only 400 KB: %s',
+            len(data),
+            shown_key(key),
         )
         self._delete(key)
         return False
@@ -279,7 +282,7 @@ class DynamoDbDict(DynamoDbStorage):
             try:
                 self.pieces.release(item)
             except CacheError as e:
-                logger.debug('Pieces of a body that is not needed any more are left behind: %s', shown_text(e))
+                logger.debug('Could not delete the pieces of a body that is no longer needed: %s', shown_text(e))
 
     def clear(self) -> None:
         """Delete all entries of this namespace, and nothing else"""
@@ -287,7 +290,7 @@ class DynamoDbDict(DynamoDbStorage):
 
 
 def _condition(found: dict[str, Any] | None) -> dict[str, Any]:
-    """Parameters for a write over an item as it was found, over none, or over any that has no large body"""
+    """Parameters for replacing an item as it was found, none, or (with `ANY`) any item without a large body"""
     if found is None:
         return {'ConditionExpression': 'attribute_not_exists(#k)', 'ExpressionAttributeNames': {'#k': 'key'}}
     if found is ANY:
@@ -295,7 +298,7 @@ def _condition(found: dict[str, Any] | None) -> dict[str, Any]:
     name = 'revision' if 'revision' in found else 'value'
     expressions, names = ['#n = :n' if name in found else 'attribute_not_exists(#n)'], {'#n': name}
     if name == 'value':
-        # Of an earlier version; one of ours may have the same value
+        # Written by an older version; an item of this version may have the same value, but has a revision
         expressions.append('attribute_not_exists(#r)')
         names['#r'] = 'revision'
     return {
@@ -306,29 +309,29 @@ def _condition(found: dict[str, Any] | None) -> dict[str, Any]:
 
 
 class DynamoDbCache(BaseCache):
-    """A cache in a table of DynamoDB
+    """A cache in a DynamoDB table
 
     Args:
         table_name: Name of the table
-        create_table: Create the table if there is none (on demand, with the partition key `key`). Text given here is
-            taken as the namespace.
-        ttl: Have DynamoDB remove entries after they have expired, which may take it some days
+        create_table: Create the table if it does not exist (on demand, with the partition key `key`). Text is used as
+            the namespace.
+        ttl: Have DynamoDB remove entries after they have expired, which may take some days
         delete_expired_after: Have DynamoDB remove responses that have been expired for this long: seconds, rounded up,
             or a `timedelta`; by default as soon as they have expired. Needs `ttl=True`.
         connection: An existing boto3 resource (`boto3.resource('dynamodb')`). It is not closed.
         decode_content: Add a readable copy of JSON and text bodies to the items
         serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`. By default, an entry is a map
             with a field for each part of the response.
-        namespace: Prefix of the keys, so that several caches may share a table. The default means no prefix.
-        large_items: Keep entries that do not fit into one item, which holds 400 KB, in several items. Otherwise they
-            are not stored, and a warning is logged.
+        namespace: Prefix of the keys, so that several caches can share a table. The default means no prefix.
+        large_items: Split entries that do not fit into one item of 400 KB into several items. Otherwise they are not
+            stored, and a warning is logged.
         large_body_bytes: Keep bodies longer than this in pieces, in items of their own; 128 KiB by default
         kwargs: `compression` and `encryption_key` (see `BaseStorage`); keywords of a boto3 session or resource, such as
             `region_name`, `endpoint_url`, `aws_access_key_id` or `profile_name`. If neither they nor the AWS
-            configuration name a region, it is `us-east-1`. `config` is merged with time limits of a few seconds.
+            configuration specify a region, it is `us-east-1`. `config` is merged with timeouts of a few seconds.
 
     Raises:
-        ValueError: `max_cache_bytes` or `max_entries` is given, which DynamoDB cannot keep, or `delete_expired_after`
+        ValueError: `max_cache_bytes` or `max_entries` is given, which are not supported, or `delete_expired_after`
             together with `ttl=False`
         BackendError: boto3 refuses the keywords. Methods that maintain the cache raise it if the service refuses
             something.
@@ -372,7 +375,7 @@ class DynamoDbCache(BaseCache):
 
     @classmethod
     def owned_keywords(cls) -> frozenset[str]:
-        """Names of the keywords that the constructor takes, and boto3 if it is installed"""
+        """Names of the keywords that the constructor accepts, including those of boto3 if it is installed"""
         try:
             _driver()
             for_boto3 = frozenset().union(*driver_keywords())
@@ -387,7 +390,7 @@ class DynamoDbCache(BaseCache):
             self.redirects.write(source, target, expires)
 
     def _clean(self, n_redirects: int) -> None:
-        """Done by DynamoDB, as it takes a scan of the table"""
+        """Nothing to do: DynamoDB removes expired redirects itself, and checking all of them requires a scan"""
 
     def _delete_keys(self, keys: list[str]) -> int:
         removed = super()._delete_keys(keys)
@@ -401,10 +404,10 @@ class DynamoDbCache(BaseCache):
         return removed
 
     def _prune_redirects(self) -> None:
-        """Done in `_delete_where` only, as it takes a scan of the table; by key, redirects go with their entry"""
+        """Done only in `_delete_where`, as it requires a scan of the table; `_delete_keys` deletes redirects by key"""
 
     def remove_leftovers(self) -> None:
-        """Remove redirects to what is not there any more, and what interrupted writers left behind"""
+        """Remove redirects to entries that no longer exist, and what interrupted writers left behind"""
         super()._prune_redirects()
         self._remove_leftovers()
 

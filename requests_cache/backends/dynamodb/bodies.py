@@ -1,4 +1,4 @@
-"""Large bodies in items of their own, each with one piece; the item of the entry says how many there are"""
+"""Large bodies in separate items, one for each piece; the item of the entry contains their number"""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .client import error_code
 from .items import ENTRY, PART, ItemKeys, as_text, from_attribute, to_text_attribute
 from .table import GET_BATCH, DynamoDbTable, projection
 
-# An item has room for this, its key, that of its entry, and what stages add to a piece
+# The rest of an item is for its key, the key of the entry, and what stages add to a piece
 PIECE_BYTES = 350 * 1024
-# DynamoDB removes pieces so much later than their entry, as it does not keep to an order
+# Pieces expire this much later than their entry, as DynamoDB removes items in any order
 TTL_GRACE_SECONDS = 24 * 3600
 
 
@@ -27,7 +27,7 @@ class DynamoDbPieces(Pieces):
     Args:
         table: The table
         keys: Keys of the cache's items
-        removes_leftovers: Have DynamoDB remove what no entry has been written for
+        removes_leftovers: Have DynamoDB remove bodies whose entries were not written
     """
 
     piece_bytes = PIECE_BYTES
@@ -36,7 +36,7 @@ class DynamoDbPieces(Pieces):
         self._table = table
         self._keys = keys
         self._removes_leftovers = removes_leftovers
-        # Pieces of the bodies that are being written
+        # Number of pieces of each body that is being written
         self._written: dict[str, int] = {}
 
     def _stored(self, body_id: str, start: int, stop: int) -> list[str]:
@@ -71,25 +71,29 @@ class DynamoDbPieces(Pieces):
     # For entries
 
     def claim(self, body: Body, expires: int | None) -> dict[str, Any]:
-        """Give a body to an entry that is to be written, which expires at a time (in seconds since 1970) or never
+        """Mark a body as belonging to an entry that is about to be written
+
+        Args:
+            body: The body
+            expires: When the entry expires, in seconds since 1970; None for never
 
         Returns:
-            What its item holds to tell which pieces are its own
+            The reference to the pieces for the item of the entry
 
         Raises:
-            BackendError: Some of it is not there any more
+            BackendError: Some pieces no longer exist
         """
         number = body.piece_count
         found = list(self._table.batch_get(self._stored(body.id, 0, number), 'key', 'ttl'))
         ttl = None if expires is None else expires + TTL_GRACE_SECONDS
         is_there = len(found) == number and all(self._keep(item, ttl) for item in found)
         if not is_there:
-            raise BackendError('the body of the entry was deleted before the entry was written')
+            raise BackendError('The body of the entry was deleted before the entry was written')
         self._written.pop(body.id, None)
         return {'id': body.id, 'count': number}
 
     def _keep(self, item: dict[str, Any], ttl: int | None) -> bool:
-        """Change the time when a piece is removed; returns whether it is still there"""
+        """Change the expiration of a piece; returns whether the piece still exists"""
         if item.get('ttl') == ttl:
             return True
         try:
@@ -105,7 +109,7 @@ class DynamoDbPieces(Pieces):
             code = error_code(e.__cause__)
             if code == 'ConditionalCheckFailedException':
                 return False
-            # 1.3.x needs no permission for this operation; what has no time is removed when the cache is cleaned
+            # A user of 1.3.x may lack the permission; pieces without an expiration are removed by cleaning the cache
             if code != 'AccessDeniedException' or 'ttl' in item:
                 raise
         return True
@@ -131,7 +135,7 @@ class DynamoDbPieces(Pieces):
 
 
 def body_of(item: dict[str, Any]) -> str | None:
-    """The id of the body of an entry; None if it has none here"""
+    """The id of the body of an entry; None if it has no separate body"""
     body = item.get('body')
     body_id = body.get('id') if isinstance(body, dict) else None
     return body_id if isinstance(body_id, str) else None

@@ -1,4 +1,4 @@
-"""Clients of DynamoDB: made with boto3 from keywords, with time limits, and what their errors mean"""
+"""Creating boto3 clients for DynamoDB, with timeouts, and translating their errors"""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from zlib import crc32
 from ..._utils import renew_after_fork
 from ..clients import Fault, ServerConnection
 
-# Where AWS is told of no region, neither by the caller nor by the environment
+# If neither the caller nor the environment specifies a region
 DEFAULT_REGION = 'us-east-1'
-# Those of botocore itself add up to ten minutes and more for one call
+# With the defaults of botocore, a call may take more than ten minutes
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, ATTEMPTS = 3, 5, 2
-# One connection for each of many threads; more than that are opened and closed again
+# Enough for many threads; additional connections are closed after each call
 MAX_CONNECTIONS = 50
 
 OVERLOADED = frozenset({
@@ -24,10 +24,10 @@ OVERLOADED = frozenset({
     'ThrottlingException',
 })  # fmt: skip
 
-OVERLOADED_ADVICE = 'try again later; if this goes on, raise the capacity of the table'
+OVERLOADED_ADVICE = 'try again later; if this happens often, raise the capacity of the table'
 _CREDENTIALS = 'check the AWS credentials: keywords, environment, or profile'
 ADVICE = {
-    'AccessDeniedException': 'the user or role needs this permission',
+    'AccessDeniedException': 'grant this permission to the user or role',
     'ExpiredTokenException': _CREDENTIALS,
     'InvalidSignatureException': _CREDENTIALS,
     'NoCredentialsError': _CREDENTIALS,
@@ -36,16 +36,16 @@ ADVICE = {
     'UnrecognizedClientException': _CREDENTIALS,
 }
 
-# What replies to these operations hold in any case
+# Members that every complete reply to these operations contains
 REPLY_MEMBERS = {'scan': 'Count', 'batch_get_item': 'Responses', 'batch_write_item': 'UnprocessedItems'}
 
-# boto3 makes clients from a session that all threads share, and that is not made for it
+# boto3 creates clients from a session that all threads share, although sessions are not thread-safe
 _making_clients = Lock()
 renew_after_fork(sys.modules[__name__], '_making_clients', Lock)
 
 
 def error_code(error: BaseException | None) -> str | None:
-    """The code of an error that the service answered with"""
+    """The error code in a response of the service; None for other exceptions"""
     response = getattr(error, 'response', None)
     code = response.get('Error', {}).get('Code') if isinstance(response, dict) else None
     return str(code) if code else None
@@ -58,18 +58,18 @@ def _is_fault_of_service(error: BaseException) -> bool:
 
 
 class DynamoDbConnection(ServerConnection):
-    """A resource of boto3, and the table that it is used for
+    """A boto3 resource for one table
 
     Args:
         table_name: Name of the table
-        resource: A resource of the caller's, or None to make one
-        keywords: Keywords to make it with; those that boto3 does not take are passed over
+        resource: The caller's resource, or None to create one
+        keywords: Keywords for creating it; those that boto3 does not accept are ignored
         driver: Returns the module `boto3`
     """
 
     server = 'DynamoDB'
     keywords = 'region_name= and endpoint_url='
-    question = 'does this machine reach it?'
+    question = 'can this machine reach it?'
 
     def __init__(self, table_name: str, resource: Any, keywords: Mapping[str, Any], driver: Callable[[], Any]):
         super().__init__(resource)
@@ -79,7 +79,7 @@ class DynamoDbConnection(ServerConnection):
 
     def _make_client(self) -> Any:
         driver = self._driver()
-        with self.calling('make a client'):
+        with self.calling('create a client'):
             return make_resource(driver, self._keywords)
 
     def _close_client(self, client: Any) -> None:
@@ -91,9 +91,9 @@ class DynamoDbConnection(ServerConnection):
         if resource is None:
             return f'DynamoDB, table {self._table_name!r}'
         meta = resource.meta.client.meta
-        is_of_aws = '.amazonaws.com' in str(meta.endpoint_url)
-        place = f'in {meta.region_name}' if is_of_aws else f'at {meta.endpoint_url}'
-        return f'DynamoDB {place}, table {self._table_name!r}'
+        is_at_aws = '.amazonaws.com' in str(meta.endpoint_url)
+        location = f'in {meta.region_name}' if is_at_aws else f'at {meta.endpoint_url}'
+        return f'DynamoDB {location}, table {self._table_name!r}'
 
     def _fault(self, error: Exception) -> Fault:
         unavailable: tuple[type[BaseException], ...] = (OSError,)
@@ -108,13 +108,13 @@ class DynamoDbConnection(ServerConnection):
 
 
 def check_reply(operation: str, reply: Any) -> None:
-    """Look whether a reply has come in whole
+    """Check that a reply is complete
 
-    The driver takes one that broke off for one that says nothing, which is also how the service says that there is no
-    such item, or that all went well.
+    The driver turns a truncated reply into an empty one. But empty replies also mean that an item does not exist, or
+    that the operation was successful.
 
     Raises:
-        ConnectionError: It has not
+        ConnectionError: The reply is incomplete
     """
     if not isinstance(reply, dict):
         return
@@ -125,7 +125,7 @@ def check_reply(operation: str, reply: Any) -> None:
         *reply,
         '',
     }:
-        raise ConnectionError(f'the reply to {operation} is not complete')
+        raise ConnectionError(f'the reply to {operation} is incomplete')
 
 
 def _is_of_empty_object(headers: Mapping[str, str]) -> bool:
@@ -135,7 +135,7 @@ def _is_of_empty_object(headers: Mapping[str, str]) -> bool:
 
 
 def driver_keywords() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Keywords of a boto3 session, and of a resource made by one, each with its default"""
+    """Keywords of a boto3 session, and of its method `resource`, each with its default"""
     from boto3.session import Session
 
     def defaults(function: Callable[..., Any]) -> dict[str, Any]:
@@ -146,10 +146,10 @@ def driver_keywords() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def make_resource(boto3: Any, keywords: Mapping[str, Any]) -> Any:
-    """A DynamoDB resource with finite time limits, from those of the keywords that boto3 takes
+    """Create a DynamoDB resource with timeouts, from the keywords that boto3 accepts
 
     Raises:
-        Exception: Whatever boto3 raises for keywords that it cannot use
+        Exception: Any exception that boto3 raises for invalid keywords
     """
     from botocore.config import Config
     from botocore.exceptions import NoRegionError

@@ -1,17 +1,17 @@
-"""What a table of DynamoDB holds: partition keys, and values within the limits of the service
+"""Items of a DynamoDB table: partition keys, and values within the limits of the service
 
-An entry is what 1.3.x writes: an item whose key is the entry's, whose `value` is the response or its serialized form,
-and whose `ttl` is the time of its expiration, if it has one; a new `revision` tells that it was written anew. All other
-items have a null as their value, which 1.3.x takes for an entry that cannot be read, and so have entries with a large
-body, which `body` names then, or with a value that an attribute cannot hold. Theirs is in `packed`, as bytes.
+An entry has the format of 1.3.x: an item with the key of the entry, the response or its serialized form as `value`, and
+the time of its expiration as `ttl`, if it expires. Each write adds a new `revision`. All other items have a null as
+`value`, so that 1.3.x treats them as unreadable entries. So do entries whose value an attribute cannot hold, and those
+with a large body, whose id is in `body`. They have their value in `packed`, as bytes.
 
     KEY                              an entry
     ~:redirect:KEY                   a redirect; its attribute `target` is the key of an entry
     ~:sources:KEY                    the redirects to an entry
-    ~:lease:KEY                      a lease; its attribute `lease` says who sends a request for an entry, see `leases`
+    ~:lease:KEY                      a lease; its attribute `lease` is the holder, see `leases`
     ~:part:ID:NUMBER                 a piece of a large body; its attribute `owner` is the key of its entry
-    ~:entry#DIGEST                   as the first four, for a key that is empty, too long, not encodable, or that
-    ~:redirect#DIGEST                has `~:` in it; it is kept in the attribute `name`
+    ~:entry#DIGEST                   like the first four, for a key that is empty, too long, not encodable, or that
+    ~:redirect#DIGEST                contains `~:`; the key is in the attribute `name`
     ~:sources#DIGEST
     ~:lease#DIGEST
     NAMESPACE~:…                     any of these, in a cache with a namespace
@@ -37,7 +37,7 @@ SEPARATOR = '~:'
 DEFAULT_NAMESPACE = 'default'
 MAX_KEY_BYTES = 2048
 MAX_NAMESPACE_LENGTH = 200
-# The limit of the service is 409,600, by a reckoning that may differ a little from the one below
+# The limit of the service is 409,600, but its way of counting may differ a little from the one below
 MAX_ITEM_BYTES = 400_000
 MAX_DEPTH = 30
 NUMBER_BYTES = 21
@@ -51,10 +51,10 @@ def _exact_number() -> Context:
 
 
 class ItemKeys:
-    """Partition keys of the items of one cache, and how they are told from those of others in the table
+    """Partition keys of the items of one cache, which may share the table with other caches
 
     Args:
-        namespace: Prefix of the keys; None, an empty one and the default one stand for no prefix
+        namespace: Prefix of the keys; no prefix if it is None, empty, or the default
     """
 
     def __init__(self, namespace: str | None = None):
@@ -82,19 +82,19 @@ class ItemKeys:
         return stored if fits else f'{self._mark(kind)}#{sha256(_to_bytes(key)).hexdigest()}'
 
     def item(self, kind: str, key: str) -> dict[str, Any]:
-        """The attributes of an item that say which it is"""
+        """The attributes that identify an item"""
         stored = self.stored(kind, key)
         has_digest = stored.startswith(f'{self._mark(kind)}#')
         return {'key': stored, 'name': _to_bytes(str(key))} if has_digest else {'key': stored}
 
     def key_of(self, kind: str, item: dict[str, Any]) -> str:
-        """The key that an item was stored under"""
+        """The key under which an item was stored"""
         if 'name' in item:
             return bytes(item['name']).decode('utf-8', 'surrogatepass')
         return str(item['key'])[len(self._plain_prefix(kind)) :]
 
     def selection(self, *kinds: str, attributes: Iterable[str] | None = None) -> dict[str, Any]:
-        """Parameters of a scan for all items of this cache of some kinds: their keys and some attributes, or all"""
+        """Parameters for scanning all items of some kinds in this cache, with their keys and some or all attributes"""
         values = {f':{kind}': self._mark(kind) for kind in kinds}
         conditions = [f'begins_with(#k, :{kind})' for kind in kinds]
         if ENTRY in kinds:
@@ -123,7 +123,7 @@ def _to_bytes(text: str) -> bytes:
 
 
 def to_text_attribute(text: str) -> str | bytes:
-    """Text as an attribute: as it is, or as bytes if it cannot be encoded in the way that the service wants it"""
+    """Convert text to an attribute: unchanged, or as bytes if it contains lone surrogates"""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -132,7 +132,7 @@ def to_text_attribute(text: str) -> str | bytes:
 
 
 def from_attribute(value: Any) -> Any:
-    """A value as it was before boto3 put wrappers around its binary data"""
+    """Convert a value from boto3, which wraps binary data, to plain bytes"""
     from boto3.dynamodb.types import Binary
 
     return map_values(value, {Binary: lambda binary: bytes(binary.value)})
@@ -143,13 +143,13 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else bytes(value).decode('utf-8', 'surrogatepass')
 
 
-def fitting(value: Any, room: int) -> Any:
-    """A value in a form that takes at most `room` bytes as an attribute, without its readable copy if need be
+def fit_value(value: Any, room: int) -> Any:
+    """Convert a value to an attribute of at most `room` bytes, without its readable copy if necessary
 
-    A copy with numbers is left out, too: 1.3.x takes it for the body, and cannot read it, or makes floats of them.
+    A readable copy with numbers is left out as well, as 1.3.x uses it as the body, and cannot read it or changes them.
 
     Raises:
-        ValueError: There is none, because of its size or of something in it
+        ValueError: The value is too large, or contains an unsupported value
     """
     if _has_readable_copy(value) and not _holds_numbers(value['_decoded_content']):
         try:
@@ -173,7 +173,7 @@ def _holds_numbers(value: Any) -> bool:
 
 
 def without_readable_copy(value: Any) -> Any:
-    """A record less what is in it for those who read it; the body itself is beside it"""
+    """A record without the readable copy of its body"""
     return {k: v for k, v in value.items() if k != '_decoded_content'} if _has_readable_copy(value) else value
 
 
@@ -184,7 +184,7 @@ def _has_readable_copy(value: Any) -> bool:
 def _checked(value: Any, room: int) -> Any:
     size = size_of(value)
     if size > room:
-        raise ValueError(f'it takes {size} bytes of an item, and there is room for {room}')
+        raise ValueError(f'it has {size} bytes, but there is only room for {room} in the item')
     return map_values(value, {float: _to_decimal})
 
 
@@ -195,13 +195,13 @@ def _to_decimal(value: float) -> Decimal:
 
 
 def size_of(value: Any, depth: int = 0) -> int:
-    """Bytes that a value takes in an item, by the rules of the service
+    """Size of a value in an item in bytes, by the rules of the service
 
     Raises:
-        ValueError: An item cannot hold it
+        ValueError: The value is not supported
     """
     if depth > MAX_DEPTH:
-        raise ValueError('it is nested too deep for an item')
+        raise ValueError(f'it is nested more than {MAX_DEPTH} levels deep')
     if isinstance(value, str):
         return len(value.encode())
     if isinstance(value, bytes):
@@ -214,24 +214,24 @@ def size_of(value: Any, depth: int = 0) -> int:
         return 3 + sum(1 + size_of(v, depth + 1) for v in value)
     if isinstance(value, dict) and all(isinstance(k, str) and k for k in value):
         return 3 + sum(1 + len(k.encode()) + size_of(v, depth + 1) for k, v in value.items())
-    raise ValueError(f'an item cannot hold a {type(value).__name__} such as this')
+    raise ValueError(f'an item cannot contain this {type(value).__name__}')
 
 
 def _size_of_number(value: int | float | Decimal) -> int:
     try:
         exact = _exact_number().create_decimal(_to_decimal(value) if isinstance(value, float) else value)
     except ArithmeticError as e:
-        raise ValueError('it holds a number with too many digits for an item') from e
+        raise ValueError('it contains a number with too many digits for an item') from e
     if not exact.is_finite():
-        raise ValueError('it holds a number that is none')
+        raise ValueError('it contains a number that is not finite')
     return NUMBER_BYTES
 
 
 def pack(value: Any) -> tuple[str, bytes]:
-    """A value as bytes, and which kind of value it was
+    """Convert a value to its kind and bytes
 
     Raises:
-        TypeError: It holds something else than plain values
+        TypeError: It contains a value that is not plain data
     """
     if isinstance(value, (bytes, bytearray, memoryview)):
         return 'bytes', bytes(value)

@@ -1,4 +1,4 @@
-"""Leases in a table of DynamoDB: an item for each, beside those of the entries"""
+"""Leases in a DynamoDB table: an item for each"""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .client import error_code
 from .items import LEASE, ItemKeys
 from .table import DynamoDbTable, projection
 
-# DynamoDB removes those that nobody writes any more. It goes by the clock of whoever wrote a lease, which may be wrong
-# by some hours, and takes its time in any case.
+# DynamoDB removes leases that are no longer written. The time is set by the clock of the holder, which may be off by
+# some hours, and DynamoDB removes items late anyway.
 TTL_SECONDS = 24 * 3600
 
 
@@ -44,12 +44,12 @@ class DynamoDbLeases(Leases):
 
     def _remove(self, key: str, old: str) -> bool:
         if self._is_used and not self._table.has_client:
-            # The cache was closed, and no client is made again for what DynamoDB removes anyway
+            # The cache was closed; do not create a client again, as DynamoDB will remove the lease anyway
             return False
         return self._change('delete_item', old, Key={'key': self._keys.stored(LEASE, key)})
 
     def _change(self, operation: str, old: str | None, **parameters: Any) -> bool:
-        """Write over a lease, if it is still the same, or there is still none; returns whether it was"""
+        """Replace or delete a lease if it has not changed; returns whether it was changed"""
         condition: dict[str, Any] = {
             'ConditionExpression': 'attribute_not_exists(#l)' if old is None else '#l = :old',
             'ExpressionAttributeNames': {'#l': 'lease'},

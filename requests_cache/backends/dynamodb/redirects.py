@@ -1,7 +1,7 @@
-"""Redirects in a table of DynamoDB
+"""Redirects in a DynamoDB table
 
-Finding the redirects that lead to an entry would take a scan of the whole table, responses included. So each entry that
-redirects lead to has one more item, which names them.
+Finding the redirects to an entry would require a scan of the whole table, including responses. So for each entry with
+redirects, there is an additional item that lists them.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from .items import REDIRECT, SOURCES, as_text, from_attribute, to_text_attribute
 from .storage import DynamoDbStorage
 from .table import GET_BATCH, DynamoDbTable
 
-# Redirects to one entry that are kept track of; each one makes it dearer to add another
+# Maximum number of redirects in the list of an entry; each one makes adding another one more expensive
 MAX_SOURCES = 200
 
 
 class DynamoDbRedirects(DynamoDbStorage):
-    """The redirects of a cache: from the key of a request to that of the response it led to
+    """The redirects of a cache: from the key of a request to the key of its final response
 
     Args:
         table: The table
@@ -42,12 +42,12 @@ class DynamoDbRedirects(DynamoDbStorage):
         self.write(key, target)
 
     def write(self, key: str, target: str, expires_at: datetime | None = None) -> None:
-        """Write a redirect that DynamoDB removes together with the entry that it leads to, which expires at a time"""
+        """Write a redirect; DynamoDB removes it together with its target, which expires at `expires_at`"""
         expires = round(add_tzinfo(expires_at).timestamp()) if expires_at is not None and self.ttl else None
         item = {**self._keys.item(REDIRECT, key), 'value': None, 'target': to_text_attribute(str(target))}
         if expires is not None:
             item['ttl'] = expires
-        # First, so that no redirect is there without it
+        # First, so that every redirect is in the list
         self._add_source(target, item['key'], expires)
         self._access.on_items('put_item', Item=item)
 
@@ -64,7 +64,7 @@ class DynamoDbRedirects(DynamoDbStorage):
         )
 
     def _update(self, **parameters: Any) -> None:
-        """Change an item, if it is as it should be and the user may do that, which 1.3.x does not need"""
+        """Update an item if a condition is met, and if the user has the permission, which 1.3.x does not need"""
         try:
             self._access.on_items('update_item', **parameters)
         except BackendError as e:
@@ -72,11 +72,11 @@ class DynamoDbRedirects(DynamoDbStorage):
                 raise
 
     def outlast(self, target: str, expires: int | None) -> None:
-        """Have DynamoDB keep redirects at least as long as the entry that they lead to, which has been written anew
+        """Keep the redirects to an entry at least as long as the entry, which has just been written
 
         Args:
-            target: Its key
-            expires: The time of its expiration, in seconds since 1970; None for never
+            target: Key of the entry
+            expires: When the entry expires, in seconds since 1970; None for never
         """
         tracked = self._keys.stored(SOURCES, target)
         for item in self._access.batch_get([tracked], 'sources', 'ttl'):
@@ -84,11 +84,11 @@ class DynamoDbRedirects(DynamoDbStorage):
                 continue
             for source in item.get('sources') or ():
                 self._keep(source, expires, 'target', to_text_attribute(target))
-            # Last, so that what is broken off is done the next time
+            # Last, so that after an interruption, the next call repeats the updates
             self._keep(tracked, expires, 'sources', item.get('sources'))
 
     def _keep(self, key: str, expires: int | None, name: str, value: Any) -> None:
-        """Change the time of expiration of an item, if an attribute of it has a value"""
+        """Change the expiration of an item, if one of its attributes has a given value"""
         values = {':v': value} if expires is None else {':v': value, ':t': expires}
         self._update(
             Key={'key': key},
@@ -99,20 +99,20 @@ class DynamoDbRedirects(DynamoDbStorage):
         )
 
     def delete_to(self, targets: Iterable[str]) -> None:
-        """Delete redirects to entries that have been deleted, as far as they are kept track of"""
+        """Delete the listed redirects to entries that have been deleted"""
         for chunk in chunkify(targets, GET_BATCH):
             tracked = {self._keys.stored(SOURCES, target): target for target in chunk}
             for item in list(self._access.batch_get(tracked, 'key', 'sources')):
                 sources = [source for source in item.get('sources') or () if isinstance(source, str)]
-                leading_there = self._leading_to(tracked[item['key']], sources)
-                self._access.batch_delete([*leading_there, item['key']])
+                redirects = self._with_target(tracked[item['key']], sources)
+                self._access.batch_delete([*redirects, item['key']])
 
-    def _leading_to(self, target: str, sources: list[str]) -> list[str]:
+    def _with_target(self, target: str, sources: list[str]) -> list[str]:
         items = map(from_attribute, self._access.batch_get(sources, 'key', 'target'))
         return [item['key'] for item in items if self._value_in('', item) == target]
 
     def forget_targets(self, targets: Iterable[str]) -> None:
-        """Delete what keeps track of the redirects to entries that have been deleted"""
+        """Delete the lists of redirects to entries that have been deleted"""
         self._access.batch_delete(self._keys.stored(SOURCES, target) for target in targets)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""What the two storages of a DynamoDB cache have in common"""
+"""The base class of the storages in DynamoDB"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..storage import CHUNK_SIZE, BaseStorage
 from .items import ItemKeys, from_attribute
 from .table import DynamoDbTable, projection
 
-# Deletions that tell whether there was something to delete go one by one; this many are under way at a time
+# Only single deletions report whether an item existed; this many run at the same time
 DELETING_THREADS = 8
 KEYS_PER_PAGE = 1000
 
@@ -20,7 +20,7 @@ class DynamoDbStorage(BaseStorage[str, Any]):
 
     Args:
         table: The table
-        kind: Which items are its entries
+        kind: Kind of the items
         namespace: Prefix of their keys
         serializer: As for `BaseStorage`
         kwargs: As for `BaseStorage`
@@ -38,10 +38,10 @@ class DynamoDbStorage(BaseStorage[str, Any]):
 
     @property
     def connection(self) -> Any:
-        """The resource of boto3
+        """The boto3 resource
 
         Raises:
-            BackendError: boto3 cannot make one from the keywords
+            BackendError: boto3 cannot create one from the keywords
         """
         return self._access.resource
 
@@ -51,7 +51,7 @@ class DynamoDbStorage(BaseStorage[str, Any]):
 
     @property
     def _table(self) -> Any:
-        """The table as boto3 has it"""
+        """The boto3 object for the table"""
         return self.connection.Table(self.table_name)
 
     def _stored(self, key: str) -> str:
@@ -63,18 +63,18 @@ class DynamoDbStorage(BaseStorage[str, Any]):
         return None if item is None else from_attribute(item)
 
     def _find_raw(self, key: str, *attributes: str) -> dict[str, Any] | None:
-        """The same, as boto3 has it"""
+        """As `_find`, but binary data is wrapped by boto3"""
         parameters = projection(*attributes) if attributes else {}
         reply = self._access.on_items('get_item', Key={'key': self._stored(key)}, ConsistentRead=True, **parameters)
         item: dict[str, Any] | None = reply.get('Item')
         return item
 
     def _value_in(self, key: str, item: dict[str, Any]) -> Any:
-        """The value that an item holds"""
+        """The value in an item"""
         raise NotImplementedError
 
     def _deleted(self, item: dict[str, Any]) -> None:
-        """Called with an item that was deleted"""
+        """Called after an item was deleted"""
 
     def __getitem__(self, key: str) -> Any:
         item = self._find(key)
@@ -103,11 +103,11 @@ class DynamoDbStorage(BaseStorage[str, Any]):
                 yield self._keys.key_of(self._kind, from_attribute(item))
 
     def __len__(self) -> int:
-        """The number of entries, by a scan of the whole table"""
+        """The number of entries; this scans the whole table"""
         return sum(page['Count'] for page in self._access.pages(Select='COUNT', **self._keys.selection(self._kind)))
 
     def scan(self) -> Iterator[tuple[str, Any]]:
-        """All keys with their values, None for those that cannot be read; a page at a time, of at most 1 MB"""
+        """All keys and values, read in pages of at most 1 MB; None for a value that cannot be read"""
         for page in self._access.pages(**self._keys.selection(self._kind)):
             for item in map(from_attribute, page['Items']):
                 key = self._keys.key_of(self._kind, item)
@@ -118,12 +118,12 @@ class DynamoDbStorage(BaseStorage[str, Any]):
                 yield key, value
 
     def existing(self, keys: Iterable[str]) -> set[str]:
-        """Those of the keys that there are entries for"""
+        """The keys that exist in this storage"""
         stored = {self._stored(key): key for key in keys}
         return {stored[item['key']] for item in self._access.batch_get(stored, 'key')}
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
-        """Delete keys; those that do not exist are passed over. Returns the number of entries that were removed."""
+        """Delete keys, ignoring those that do not exist. Returns the number of entries that were removed."""
 
         from concurrent.futures import ThreadPoolExecutor
 

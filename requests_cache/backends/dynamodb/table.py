@@ -1,6 +1,6 @@
-"""One table of DynamoDB: setting it up, and calls that end
+"""A DynamoDB table: setting it up, and calling operations
 
-Each call is over within the time limits of the client, and what the driver raises comes out as a `BackendError`.
+Each call ends within the timeouts of the client, and the driver's exceptions are translated to `BackendError`.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 from ..._utils import chunkify
 from ...exceptions import BackendError, BackendUnavailableError
 from ...keys.shown import shown_text
-from .client import DynamoDbConnection, check_reply, error_code
+from .client import OVERLOADED_ADVICE, DynamoDbConnection, check_reply, error_code
 
 logger = getLogger(__name__)
 
 TABLE_CREATION_SECONDS = 20
-# The most that the service takes in one call
+# The maximum numbers of items that the service accepts in one call
 GET_BATCH, WRITE_BATCH = 100, 25
-# Rounds in a row in which a batch makes no progress; the pauses between them add up to 2.5 seconds
+# After this many rounds without progress, a batch is given up; the pauses between them add up to 2.5 seconds
 BATCH_ROUNDS, FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 7, 0.05, 1.0
 
 
 class DynamoDbTable:
-    """A table, and the client it is reached with
+    """A table, and the client for it
 
     Args:
         name: Name of the table
-        connection: A resource of boto3, which is used as it is and never closed; None to make one
-        keywords: Keywords to make it with; those that boto3 does not take are passed over
+        connection: The caller's boto3 resource, which is never closed; None to create one
+        keywords: Keywords for creating it; those that boto3 does not accept are ignored
         driver: Returns the module `boto3`
-        create_table: Create the table when it is missing
-        ttl: Let DynamoDB remove items when the time in their attribute `ttl` has passed
+        create_table: Create the table if it does not exist
+        ttl: Have DynamoDB remove items after the time in their attribute `ttl`
     """
 
     def __init__(
@@ -53,34 +53,34 @@ class DynamoDbTable:
 
     @property
     def resource(self) -> Any:
-        """The resource of boto3; one of ours is made anew in a forked child, and when it is used after `close`
+        """The boto3 resource; our own is created again in a forked child, and when it is used after `close`
 
         Raises:
-            BackendError: boto3 cannot make one from the keywords
+            BackendError: boto3 cannot create one from the keywords
             MissingDependencyError: boto3 is not installed
         """
         return self._connection.client
 
     def use(self, resource: Any) -> None:
-        """Go on with a resource that was made elsewhere"""
+        """Use the caller's resource from now on"""
         self._connection.use(resource)
 
     @property
     def client(self) -> Any:
-        """The client behind the resource. Unlike resources, clients are made for use by several threads."""
+        """The client of the resource. Unlike resources, clients are thread-safe."""
         return self.resource.meta.client
 
     @property
     def has_client(self) -> bool:
-        """Whether there is a client, which is not so after `close`"""
+        """Whether there is a client; False after `close`"""
         return self._connection.known_client is not None
 
     def close(self) -> None:
-        """Close the connections of a resource of ours; a later use opens them again"""
+        """Close the connections of our own resource; a later use opens them again"""
         self._connection.close()
 
     def create(self) -> None:
-        """Create the table if there is none, and wait until it can be used; raises what the driver raises"""
+        """Create the table if it does not exist, and wait until it is ready; the driver's errors are not translated"""
         try:
             self.resource.create_table(
                 AttributeDefinitions=[{'AttributeName': 'key', 'AttributeType': 'S'}],
@@ -99,7 +99,9 @@ class DynamoDbTable:
             if self._status() != 'CREATING':
                 return
             sleep(1)
-        raise BackendUnavailableError(f'DynamoDB is still creating the table {self.name!r}')
+        raise BackendUnavailableError(
+            f'DynamoDB has not created the table {self.name!r} within {TABLE_CREATION_SECONDS} seconds; try again later'
+        )
 
     def _status(self) -> Any:
         try:
@@ -107,43 +109,43 @@ class DynamoDbTable:
         except Exception as e:
             if error_code(e) != 'ResourceNotFoundException':
                 raise
-            return 'CREATING'  # or so recently that not all of the service knows
+            return 'CREATING'  # or it was created so recently that not all servers know it
 
     def enable_ttl(self) -> None:
-        """Have items removed by their attribute `ttl`; raises what the driver raises"""
+        """Have DynamoDB remove items by their attribute `ttl`; the driver's errors are not translated"""
         try:
             self.client.update_time_to_live(
                 TableName=self.name, TimeToLiveSpecification={'AttributeName': 'ttl', 'Enabled': True}
             )
         except Exception as e:
-            if error_code(e) != 'ValidationException':  # it is on already
+            if error_code(e) != 'ValidationException':  # it is already enabled
                 raise
 
     def set_up(self) -> None:
-        """Create the table and switch TTL on, as far as that is wanted and can be done now
+        """Create the table and enable TTL, if requested
 
-        What fails is logged. Faults of the network are made up for after the first call that succeeds.
+        Errors are logged. If the service cannot be reached, this is repeated after the first successful call.
         """
         self._is_set_up = True  # other threads need not do the same
         steps = [step for wanted, step in ((self.create_table, self.create), (self.ttl, self.enable_ttl)) if wanted]
         self._is_set_up = all(self._attempt(step) for step in steps)
 
     def _attempt(self, step: Callable[[], None]) -> bool:
-        """Do a step of setting up; whether it is over, be it that it worked or that it never will"""
+        """Run a step of the setup; returns False if it should be repeated later"""
         try:
             with self._connection.calling('set it up'):
                 step()
         except BackendError as e:
-            logger.warning('Not set up: %s', shown_text(e))
+            logger.warning('The table was not set up: %s', shown_text(e))
             return not isinstance(e, BackendUnavailableError)
         return True
 
     def call(self, operation: str, **parameters: Any) -> Any:
-        """Call the service; a table that is missing is created first, if that is wanted
+        """Call the service; if the table does not exist, it is created first, unless `create_table` is False
 
         Raises:
             BackendUnavailableError: The service cannot be reached, or is overloaded
-            BackendError: It refuses
+            BackendError: The service refuses the operation
         """
         with self._connection.calling(f'call {operation}'):
             try:
@@ -177,11 +179,11 @@ class DynamoDbTable:
             if not last:
                 return
             if start.get('ExclusiveStartKey') == last:
-                raise BackendError(f'DynamoDB, table {self.name!r}: a scan does not get on')
+                raise BackendError(f'DynamoDB, table {self.name!r}: a scan returned the same position twice')
             start = {'ExclusiveStartKey': last}
 
     def batch_get(self, keys: Iterable[str], *attributes: str) -> Iterator[dict[str, Any]]:
-        """Those of the items that exist, in any order; with some attributes, or all"""
+        """The items that exist, in any order, with some or all attributes"""
         parameters = {'ConsistentRead': True, **(projection(*attributes) if attributes else {})}
         for chunk in chunkify(keys, GET_BATCH):
             unique = [{'key': key} for key in dict.fromkeys(chunk)]
@@ -190,7 +192,7 @@ class DynamoDbTable:
             except BackendError as e:
                 if error_code(e.__cause__) != 'AccessDeniedException':
                     raise
-                # 1.3.x needs no permission for this operation
+                # A user of 1.3.x may lack the permission for this operation
                 replies = (self.on_items('get_item', Key=key, **parameters) for key in unique)
                 yield from (reply['Item'] for reply in replies if 'Item' in reply)
 
@@ -204,7 +206,7 @@ class DynamoDbTable:
             request = left
 
     def batch_write(self, requests: Iterable[dict[str, Any]]) -> None:
-        """Put and delete items, each key once at most"""
+        """Put and delete items; each key must occur only once"""
         for chunk in chunkify(requests, WRITE_BATCH):
             waiting, idle = chunk, 0
             while waiting:
@@ -214,20 +216,20 @@ class DynamoDbTable:
                 waiting = left
 
     def batch_delete(self, keys: Iterable[str]) -> None:
-        """Delete items, each key once at most; those that do not exist are passed over"""
+        """Delete items, ignoring those that do not exist; each key must occur only once"""
         self.batch_write({'DeleteRequest': {'Key': {'key': key}}} for key in keys)
 
     def _pause(self, idle: int, has_progressed: bool) -> int:
-        """Wait before the next round of a batch; returns how many rounds in a row have come to nothing"""
+        """Wait before the next round of a batch; returns the number of consecutive rounds without progress"""
         if has_progressed:
             return 0
         if idle + 1 >= BATCH_ROUNDS:
-            raise BackendUnavailableError(f'DynamoDB is over its capacity for the table {self.name!r}')
+            raise BackendUnavailableError(f'DynamoDB is overloaded for the table {self.name!r}; {OVERLOADED_ADVICE}')
         sleep(min(FIRST_PAUSE_SECONDS * 2**idle, LONGEST_PAUSE_SECONDS))
         return idle + 1
 
 
 def projection(*attributes: str) -> dict[str, Any]:
-    """Parameters that ask for some attributes only; all names are quoted, as many are reserved words"""
+    """Parameters for requesting only some attributes; all names are aliased, as many are reserved words"""
     names = {f'#a{i}': name for i, name in enumerate(attributes)}
     return {'ProjectionExpression': ', '.join(names), 'ExpressionAttributeNames': names}

@@ -67,7 +67,7 @@ def wanted_in_advance(bounds: Bounds, n_bytes: int) -> Usage:
     """How much room to reserve for the files that follow one of a given size"""
     if n_bytes > LARGEST_IN_ADVANCE_BYTES:
         return NOTHING
-    part = bounds.part(ADVANCE_ONE_IN)
+    part = bounds.fraction(ADVANCE_ONE_IN)
     return Usage(min(part.n_bytes, FILES_IN_ADVANCE * n_bytes), min(part.n_entries, FILES_IN_ADVANCE))
 
 
@@ -80,7 +80,7 @@ def room_in_advance(bounds: Bounds, usage: Usage, reserved: Usage, wanted: Usage
         reserved: What other processes have reserved
         wanted: How much to reserve if possible
     """
-    free, most = bounds.room(usage), bounds.part(ADVANCES_ONE_IN)
+    free, most = bounds.room(usage), bounds.fraction(ADVANCES_ONE_IN)
     return Usage(
         min(wanted.n_bytes, free.n_bytes, most.n_bytes - reserved.n_bytes),
         min(wanted.n_entries, free.n_entries, most.n_entries - reserved.n_entries),

@@ -1,4 +1,4 @@
-"""MongoDB backend: one document for each response, in BSON types; large bodies are beside them"""
+"""MongoDB backend: a document for each response, in BSON types; large bodies are in a separate collection"""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ logger = getLogger(__name__)
 
 _TOO_LARGE_CODES = (10334, 17419, 17420)
 _TOO_LARGE = (
-    'The entry is larger than the 16 MB that a MongoDB document can hold, not counting a body that is kept beside it; '
-    "use a smaller large_body_bytes=, or backend='gridfs', which holds larger ones"
+    'The entry exceeds the 16 MB limit of MongoDB documents, even without a body that is kept separately; '
+    "use a smaller large_body_bytes=, or backend='gridfs', which has no such limit"
 )
-# The document of an entry with a large body has the id of that, `data` = None, for which earlier versions take it for
-# one that cannot be read, and its value in `record`
+# The document of an entry with a large body contains the id of the body, the rest of the entry as `record`, and None as
+# `data`, so that older versions treat it as unreadable
 _BODY_ID, _RECORD = 'body_id', 'record'
-# A different one each time that a response is written
+# Changes each time a response is written
 _REVISION = '_revision'
 _SIZE, _USED = MongoStorage._size_in, MongoStorage._used_in
 _RESERVED = {'_id', 'data', _REVISION, _SIZE, _USED}
-# What is to be known of an entry that is replaced
+# Fields that are needed when an entry is replaced
 _NEEDED = (_BODY_ID, _REVISION)
 
 
@@ -66,14 +66,14 @@ class MongoCache(MongoBackend):
         serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`. By default, a
             response is a document with a field for each of its parts.
         large_body_bytes: Keep bodies longer than this in pieces, in a collection of their own; 1 MiB by default
-        max_cache_bytes: How much room responses may take: a number of bytes, or text such as `'500 MB'`; no bound by
+        max_cache_bytes: Maximum size of all responses: a number of bytes, or text such as `'500 MB'`; no bound by
             default
-        max_entries: How many responses are kept; no bound by default
+        max_entries: Maximum number of responses; no bound by default
         delete_expired_after: Have the server delete responses that have been expired for this long: seconds, rounded
             up, or a `timedelta`; by default never
         kwargs: `compression` and `encryption_key` (see `BaseStorage`); options of `MongoClient`, such as `host` (which
-            may be a connection string), `port`, `username`, `password`, `tls` and `replicaSet`. Unless they say
-            otherwise, finding a server, connecting to it, and an answer may take 5 seconds each.
+            may be a connection string), `port`, `username`, `password`, `tls` and `replicaSet`. By default, the client
+            waits at most 5 seconds each for finding a server, for connecting to it, and for a response.
 
     Raises:
         MissingDependencyError: pymongo is not installed
@@ -108,7 +108,7 @@ class MongoCache(MongoBackend):
 
         Args:
             ttl: Seconds or a `timedelta`, rounded up; None, 0 or -1 for never
-            overwrite: Change or remove a time that was set before. Otherwise, that time stays.
+            overwrite: Change or remove a time that was set before. Otherwise, that time is kept.
 
         Raises:
             ValueError: The time is negative, or above 2**31 - 1 seconds
@@ -119,16 +119,15 @@ class MongoCache(MongoBackend):
 class MongoDict(MongoStorage):
     """A mapping in a MongoDB collection
 
-    A response is a document whose `_id` is the key, with a field for each part of the response. Anything else, such as
-    the bytes that another serializer makes, is in the field `data`. `len()` asks the server for its own count, which
-    costs the same for any size. The count may be wrong for a while after the server has crashed, and on a sharded
-    collection.
+    A response is a document whose `_id` is the key, with a field for each part of the response. Any other value, such
+    as bytes from a different serializer, is in the field `data`. `len()` returns the server's estimate, which takes
+    the same time for any size. It may be wrong for a while after a crash of the server, and for a sharded collection.
 
     Args:
         db_name: Name of the database
         collection_name: Name of the collection
         connection: An existing `pymongo.MongoClient`. It is not closed.
-        serializer: A name or an object; None keeps values as they are
+        serializer: A name or an object; None stores values unchanged
         kwargs: Keywords of `BaseStorage`, and options of `MongoClient`
     """
 
@@ -169,7 +168,7 @@ class MongoDict(MongoStorage):
             self._upkeep.note(key, document)
         return self._from_document(key, document)
 
-    def _look(self, key: str) -> tuple[Document | None, Any]:
+    def _read(self, key: str) -> tuple[Document | None, Any]:
         with self._mongo.calling('read from it'):
             document = self.collection.find_one({'_id': to_id(key)})
         return document, None if document is None else self._from_document(key, document)
@@ -184,13 +183,13 @@ class MongoDict(MongoStorage):
         self._upkeep.write(key, n_bytes, found, put, is_any=found is ANY)
 
     def _put(self, key: str, item: Any, document: Document, found: Document | None) -> Document | None:
-        """Write the document of an entry, and give its body to it; returns the one that was to be there"""
+        """Write the document of an entry, and claim its body; returns the document that was replaced"""
         body_id = self._claim_body(key, item)
         with self._mongo.calling('write to it'):
             try:
                 replaced = self._replace(key, document, found)
             except Exception as e:
-                # A readable copy may hold what BSON cannot, and may make the document too large
+                # The readable copy may contain values that BSON does not support, or make the document too large
                 if (
                     isinstance(e, ChangedError)
                     or _is_unreachable(e)
@@ -203,7 +202,7 @@ class MongoDict(MongoStorage):
         return replaced
 
     def _replace(self, key: str, document: Document, found: Document | None) -> Document | None:
-        """Write a document in place of the one that is to be there; returns what was replaced, if it has a body"""
+        """Replace the document `found`; returns the replaced document, if it has a body"""
         from pymongo.errors import DuplicateKeyError
 
         one = {'_id': to_id(key)}
@@ -226,7 +225,7 @@ class MongoDict(MongoStorage):
         from pymongo.errors import DuplicateKeyError
 
         if _BODY_ID not in document:
-            # There may be an entry with a body, or somebody else may insert one at the same moment
+            # The duplicate key is an entry with a body, or one that was inserted by another writer at the same time
             with suppress(DuplicateKeyError):
                 self.collection.replace_one(_without_body(one), document, upsert=True)
                 return None
@@ -242,7 +241,7 @@ class MongoDict(MongoStorage):
             self._upkeep.prepare()
         pairs = other.items() if isinstance(other, Mapping) else other
         for batch in chunkify(chain(pairs, kwargs.items()), SMALL_BATCH_SIZE):
-            if self.bounds is not None or any(self._goes_apart(v) for _, v in batch):
+            if self.bounds is not None or any(self._has_pieces(v) for _, v in batch):
                 for key, item in batch:
                     self[key] = item
                 continue
@@ -254,11 +253,11 @@ class MongoDict(MongoStorage):
                     self.collection.bulk_write(writes)
             except BackendUnavailableError:
                 raise
-            except (BackendError, TypeError):  # also from mongomock, for operations of later drivers
+            except (BackendError, TypeError):  # TypeError: mongomock with a newer driver
                 for key, item in batch:
                     self[key] = item
 
-    def _goes_apart(self, value: Any) -> bool:
+    def _has_pieces(self, value: Any) -> bool:
         if not isinstance(value, CachedResponse) or self._usable_pieces is None:
             return False
         return value._body is not None or self.seal is not None or value.size > self._longest_content
@@ -275,7 +274,7 @@ class MongoDict(MongoStorage):
         return sum(self._delete([{'_id': i} for i in ids], self._found(ids)) for ids in to_ids(keys, BATCH_SIZE))
 
     def _found(self, ids: list[Any]) -> list[Document]:
-        """Those of some entries that have a large body, or all of them if they count"""
+        """The documents that must be known before deletion: all of them with bounds, otherwise those with a body"""
         query: Document = {'_id': {'$in': ids}}
         if self.bounds is None:
             if self.pieces is None:
@@ -291,11 +290,11 @@ class MongoDict(MongoStorage):
         )
 
     def _delete(self, queries: list[Document], found: list[Document]) -> int:
-        """Delete one entry for each query, and the bodies of those that were found to have one"""
+        """Delete one entry for each query, and the bodies of the entries in `found`"""
         from pymongo import DeleteOne
 
         if self.bounds is not None:
-            # Not what has replaced it since, which may be smaller
+            # Do not delete an entry that has been replaced since, as it may be smaller
             sizes = {document['_id']: document[_SIZE] for document in found if _SIZE in document}
             queries = [{**q, _SIZE: sizes[q['_id']]} if q['_id'] in sizes else q for q in queries]
         with self._mongo.calling('delete from it'):
@@ -314,13 +313,13 @@ class MongoDict(MongoStorage):
         return removed
 
     def _measure(self, key: str, item: Any, document: Document) -> int:
-        """Note the size of an entry in its document, and when it was used; returns the size"""
+        """Store the size and the last use of an entry in its document; returns the size"""
         from .sizes import size_of_document, size_of_pieces
 
         assert self._upkeep is not None
         try:
             n_bytes = size_of_document(key, document)
-        except Exception:  # because of the readable copy, or it is told when it is written
+        except Exception:  # if this is not because of the readable copy, writing the document will raise an error
             document.pop('_decoded_content', None)
             with suppress(Exception):
                 n_bytes = size_of_document(key, document)
@@ -340,7 +339,7 @@ class MongoDict(MongoStorage):
     def _prepare_to_expire(self, seconds: float) -> None:
         delete_expired_after(self.collection, seconds)
         if self.pieces is not None:
-            # What is beyond the bounds is not to stay for long
+            # With bounds, no grace period, as the bodies would exceed the bounds during that time
             delete_expired_after(self.pieces.collection, seconds + (TTL_GRACE_SECONDS if self.bounds is None else 0))
 
     def __len__(self) -> int:
@@ -363,7 +362,7 @@ class MongoDict(MongoStorage):
         data = to_id(value) if isinstance(value, str) else value
         document: Document = {'data': None, _RECORD: data, _BODY_ID: item._body.id} if has_body else {'data': data}
         if isinstance(item, CachedResponse):
-            # For the server, which deletes by time
+            # So that the server can delete expired entries
             document['created_at'] = item.created_at
             if item.expires is not None:
                 document['expires'] = item.expires
@@ -384,11 +383,11 @@ class MongoDict(MongoStorage):
         return int(seconds) if seconds is not None else None
 
     def set_ttl(self, ttl: float | timedelta | None, overwrite: bool = False) -> None:
-        """Let the server delete entries some time after they were received; see `MongoCache.set_ttl`"""
+        """Have the server delete entries some time after they were received; see `MongoCache.set_ttl`"""
         seconds = _ttl_seconds(ttl)
         exists = self.get_ttl() is not None
         if exists and not overwrite:
-            logger.warning('The TTL index exists and stays as it is; pass overwrite=True to change it')
+            logger.warning('The TTL index already exists and is not changed; pass overwrite=True to change it')
             return
         with self._mongo.calling('change its indexes'), patience(INDEX_PATIENCE_SECONDS):
             if exists:
@@ -399,7 +398,7 @@ class MongoDict(MongoStorage):
 
 
 class MongoRedirects(MongoDict):
-    """A mapping from keys to keys; anything else than text is no key, and read as None"""
+    """A mapping from keys to keys; values that are not text are read as None"""
 
     def deserialize(self, key: str, value: Any) -> Any:
         return value if isinstance(value, str) else None
@@ -410,7 +409,7 @@ def _ttl_seconds(ttl: float | timedelta | None) -> int:
     if seconds == NEVER_EXPIRE:
         return 0
     if not 0 <= seconds <= MAX_TTL_SECONDS:
-        raise ValueError(f'Invalid TTL: {ttl!r}; it must be between 0 and {MAX_TTL_SECONDS} seconds, or -1 for never')
+        raise ValueError(f'Invalid TTL: {ttl!r}; use 0 to {MAX_TTL_SECONDS} seconds, or -1 for never')
     return seconds
 
 
@@ -419,7 +418,7 @@ def _without_body(query: Document) -> Document:
 
 
 def _version(document: Document) -> Document:
-    """A query for a document as it is: by its revision, or, if an earlier version wrote it, by all plain values"""
+    """A query for this version of a document: by its revision or, if an older version wrote it, by all plain values"""
     if _REVISION in document:
         return {_REVISION: document[_REVISION]}
     plain = {k: v for k, v in document.items() if not isinstance(v, (dict, list)) and k.isidentifier() and k != _USED}

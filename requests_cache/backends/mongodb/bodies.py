@@ -1,7 +1,7 @@
-"""Large bodies in a collection beside the one with the entries
+"""Large bodies, in a separate collection
 
-Each piece is a document with the key of its entry, the id of its body, its number and its data; the entry has the id of
-its body in a field of its own. A piece without an entry has the time at which its body was begun in `pending`.
+Each piece is a document with the key of its entry, the id of its body, its number and its data. The entry contains the
+id of its body. Until the entry is written, the first piece has the time at which it was written in `pending`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 TTL_INDEX, EXPIRES_INDEX = 'ttl_idx', 'expires_ttl_idx'
 MAX_TTL_SECONDS = 2**31 - 1
 INDEX_PATIENCE_SECONDS = 300
-# The server deletes pieces so much later than their entry, so that those who have just found it can read them
+# The server deletes pieces this much later than their entry, so that a reader of the entry can still read its body
 TTL_GRACE_SECONDS = 3600
-# Bodies in one query
+# Number of bodies in one query
 BATCH_SIZE = 100
 
 
@@ -43,7 +43,7 @@ class MongoPieces(Pieces):
         db_name: Name of the database
         name: Name of the collection for the pieces
         entries: Name of the collection with the entries
-        field: Where an entry has the id of its body
+        field: Field of an entry with the id of its body
     """
 
     piece_bytes = 512 * 1024
@@ -83,56 +83,57 @@ class MongoPieces(Pieces):
             self.collection.delete_many(_of(key, body_id))
 
     def claim(self, key: str, body: Body, created_at: datetime, expires: datetime | None) -> None:
-        """Give a body to an entry that is to be written
+        """Mark a body as belonging to an entry that is about to be written
 
         Args:
-            key, body: Whose body it is
-            created_at, expires: Times of the entry, by which the server may delete it
+            key: Key of the entry
+            body: The body
+            created_at, expires: Times of the entry, so that the server deletes the body at the same time
 
         Raises:
-            BackendError: Some of it is not there any more
+            BackendError: Some pieces no longer exist
         """
         times: Document = {'created_at': created_at} | ({} if expires is None else {'expires': expires})
         change = {'$set': times, '$unset': {'pending': ''} | ({'expires': ''} if expires is None else {})}
         with self._mongo.calling('write to it'):
             count = self.collection.update_many(_of(key, body.id), change).matched_count
         if count != body.piece_count:
-            raise BackendError('the body of the entry was deleted before the entry was written')
+            raise BackendError('The body of the entry was deleted before the entry was written')
 
     def size_of(self, key: str, body_id: str) -> int:
-        """Size of a body, as it is counted; the last piece is taken for one of full length"""
+        """Size of a body; the last piece is counted with its full length"""
         from .sizes import size_of_pieces
 
         with self._mongo.calling('read from it'):
             count = self.collection.count_documents(_of(key, body_id))
         return size_of_pieces(key, count * self.piece_bytes, count)
 
-    # What no entry refers to
+    # Bodies without an entry
 
     def unused(self) -> Iterator[tuple[str, str]]:
         columns = {'_id': 0, 'key': 1, 'body': 1}
         cursor = self.collection.find({'key': {'$gte': ''}}, columns).sort([('key', 1), ('body', 1)])
         pieces = self._mongo.each(cursor, 'read from it')
-        bodies = (place for place, _ in groupby((piece['key'], piece['body']) for piece in pieces))
+        bodies = (pair for pair, _ in groupby((piece['key'], piece['body']) for piece in pieces))
         for batch in chunkify(bodies, BATCH_SIZE):
             used = self._used({'_id': {'$in': [key for key, _ in batch]}})
             left = [body_id for _, body_id in batch if body_id not in used]
-            if left:  # perhaps the key is no text
+            if left:  # the key of the entry may not be text
                 used |= self._used({self._field: {'$in': left}})
-            yield from (place for place in batch if place[1] not in used)
+            yield from (pair for pair in batch if pair[1] not in used)
 
     def _used(self, query: Document) -> set[Any]:
-        """Ids of the bodies that those entries refer to which meet a condition"""
+        """Ids of the bodies to which the matching entries refer"""
         entries = self._mongo.each(self._entries.find(query, {self._field: 1}), 'read from it')
         return {body_id for entry in entries if (body_id := self.body_of(entry)) is not None}
 
     def body_of(self, entry: Document) -> str | None:
-        """The id of the body of an entry; None if it has none here"""
+        """The id of the body of an entry; None if it has no separate body"""
         found = value_at(entry, self._field)
         return found if isinstance(found, str) else None
 
     def delete_orphans(self, entries: Iterable[Document]) -> None:
-        """Delete the bodies of entries that were deleted; not those of entries that are there, as they were renewed"""
+        """Delete the bodies of deleted entries, except for entries that exist again, as they were renewed"""
         ids = {body_id: entry['_id'] for entry in entries if (body_id := self.body_of(entry)) is not None}
         for batch in chunkify(ids, BATCH_SIZE):
             used = self._used({'_id': {'$in': [ids[body_id] for body_id in batch]}})
@@ -145,7 +146,7 @@ class MongoPieces(Pieces):
     # Indexes
 
     def _prepare(self) -> None:
-        """Before the first body is written: make indexes, and remove what others have left behind"""
+        """Before the first body is written: create indexes, and remove what interrupted writers left behind"""
         if self._is_prepared:
             return
         with self._mongo.calling('change its indexes'), patience(INDEX_PATIENCE_SECONDS):
@@ -168,26 +169,26 @@ class MongoPieces(Pieces):
 
 
 def ttl_of(collection: Collection[Document], name: str = TTL_INDEX) -> float | None:
-    """Seconds after which the server deletes documents of a collection; None if it does not"""
+    """After how many seconds the server deletes documents of a collection; None for never"""
     seconds: float | None = collection.index_information().get(name, {}).get('expireAfterSeconds')
     return seconds
 
 
 def create_ttl_index(collection: Collection[Document], seconds: float) -> None:
-    """Have the server delete documents so long after their `created_at`; 0 for never"""
+    """Have the server delete documents some seconds after their `created_at`; 0 for never"""
     if seconds:
         collection.create_index('created_at', name=TTL_INDEX, expireAfterSeconds=min(seconds, MAX_TTL_SECONDS))
 
 
 def delete_expired_after(collection: Collection[Document], seconds: float) -> None:
-    """Have the server delete documents so long after their `expires`; those without one stay"""
+    """Have the server delete documents some seconds after their `expires`, if they have one"""
     from pymongo.errors import OperationFailure
 
     seconds = min(ceil(seconds), MAX_TTL_SECONDS)
     before = ttl_of(collection, EXPIRES_INDEX)
     if before is not None and before != seconds:
         index = {'name': EXPIRES_INDEX, 'expireAfterSeconds': seconds}
-        with suppress(OperationFailure, NotImplementedError):  # a user may not be allowed to do that; mongomock
+        with suppress(OperationFailure, NotImplementedError):  # the user may lack the permission; mongomock
             collection.database.command('collMod', collection.name, index=index)
             return
         collection.drop_index(EXPIRES_INDEX)
@@ -196,7 +197,7 @@ def delete_expired_after(collection: Collection[Document], seconds: float) -> No
 
 
 def value_at(document: Document, path: str) -> Any:
-    """What a document has in a field, or in one of a field, as in 'metadata.expires'; None if there is none"""
+    """The value of a field, or of a nested field such as 'metadata.expires'; None if it does not exist"""
     found: Any = document
     for name in path.split('.'):
         found = found.get(name) if isinstance(found, dict) else None
@@ -208,5 +209,5 @@ def _of(key: Any, body_id: str) -> Document:
 
 
 def _text(key: Any) -> str:
-    """A key as text that BSON can hold; bodies are told apart by their ids"""
+    """A key as text that BSON can store; two keys may have the same text, but each body has a unique id"""
     return str(from_id(key)).encode('utf-8', 'backslashreplace').decode()

@@ -1,4 +1,4 @@
-"""The MongoDB client that the storages of a cache share, the keywords it is made with, and what its errors mean"""
+"""Creating the MongoDB client that the storages of a cache share, and translating the driver's errors"""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
-# After a server was not reached in the client's own time, each call gets no more than `AWAY_LIMIT_SECONDS`, for
-# `AWAY_SECONDS`. Each request makes two calls or more; they are not to wait in vain one after the other.
+# After a call has timed out, the timeout of each call is `AWAY_LIMIT_SECONDS` for the next `AWAY_SECONDS`. Each request
+# makes at least two calls, which should not all wait in vain.
 AWAY_SECONDS = 10.0
 AWAY_LIMIT_SECONDS = 1.0
 
-# Milliseconds. The driver itself waits half a minute for a server, and for an answer without limit.
+# Milliseconds. By default, the driver waits half a minute for a server, and forever for a response.
 DEFAULT_TIMEOUTS = {'serverSelectionTimeoutMS': 5000, 'connectTimeoutMS': 5000, 'socketTimeoutMS': 5000}
 
-# The driver takes names of options in any case, and knows them in lower case; these are the usual spellings.
+# The driver accepts names of options in any case, and lists them in lower case; these are the usual spellings.
 _SPELLINGS = (
     'appName', 'authMechanism', 'authMechanismProperties', 'authSource', 'connectTimeoutMS', 'directConnection',
     'heartbeatFrequencyMS', 'loadBalanced', 'localThresholdMS', 'maxConnecting', 'maxIdleTimeMS', 'maxPoolSize',
@@ -38,21 +38,21 @@ _SPELLINGS = (
     'tlsInsecure', 'uuidRepresentation', 'waitQueueTimeoutMS', 'wTimeoutMS', 'zlibCompressionLevel',
 )  # fmt: skip
 
-# Codes of errors that have to do with users, and what helps
+# Advice by error code
 _ADVICE = {
-    13: 'the user needs more permissions, or a username and a password have to be given',
+    13: 'grant the user more permissions, or pass username= and password=',
     18: 'check the username, the password, and authSource=',
 }
 
 
 class MongoConnection(ServerConnection):
-    """A client made from options, or one of the caller's
+    """A client created from options, or the caller's client
 
-    Making it does not wait for a server.
+    The constructor does not wait for a server.
 
     Args:
         connection: A `MongoClient`, which is never closed here
-        options: Keywords, of which `MongoClient` gets those that it takes
+        options: Keywords; those that `MongoClient` accepts are passed to it
 
     Raises:
         MissingDependencyError: pymongo is not installed
@@ -77,11 +77,11 @@ class MongoConnection(ServerConnection):
 
     @classmethod
     def of(cls, connection: Any, options: Mapping[str, Any]) -> MongoConnection:
-        """The same connection if it is one already, so that storages can share it"""
+        """Create a connection; a `MongoConnection` is returned unchanged, so that storages can share it"""
         return connection if isinstance(connection, cls) else cls(connection, options)
 
     def check(self, database: str) -> None:
-        """Make the client and look at the name of a database, if that can be done without waiting"""
+        """Create the client and check the name of a database, unless that would have to wait for DNS"""
         if not _looks_up_hosts(self._options.get('host')):
             _ = self.client[database]
 
@@ -95,7 +95,7 @@ class MongoConnection(ServerConnection):
         client.close()
 
     def collection(self, database: str, name: str) -> Collection[Document]:
-        """A collection that reads times as aware ones, in UTC, whatever the client does"""
+        """A collection that returns times in UTC with a time zone, regardless of the client's settings"""
         client = self.client
         owner, collections = self._collections
         if owner is not client:
@@ -105,14 +105,14 @@ class MongoConnection(ServerConnection):
         if collection is None:
             collection = client[database].get_collection(name, codec_options=_codec_options(client))
             if not collection.write_concern.acknowledged:
-                # No write may fail unnoticed, and deletions are counted
+                # Writes must not fail unnoticed, and deletions must be counted
                 collection = collection.with_options(write_concern=_acknowledged())
             collections[database, name] = collection
         return collection
 
     @contextmanager
     def calling(self, purpose: str) -> Iterator[None]:
-        """Calls of the driver, as in the base class; they are to end soon if the server was away a moment ago"""
+        """As in the base class, but with a short timeout if the server was unreachable a moment ago"""
         limited = monotonic() < self._away_until
         try:
             with super().calling(purpose), patience(AWAY_LIMIT_SECONDS) if limited else nullcontext():
@@ -129,7 +129,7 @@ class MongoConnection(ServerConnection):
 
         if not isinstance(error, (PyMongoError, BSONError, OverflowError, RecursionError, ValueError)):
             return None
-        # What follows there is all that the driver knows of the servers
+        # The rest of the message is a long description of the servers
         reason = str(error).partition(', Topology Description:')[0]
         unavailable = isinstance(error, ConnectionFailure) or bool(getattr(error, 'timeout', False))
         return Fault(unavailable, None if unavailable else _ADVICE.get(getattr(error, 'code', None) or 0, ''), reason)
@@ -146,7 +146,7 @@ class MongoConnection(ServerConnection):
         return bool(getattr(options, 'server_selection_timeout', 0) > AWAY_LIMIT_SECONDS)
 
     def each(self, cursor: Any, purpose: str) -> Iterator[Document]:
-        """All that a cursor has; it is closed at the end, also if the caller stops before"""
+        """All documents of a cursor, which is closed afterwards, even if the caller stops early"""
         with closing(cursor):
             while True:
                 with self.calling(purpose):
@@ -157,7 +157,7 @@ class MongoConnection(ServerConnection):
 
 
 def patience(seconds: float) -> AbstractContextManager[Any]:
-    """A time for each call in this block, instead of the client's own timeouts; older drivers do not have it"""
+    """A block with a timeout for each call, instead of the client's timeouts; no effect with older drivers"""
     import pymongo
 
     return pymongo.timeout(seconds) if hasattr(pymongo, 'timeout') else nullcontext()
@@ -174,7 +174,7 @@ def _codec_options(client: Any) -> CodecOptions[Any]:
     try:
         from bson.codec_options import DatetimeConversion
 
-        # A time beyond those of Python is a fault of its own document, not of the whole batch that it comes in
+        # So that a time outside the range of datetime makes only its own document unreadable, not the whole batch
         options['datetime_conversion'] = DatetimeConversion.DATETIME_AUTO
     except ImportError:
         pass
@@ -185,7 +185,7 @@ def _codec_options(client: Any) -> CodecOptions[Any]:
 
 
 def driver_options() -> frozenset[str]:
-    """Names of all keywords that `MongoClient` takes, in lower case"""
+    """Names of all keywords that `MongoClient` accepts, in lower case"""
     from pymongo import MongoClient, common
 
     parameters = signature(MongoClient.__init__).parameters.values()
@@ -194,9 +194,9 @@ def driver_options() -> frozenset[str]:
 
 
 class Keywords(frozenset[str]):
-    """Keywords of ours, and those of `MongoClient`, of which it also contains other spellings
+    """Our own keywords and those of `MongoClient`, which are contained in upper and lower case
 
-    To be gone through, there are those of the driver in lower case and in the usual spelling.
+    Iteration yields those of the driver in lower case and in their usual spelling.
     """
 
     _of_driver: frozenset[str]
@@ -215,9 +215,9 @@ class Keywords(frozenset[str]):
 
 
 def client_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments for a `MongoClient`: those of `keywords` that it takes, and finite timeouts
+    """The arguments for a `MongoClient`: the keywords that it accepts, and finite timeouts
 
-    None is passed on where the driver takes it, and otherwise stands for the default.
+    None is passed on if the driver accepts it, and otherwise means the default.
     """
     names, plain = driver_options(), ('host', 'port', 'document_class', 'tz_aware', 'connect', 'type_registry')
     options = {(k.lower() if k.lower() in plain else k): v for k, v in keywords.items() if k.lower() in names}
@@ -226,7 +226,7 @@ def client_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
     for name, milliseconds in DEFAULT_TIMEOUTS.items():
         if name.lower() not in given and not (name == 'socketTimeoutMS' and 'timeoutms' in given):
             options[name] = milliseconds
-    # Threads and sockets only once they are needed: a process may still fork
+    # Create threads and sockets only when they are needed, as the process may still fork
     options.setdefault('connect', False)
     return options
 
@@ -247,11 +247,11 @@ def _hosts(host: Any) -> list[str]:
 
 
 def _uri_options(host: Any) -> set[str]:
-    """Names of the options in a connection string, in lower case; they are not to be overruled by defaults"""
+    """Names of the options in a connection string, in lower case; defaults must not override them"""
     pairs = (pair for h in _hosts(host) for pair in h.partition('?')[2].replace(';', '&').split('&'))
     return {pair.partition('=')[0].lower() for pair in pairs if pair}
 
 
 def _looks_up_hosts(host: Any) -> bool:
-    """Whether making a client asks the DNS, and so may wait"""
+    """Whether creating a client requires DNS queries, which may take a while"""
     return any(h.startswith('mongodb+srv:') for h in _hosts(host))

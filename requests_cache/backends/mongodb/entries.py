@@ -1,7 +1,7 @@
-"""The sizes and last uses of bounded entries in MongoDB, in fields of the entries themselves
+"""The size and the last use of entries, as fields of bounded entries in MongoDB
 
-The fields are in the document of an entry (in GridFS: of its file), with an index over both. So they are deleted
-together with the entry. Entries without these fields were written without bounds, or by earlier versions.
+The fields are in the document of an entry (GridFS: of its file), with an index on both. So they are deleted together
+with the entry, even by other programs. Entries without them were written without bounds, or by older versions.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     Document = dict[str, Any]
 
 INDEX = 'used_idx'
-# How many candidates for eviction are read at a time
+# Number of candidates for eviction that are read at a time
 CANDIDATES = 512
-# How many entries that were written without bounds are read at a time: at first, and later
+# Number of entries written without bounds that are read at a time: the first time, and later
 FOUND_AT_FIRST, FOUND_LATER = 1024, 64
-# How long to wait before looking for such entries again, if there were none
-SECONDS_BETWEEN_LOOKS, SECONDS_AFTER_FAILURE = 5.0, 60.0
+# When to search for such entries again after none were found, or after a failure
+SECONDS_BETWEEN_SEARCHES, SECONDS_AFTER_FAILURE = 5.0, 60.0
 
 
 class Storage(Protocol):
-    """The storage that is maintained; see `MongoStorage`"""
+    """A storage with bounds or automatic deletion; see `MongoStorage`"""
 
     bounds: Bounds | None
     delete_expired_after: float | None
@@ -57,7 +57,7 @@ class Storage(Protocol):
 
 
 class _Found(NamedTuple):
-    """An entry that is not accounted for: a query that matches it while it is unchanged, and its new fields"""
+    """An entry without the fields: a query for this version of it, and the values of the fields"""
 
     query: Document
     n_bytes: int
@@ -74,16 +74,16 @@ class Entries:
     def __init__(self, storage: Storage):
         self._storage = storage
         self._size_in, self._used_in = storage._size_in, storage._used_in
-        # The fields that are needed of an entry that is replaced or deleted
+        # Fields that are needed when an entry is replaced or deleted
         self.columns: Document = {**storage._needed_columns, self._size_in: 1, self._used_in: 1}
         self._oldest: dict[Any, Document] = {}
-        self._looks_at = -inf
+        self._next_search_at = -inf
 
     @property
     def _collection(self) -> Collection[Document]:
         from pymongo import ReadPreference
 
-        # A secondary may not have the latest uses
+        # A secondary may not know the latest uses
         return self._storage._index.with_options(read_preference=ReadPreference.PRIMARY)
 
     def _calling(self, purpose: str) -> Any:
@@ -92,23 +92,23 @@ class Entries:
     def create_index(self) -> None:
         self._storage._index.create_index([(self._used_in, 1), (self._size_in, 1)], name=INDEX)
 
-    def look(self, key: str) -> Document | None:
-        """Read the document of a key"""
+    def read(self, key: str) -> Document | None:
+        """The document of an entry; None if it does not exist"""
         with self._calling('read from it'):
             return self._collection.find_one({'_id': to_id(key)}, self.columns)
 
     def size(self, document: Document | None) -> Usage:
-        """The size of an entry that the totals account for"""
+        """The recorded size of an entry"""
         n_bytes = None if document is None else value_at(document, self._size_in)
         return NOTHING if n_bytes is None else Usage(n_bytes, 1)
 
-    def least(self, documents: Sequence[Document], count: int) -> Usage:
-        """The minimum total size of any `count` of these entries, as it is unknown which ones were deleted"""
+    def minimum_size(self, documents: Sequence[Document], count: int) -> Usage:
+        """The minimum size of `count` of the entries, as it is unknown which ones"""
         sizes = sorted(map(self.size, documents))[:count]
         return Usage(sum(size.n_bytes for size in sizes), sum(size.n_entries for size in sizes))
 
     def count(self) -> Usage:
-        """The total size of all entries, read from the index in the order of their last use"""
+        """The size of all entries, read from the index in the order of their last use"""
         found = {'_id': None, 'bytes': {'$sum': f'${self._size_in}'}, 'entries': {'$sum': 1}}
         pipeline: list[Document] = [{'$match': {self._used_in: {'$gt': 0}}}, {'$group': found}]
         with self._calling('read from it'), patience(INDEX_PATIENCE_SECONDS):
@@ -125,7 +125,7 @@ class Entries:
         self._update(changes)
 
     def _update(self, changes: list[tuple[Document, Document]]) -> int:
-        """Update single documents, and return how many were changed"""
+        """Update one document for each change; returns how many documents were found"""
         from pymongo import UpdateOne
 
         if not changes:
@@ -134,13 +134,13 @@ class Entries:
         with self._calling('write to it'):
             try:
                 return entries.bulk_write([UpdateOne(*change) for change in changes], ordered=False).matched_count
-            except TypeError:  # raised by mongomock for operations of later drivers
+            except TypeError:  # mongomock with a newer driver
                 return sum(entries.update_one(*change).matched_count for change in changes)
 
     # Evicting
 
     def oldest(self, count: int, key: str) -> list[Document]:
-        """The least recently used entries, except for `key`; an empty list only if there are no others"""
+        """The least recently used entries, except one; empty only if there are no others"""
         entry_id = to_id(key)
         if len(self._oldest) <= (entry_id in self._oldest):
             query = {self._used_in: {'$gt': 0}}
@@ -150,19 +150,19 @@ class Entries:
         return [d for d in islice(list(self._oldest.values()), count + 1) if d['_id'] != entry_id][:count]
 
     def forget(self, key: str) -> None:
-        """Remove an entry from the remembered candidates, after it was used"""
+        """Remove an entry that was used from the known candidates"""
         self._oldest.pop(to_id(key), None)
 
     def evict(self, keys: Sequence[str]) -> Usage:
-        """Delete entries from `oldest` if they were not used since; returns the space that this freed"""
+        """Delete entries returned by `oldest`, unless they have been used since; returns the room they have freed"""
         documents = [d for d in (self._oldest.pop(to_id(key), None) for key in keys) if d is not None]
         if not documents:
             return NOTHING
         used = max(value_at(d, self._used_in) for d in documents)
-        return self.least(documents, self._storage._evict(documents, used))
+        return self.minimum_size(documents, self._storage._evict(documents, used))
 
     def clear(self) -> None:
-        """Called after all entries were deleted"""
+        """Forget all candidates, after all entries were deleted"""
         self._oldest.clear()
 
     # Entries that were written without bounds
@@ -171,19 +171,19 @@ class Entries:
         """Account for some entries that were written without bounds, if there are any
 
         Args:
-            account: A function that takes their total size, and a function. That function fills in their fields, and
-                returns the size of entries that others have changed or deleted, and that must not be accounted for.
+            account: Called with the total size of the entries, and with a function that adds the fields to them; that
+                returns the size of those that were changed or deleted by others, and must not be accounted for
         """
-        if monotonic() < self._looks_at:
+        if monotonic() < self._next_search_at:
             return
-        limit = FOUND_AT_FIRST if self._looks_at == -inf else FOUND_LATER
-        self._looks_at = monotonic() + SECONDS_AFTER_FAILURE
+        limit = FOUND_AT_FIRST if self._next_search_at == -inf else FOUND_LATER
+        self._next_search_at = monotonic() + SECONDS_AFTER_FAILURE
         query = {self._used_in: None, '_id': {'$not': {'$type': 'objectId'}}}
         cursor = self._collection.find(query).limit(limit)
         found = [self._found(document) for document in self._storage._mongo.each(cursor, 'read from it')]
         if found:
             account(Usage(sum(f.n_bytes for f in found), len(found)), lambda: self._fill_in(found))
-        self._looks_at = -1.0 if len(found) == limit else monotonic() + SECONDS_BETWEEN_LOOKS
+        self._next_search_at = -1.0 if len(found) == limit else monotonic() + SECONDS_BETWEEN_SEARCHES
 
     def _found(self, document: Document) -> _Found:
         version, n_bytes = self._storage._version_and_size(document)

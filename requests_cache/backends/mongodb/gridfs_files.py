@@ -1,19 +1,20 @@
-"""Files in GridFS whose content is replaced in one step
+"""Replacing the content of GridFS files atomically
 
-An entry is a file of GridFS as earlier versions write it: a document in `fs.files` with `_id` = key, and its content in
-pieces in `fs.chunks` with `files_id` = key. Only one content fits there, and it cannot be replaced in one step. So each
-content has a revision, which stands in its file's `metadata` and in its chunks, and is written like this:
+An entry is a GridFS file as older versions write it: a document in `fs.files` with `_id` = key, and its content in
+chunks in `fs.chunks` with `files_id` = key. There is only room for one content, and chunks cannot be replaced
+atomically. So each content has a revision, which is in the `metadata` of the file and in its chunks. These are the
+steps of writing:
 
-    1. the chunks, with `files_id` = revision, where nobody looks for them
-    2. the file, in one step: readers get the new content from now on, and got the old one until now
-    3. the chunks of the old content are deleted, and the new ones move to `files_id` = key
+    1. Write the chunks with `files_id` = revision, where no reader looks for them.
+    2. Write the file document. Until this step, readers get the old content, and after it the new one.
+    3. Delete the chunks of the old content, and set `files_id` = key in the new ones.
 
-Readers look for chunks by revision, in both places; a content that is gone by then was replaced, and they begin again.
-Earlier versions read what has come to rest after step 3; between 2 and 3 they have a miss. A writer that is stopped on
-its way leaves chunks without a file: they take space until `clear()`, are no entry, and are in nobody's way.
+Readers look for chunks by revision, with both values of `files_id`. If they find none, the content was replaced, and
+they start again. Older versions can read an entry after step 3; between 2 and 3 it is a miss for them. An interrupted
+writer leaves chunks without a file behind, which do no harm but use space until `clear()`.
 
-The content of an entry with a large body beside it is in its `metadata`, as `record`. Earlier versions find no chunks
-then, and have a miss.
+If an entry has a large body in a separate collection, its content is in its `metadata`, as `record`. Older versions
+find no chunks then, so it is a miss for them.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 
 CHUNK_BYTES = 255 * 1024
-# How often a reader begins again; each time, another content has been written meanwhile
+# How often a reader starts again because the content was replaced
 MAX_READS = 100
-# When chunks without a file are not on their way to one any more
+# After this time, chunks without a file were left behind by an interrupted writer
 ABANDONED_AFTER = timedelta(hours=1)
-# What is to be known of a file that is deleted or replaced
+# Fields that are needed when a file is deleted or replaced
 BODY_ID = 'body_id'
 NEEDED = {'metadata.revision': 1, f'metadata.{BODY_ID}': 1, 'length': 1, 'uploadDate': 1, 'md5': 1}
-# For a search without an index, where the bucket holds files of others
+# Timeout for a search without an index, as the bucket may contain many files of other programs
 SEARCH_SECONDS = 60
 
 
@@ -74,7 +75,7 @@ class Files:
         return self._mongo.collection(self._db_name, 'fs.chunks')
 
     def read(self, file_id: Any) -> tuple[Document, bytes | None] | None:
-        """A file and its content, None if that is damaged; None if there is no such file"""
+        """A file and its content; the content is None if it is damaged; returns None if the file does not exist"""
         file: Document = {}
         parts: Parts = {}
         for _ in range(MAX_READS):
@@ -84,16 +85,16 @@ class Files:
                 return None
             is_same = found == file
             file = found
-            # Chunks that move meanwhile may be missed once, but not twice
+            # Chunks that are being moved may be missed once, but not twice
             if _record(file) is None:
                 parts = {**(parts if is_same else {}), **self._read_parts([file])}
             content = _join(file, parts)
             if content is not None or is_same:
                 return file, content
-        raise BackendError('The entry was replaced each time that it was being read')
+        raise BackendError(f'Could not read the entry: it was replaced during each of {MAX_READS} attempts')
 
     def read_all(self, files: list[Document]) -> Iterator[tuple[Document, bytes | None]]:
-        """Files and their contents, None for a content that is damaged; without those that are gone by now"""
+        """Files and their contents, None for a damaged content; files that no longer exist are left out"""
         in_chunks = [file for file in files if _record(file) is None]
         parts = self._read_parts(in_chunks) if in_chunks else {}
         for file in files:
@@ -110,35 +111,35 @@ class Files:
     def write(
         self, file_id: Any, content: bytes, encoding: str | None, metadata: Document, found: Document | None = ANY
     ) -> Document | None:
-        """Write a file, new or instead of the one that is there
+        """Create or replace a file
 
         Args:
             file_id: Its `_id`
             content: Its content
             encoding: The encoding, if it is text
-            metadata: What is noted beside it; with the id of a body, the content is, too
-            found: The file that is to be there, None if there is to be none
+            metadata: Its metadata; if this contains the id of a body, the content is stored there too
+            found: The file that is expected to exist; None if there should be none
 
         Returns:
             The file that was replaced
 
         Raises:
-            ChangedError: Something else is there
+            ChangedError: The existing file is not the expected one
         """
         from bson.objectid import ObjectId
 
-        revision, is_apart = ObjectId(), BODY_ID in metadata
+        revision, has_body = ObjectId(), BODY_ID in metadata
         file = {
             'encoding': encoding,
-            # With no bytes at all, earlier versions would not look for chunks
-            'length': max(len(content), 1) if is_apart else len(content),
+            # With a length of 0, older versions would not look for chunks, and would read an empty content
+            'length': max(len(content), 1) if has_body else len(content),
             'chunkSize': CHUNK_BYTES,
             'uploadDate': utcnow(),
-            'metadata': {**metadata, 'revision': revision, **({'record': content} if is_apart else {})},
+            'metadata': {**metadata, 'revision': revision, **({'record': content} if has_body else {})},
         }
         with self._mongo.calling('write to it'):
             self._create_indexes()
-            if content and not is_apart:
+            if content and not has_body:
                 self.chunks.insert_many(_split(content, revision))
             try:
                 previous = self._switch(file_id, file, found)
@@ -146,13 +147,13 @@ class Files:
                 self.chunks.delete_many({'files_id': revision})
                 raise
         try:
-            with self._mongo.calling('tidy up'):
+            with self._mongo.calling('delete the replaced chunks'):
                 if previous is not None:
                     self.chunks.delete_many(_chunks_of([previous]))
-                if not is_apart:
-                    self._settle(file_id, revision)
-        except BackendError as e:  # the file is written nevertheless
-            logger.debug('What was replaced is left behind: %s', shown_error(e))
+                if not has_body:
+                    self._move_chunks(file_id, revision)
+        except BackendError as e:  # the file has been written nevertheless
+            logger.debug('Could not delete replaced chunks: %s', shown_error(e))
         return previous
 
     def _create_indexes(self) -> None:
@@ -162,12 +163,12 @@ class Files:
             self._is_indexed = True
 
     def _switch(self, file_id: Any, file: Document, found: Document | None) -> Document | None:
-        """Put a file in place of what is to be there; returns what was there"""
+        """Write a file document, if the existing one is as expected; returns the replaced one"""
         from pymongo.errors import DuplicateKeyError
 
         one = {'_id': file_id}
         if found is ANY:
-            with suppress(DuplicateKeyError):  # somebody else inserted it at the same moment
+            with suppress(DuplicateKeyError):  # another writer inserted it at the same time
                 return self.files.find_one_and_replace(one, file, upsert=True)
             return self.files.find_one_and_replace(one, file, upsert=True)
         if found is None:
@@ -179,37 +180,38 @@ class Files:
             raise ChangedError
         return found
 
-    def _settle(self, file_id: Any, revision: Any) -> None:
-        """Move the chunks of a content to their final place"""
+    def _move_chunks(self, file_id: Any, revision: Any) -> None:
+        """Set the final `files_id` of the chunks of a content"""
         from pymongo.errors import OperationFailure
 
         move = {'files_id': revision}, {'$set': {'files_id': file_id}}
         try:
             self.chunks.update_many(*move)
-        except OperationFailure:  # the place is taken by what a stopped writer left behind, or is just being freed
-            self._sweep(file_id)
+        except OperationFailure:  # there are chunks of an interrupted writer, or old ones that are just being deleted
+            self._delete_old_chunks(file_id)
             self.chunks.update_many(*move)
         if self.files.find_one({'_id': file_id, 'metadata.revision': revision}, {'_id': 1}) is None:
-            # Whoever replaced or deleted the file may have missed chunks on the move
+            # The writer that replaced or deleted the file may have missed the chunks that were being moved
             self.chunks.delete_many(_chunks_of([{'_id': file_id, 'metadata': {'revision': revision}}]))
 
-    def _sweep(self, file_id: Any) -> None:
-        """Delete chunks that do not belong to the present content
+    def _delete_old_chunks(self, file_id: Any) -> None:
+        """Delete chunks that do not belong to the current content
 
-        The order matters: a content gets here only after its file was put in place, and never comes back once that was
-        replaced. One that was seen here before, and is not the present one now, is gone for good.
+        The order of the two queries matters. Chunks get this `files_id` only after their file was written, and that
+        file never returns once it is replaced. So a revision that was seen in chunks before, and is not the current one
+        afterwards, is obsolete.
         """
         seen = {chunk.get('revision') for chunk in self.chunks.find({'files_id': file_id}, {'revision': 1})}
-        present = _revision(self.files.find_one({'_id': file_id}) or {})
-        self.chunks.delete_many({'files_id': file_id, 'revision': {'$in': list(seen - {present})}})
+        current = _revision(self.files.find_one({'_id': file_id}) or {})
+        self.chunks.delete_many({'files_id': file_id, 'revision': {'$in': list(seen - {current})}})
 
-    def named(self, file_ids: list[Any], columns: Document) -> list[Document]:
-        """Some columns of those files that exist"""
+    def find(self, file_ids: list[Any], columns: Document) -> list[Document]:
+        """Some columns of the files that exist"""
         query = {'_id': {'$in': file_ids} if len(file_ids) > 1 else file_ids[0]}
         return list(self._mongo.each(self.files.find(query, columns), 'read from it'))
 
     def delete(self, files: list[Document]) -> int:
-        """Delete files; returns their number. One that was replaced meanwhile stays."""
+        """Delete files, except those that were replaced meanwhile; returns the number of deleted files"""
         from pymongo import DeleteMany, DeleteOne
 
         if not files:
@@ -221,7 +223,7 @@ class Files:
         return removed
 
     def delete_abandoned(self) -> None:
-        """Delete chunks that stopped writers left behind; to be called when there are no files but new ones"""
+        """Delete chunks that interrupted writers left behind; must be called after all old files were deleted"""
         from bson.objectid import ObjectId
 
         with self._mongo.calling('delete from it'), patience(SEARCH_SECONDS):
@@ -245,16 +247,16 @@ def _record(file: Document) -> bytes | None:
 
 
 def _version(file: Document) -> Document:
-    """A query for a file as it is; those of earlier versions have no revision, and times in milliseconds"""
+    """A query for this version of a file; files of older versions have no revision, and times in milliseconds"""
     values = {name: file.get(name) for name in ('length', 'uploadDate', 'md5')}
     return {'metadata.revision': _revision(file), **({} if _revision(file) else values)}
 
 
 def _chunks_of(files: list[Document]) -> Document:
-    """A query for the chunks of files, wherever they are; those of earlier versions have no revision"""
+    """A query for the chunks of files, with both values of `files_id`; chunks of older versions have no revision"""
     revisions = [_revision(file) for file in files]
-    places = [file['_id'] for file in files] + [r for r in revisions if r is not None]
-    return {'files_id': {'$in': places}, 'revision': {'$in': revisions}}
+    file_ids = [file['_id'] for file in files] + [r for r in revisions if r is not None]
+    return {'files_id': {'$in': file_ids}, 'revision': {'$in': revisions}}
 
 
 def _split(content: bytes, revision: Any) -> Iterator[Document]:

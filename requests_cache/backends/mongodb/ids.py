@@ -10,10 +10,10 @@ _TEXT_SUBTYPE = 128
 
 
 def to_id(key: Any) -> Any:
-    """A key as `_id`: as it is, but for text that is not valid Unicode, which BSON cannot hold as text
+    """Convert a key to an `_id`; only text that is not valid Unicode is changed, as BSON cannot store it
 
     Raises:
-        TypeError: It is a list or dict, which would be taken for a query
+        TypeError: The key is a list or dict, which would be used as a query
     """
     if not isinstance(key, str) or key.isascii():
         hash(key)
@@ -35,7 +35,7 @@ def from_id(value: Any) -> Any:
 
 
 def to_ids(keys: Iterable[Any], size: int, max_bytes: int = 4 << 20) -> Iterator[list[Any]]:
-    """The ids of keys, in lists that fit into one command"""
+    """Convert keys to lists of ids, each of which fits into one command"""
     batch: list[Any] = []
     used = 0
     for key in keys:

@@ -1,6 +1,6 @@
-"""Leases in MongoDB: a document for each, in a collection of their own, for entries in documents and in files alike
+"""Leases in MongoDB: a document for each, in a separate collection, for entries in documents as well as in GridFS
 
-The server puts down by its own clock when a lease was written, and deletes those that nobody writes any more.
+The server records by its own clock when a lease was written, and deletes leases that are no longer written.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# Much longer than whoever holds a lease takes to write it anew
+# Much longer than the interval at which a holder rewrites its lease
 LEASE_SECONDS = 60
 _VALUE, _WRITTEN_AT = 'value', 'written_at'
 
@@ -46,7 +46,7 @@ class MongoLeases(Leases):
     def collection(self) -> Collection[Document]:
         from pymongo import ReadPreference
 
-        # A secondary may not have heard yet who has taken a lease
+        # A secondary may not know the latest holder yet
         collection = self._mongo.collection(self._db_name, self._name)
         return collection.with_options(read_preference=ReadPreference.PRIMARY)
 
@@ -59,7 +59,7 @@ class MongoLeases(Leases):
         if old is None:
             return self.read(key) is None if new is None else self._take(key, new)
         if new is None and self._is_prepared and self._mongo.known_client is None:
-            # The cache was closed, and no client is made again for what the server deletes anyway
+            # The cache was closed; do not create a client again, as the server will delete the lease anyway
             return False
         lease = {'_id': to_id(key), _VALUE: old}
         with self._mongo.calling('write to it'):
@@ -68,7 +68,7 @@ class MongoLeases(Leases):
             return self.collection.update_one(lease, _to(new)).matched_count > 0
 
     def _take(self, key: str, new: str) -> bool:
-        """Insert a lease; an upsert, as only an update lets the server put down the time"""
+        """Insert a lease by an upsert, as only an update makes the server record the time"""
         from pymongo.errors import DuplicateKeyError
 
         self._prepare()
@@ -81,7 +81,7 @@ class MongoLeases(Leases):
         return True
 
     def _prepare(self) -> None:
-        """Before the first lease is taken: have the server delete what is left behind, if the user may do that"""
+        """Before the first lease is taken: have the server delete abandoned leases, if the user has the permission"""
         if self._is_prepared:
             return
         try:
@@ -90,7 +90,7 @@ class MongoLeases(Leases):
         except BackendUnavailableError:
             raise
         except BackendError as e:
-            logger.debug('Leases that are left behind are not deleted: %s', shown_text(e))
+            logger.debug('Abandoned leases will not be deleted: %s', shown_text(e))
         self._is_prepared = True
 
     def __reduce__(self) -> Any:

@@ -1,4 +1,4 @@
-"""Space in a bounded cache that a process has reserved in advance, so that not every write has to reserve some"""
+"""The room that a process has reserved in a bounded cache, so that most writes need not update the totals"""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from time import monotonic
 from ..bodies import new_body_id
 from ..eviction import NOTHING, ONE_IN, Bounds, Usage
 
-# How long reserved space can be used without checking that it is still reserved
+# How long room can be used without checking that it is still reserved
 CURRENT_SECONDS = 5.0
-# For how many writes space is reserved in advance if there is no bound
+# Where there is no bound, room is reserved in advance for this many writes
 WRITES_AHEAD = 16
-# Up to this number of processes may each reserve as much as is evicted at a time; if there are more, each reserves less
+# Up to this many processes may each reserve as much as is evicted at once; if there are more, each reserves less
 FULL_HOLDERS = 5
 
 
 class Room:
-    """The space that this process has reserved, and the totals that it has last read; a forked child starts empty
+    """The reserved room of one process, and the totals that it knows; a forked child starts with none
 
     Attributes:
-        lock: Held by the thread that reads or changes the other attributes
-        holder: Field of the totals with the reservation of this process
-        held: Free space
-        busy: Space that is used by writes in progress
-        promised: Maximum of `held` and `busy` together, according to the totals
-        n_holders: How many processes have reserved space
+        lock: Must be held while the other attributes are used
+        holder: Field of the totals for this process
+        held: Room that can be used
+        busy: Room that is used by writes in progress
+        promised: Maximum of `held` and `busy` together without another update of the totals
+        n_holders: How many processes have reserved room
         known: The totals when they were last read
-        counts: How often the entries had been counted by then; 0 if the totals have not been read
-        met_at, counted_at: When the totals were last updated by this process, and when the entries were last counted
+        counts: How often the entries had been counted at that time; 0 before the first read
+        seen_at, counted_at: When this process last updated the totals, and when the entries were last counted
     """
 
     def __init__(self) -> None:
@@ -38,24 +38,24 @@ class Room:
         self.held = self.busy = self.promised = self.known = NOTHING
         self.n_holders = 1
         self.counts = 0
-        self.met_at = self.counted_at = -inf
+        self.seen_at = self.counted_at = -inf
 
     @property
     def is_current(self) -> bool:
-        """Whether the totals were read recently enough to be used"""
-        return monotonic() - self.met_at <= CURRENT_SECONDS
+        """Whether the attributes are recent enough to rely on"""
+        return monotonic() - self.seen_at <= CURRENT_SECONDS
 
     @property
     def taken(self) -> Usage:
-        """The space that the totals account for because of this process, in addition to the entries"""
+        """The room in the totals that belongs to this process, in addition to the entries"""
         return plus(self.held, self.busy)
 
     def lacking(self, need: Usage) -> Usage:
-        """How much space is needed in addition to the reserved space"""
+        """How much room is missing if this much is needed"""
         return less(need, self.held)
 
-    def ahead(self, bounds: Bounds, need: Usage) -> Usage:
-        """How much space to reserve in advance if each write needs `need`: a small part of the bounds"""
+    def in_advance(self, bounds: Bounds, need: Usage) -> Usage:
+        """How much room to reserve in advance, if each write needs `need`: about as much as is evicted at once"""
         share = ONE_IN * max(1, self.n_holders // FULL_HOLDERS)
         n_bytes, n_entries = ((limit or 0) // share for limit in bounds[:2])
         if bounds.max_bytes is None:
@@ -64,34 +64,34 @@ class Room:
             n_entries = max(n_bytes // max(need.n_bytes, 1), WRITES_AHEAD)
         return Usage(n_bytes, n_entries)
 
-    def spare(self, bounds: Bounds, need: Usage) -> Usage:
-        """The maximum space to keep reserved"""
-        n_bytes, n_entries = self.ahead(bounds, need)
+    def max_held(self, bounds: Bounds, need: Usage) -> Usage:
+        """How much room to hold at most"""
+        n_bytes, n_entries = self.in_advance(bounds, need)
         return Usage(n_bytes + 2 * need.n_bytes, 2 * n_entries)
 
     def spend(self, need: Usage) -> bool:
-        """Use reserved space, and return whether there is enough"""
+        """Use room for a write; returns whether there is enough"""
         if not self.is_current or any(self.lacking(need)):
             return False
         self.held, self.busy = minus(self.held, need), plus(self.busy, need)
         return True
 
     def settle(self, need: Usage, left: Usage) -> None:
-        """Finish using space; `left` of it is free again, or was freed by the write"""
+        """Finish a write; `left` is the room that is left of `need`, or has become free"""
         self.busy, self.held = minus(self.busy, need), plus(self.held, left)
 
-    def surplus(self, excess: Usage, spare: Usage) -> Usage:
-        """The space to give back
+    def surplus(self, excess: Usage, max_held: Usage) -> Usage:
+        """How much room to give back
 
         Args:
-            excess: By how much the totals exceed the bounds
-            spare: The maximum space to keep reserved
+            excess: How much the totals exceed the bounds
+            max_held: How much room to hold at most
         """
-        return least(self.held, most(excess, less(self.held, spare)))
+        return least(self.held, most(excess, less(self.held, max_held)))
 
     @property
     def is_promised(self) -> bool:
-        """Whether the totals account for all the space that is held and used"""
+        """Whether `held` and `busy` together do not exceed `promised`"""
         return not any(less(self.taken, self.promised))
 
     def confirm(self, promised: Usage, counts: int) -> None:
@@ -99,14 +99,14 @@ class Room:
         self.promised, self.counts = promised, counts
         self.held = least(self.held, less(promised, self.busy))
 
-    def leave(self) -> None:
-        """Hold no space any longer"""
+    def release(self) -> None:
+        """Give up all room"""
         self.confirm(NOTHING, 0)
-        self.met_at = -inf
+        self.seen_at = -inf
 
 
 def excess(bounds: Bounds, usage: Usage) -> Usage:
-    """By how much the bounds are exceeded"""
+    """How much a usage exceeds the bounds"""
     return less(NOTHING, bounds.room(usage))
 
 
@@ -127,5 +127,5 @@ def most(a: Usage, b: Usage) -> Usage:
 
 
 def less(a: Usage, b: Usage) -> Usage:
-    """The part of the first usage that exceeds the second"""
+    """The difference, but not less than zero"""
     return most(minus(a, b), NOTHING)

@@ -1,9 +1,9 @@
-"""How much entries take, as it is counted for bounds
+"""Sizes of entries, as they are counted for bounds
 
-Sizes are those of the data: of documents in BSON, and of what goes with each of them. The server packs documents on the
-disk, and mostly needs less there. What goes with a document is its key in the index over `_id`, and 20 bytes in each
-index and 30 in the collection for what the server adds (WiredTiger: the number of the record, lengths, and its share
-of a page), as its documentation has it; `collStats` of a server tells what it really is.
+The size of an entry is the size of its documents in BSON, and an overhead for each document. The server compresses
+documents, so it usually uses less disk space. The overhead is the key in the index on `_id`, and, according to the
+documentation of WiredTiger, about 20 bytes in each index and 30 in the collection (for the record number, lengths, and
+a share of the page). `collStats` shows the actual numbers of a server.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from .ids import from_id, to_id
 if TYPE_CHECKING:
     Document = dict[str, Any]
 
-# A document, and an index over the last use and the size
+# A document, its keys in two indexes, and the last use and the size in one of them
 DOCUMENT_BYTES = 30 + 20 + 20 + 20
-# A document without its data and its key, in a collection with two indexes more than that over `_id`
+# A document without its data and its key, in a collection with two indexes in addition to the one on `_id`
 PIECE_BYTES = 120 + 30 + 3 * 20
 CHUNK_BYTES = 110 + 30 + 2 * 20
 FILE_BYTES = 300 + 30 + 4 * 20
@@ -29,10 +29,10 @@ def size_of_document(key: Any, document: Document) -> int:
 
     Args:
         key: Its key
-        document: The document, whose own size and last use need not be in it yet
+        document: The document, with or without the fields for its size and last use
 
     Raises:
-        bson.errors.BSONError, OverflowError, ...: It cannot be stored
+        bson.errors.BSONError, OverflowError, ...: The document cannot be stored
     """
     from bson import encode
 
@@ -47,7 +47,7 @@ def size_of_file(key: Any, length: int) -> int:
 
 
 def size_of_pieces(key: Any, n_bytes: int, count: int, overhead: int = PIECE_BYTES) -> int:
-    """Size of data in pieces, each of which has the key, which is in an index as well"""
+    """Size of data in pieces; each piece contains the key, which is also in an index"""
     return n_bytes + count * (2 * size_of_key(key) + overhead)
 
 

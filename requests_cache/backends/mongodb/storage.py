@@ -1,4 +1,4 @@
-"""Base classes of the storages and caches in a MongoDB database"""
+"""The base classes of storages and caches in MongoDB and GridFS"""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
-# How many small documents are read, or single deletions sent, at a time
+# Number of small documents that are read at a time, and of single deletions in one command
 BATCH_SIZE = 1000
-# How many entries are read or written, and how many keys are in a query, at a time
+# Number of entries that are read or written at a time, and of keys in one query
 SMALL_BATCH_SIZE = 100
-# Once in how many writes dangling redirects are looked for
+# Redirects are checked once in this many writes
 WRITES_BETWEEN_CLEANING = 32
 # Stands for any document, or none
 ANY: Document = {}
 
 
 class MongoStorage(BaseStorage[str, Any]):
-    """A storage with one document for each key, in a collection that is its index
+    """A storage with one document for each key in a collection, here called its index
 
-    Documents with an automatic `_id` (an ObjectId) belong to other programs, and are ignored.
+    Documents with an automatic `_id` (an ObjectId) are not entries, and are ignored.
     """
 
     iteration_tolerates_writes = True
     pieces: MongoPieces | None = None
     can_be_bounded = True
     deletes_expired = True
-    # Done when the first large body is written: small entries need not wait for it
+    # Leftovers are removed when the first large body is written, as small entries need not wait for that
     _has_swept = True
     _upkeep: MongoUpkeep | None = None
 
@@ -68,65 +68,65 @@ class MongoStorage(BaseStorage[str, Any]):
 
     @abstractmethod
     def _delete_matching(self, conditions: list[Document]) -> int:
-        """Delete entries whose document in the index meets any of the conditions, and return their number"""
+        """Delete entries whose document meets any of the conditions; returns their number"""
 
     @abstractmethod
     def _values_of(self, documents: Iterator[Document]) -> Iterator[tuple[str, Any]]:
-        """Keys and values for documents of the index; None for a value that cannot be read"""
+        """Keys and values of documents; None for a value that cannot be read"""
 
     @abstractmethod
-    def _look(self, key: str) -> tuple[Document | None, Any]:
-        """The document and the value of an entry; None if it does not exist or cannot be read"""
+    def _read(self, key: str) -> tuple[Document | None, Any]:
+        """The document and the value of an entry; None if there is none, or if it cannot be read"""
 
     @abstractmethod
     def _write(self, key: str, item: Any, found: Document | None = ANY) -> None:
         """Write an entry
 
         Args:
-            key: Key of the entry
-            item: The value
-            found: The expected document, or None
+            key: Its key
+            item: Its value
+            found: The document that is expected to exist; None if there should be none
 
         Raises:
-            ChangedError: The stored document is not the expected one
+            ChangedError: The existing document is not the expected one
         """
 
-    # Where the index has `created_at` and `expires`, and, of a bounded storage, sizes of entries and their last use
+    # Prefix of the fields `created_at` and `expires`; in a bounded storage, the fields with the size and the last use
     _dates_in, _size_in, _used_in = '', '_size', '_used'
     # Columns of the index that are needed to delete or replace an entry
     _needed_columns: Document
 
     def _begin_upkeep(self, name: str) -> None:
-        """Start maintaining bounds and deleting expired entries, if the keywords say so
+        """Set up bounds and automatic deletion, if they were requested
 
         Args:
             name: Name of the collection for totals
         """
-        if self.looks_after_itself:
+        if self.deletes_automatically:
             from .upkeep import MongoUpkeep
 
             self._upkeep = MongoUpkeep(self, name)
 
     @property
     def _columns(self) -> Document:
-        """Fields of the index that are needed before entries are deleted"""
+        """Columns of the index that are needed before entries are deleted"""
         return self._needed_columns if self._upkeep is None else self._upkeep.prepare_to_delete()
 
     def _deleted(self, documents: list[Document], count: int) -> None:
-        """Called after `count` of these entries were deleted"""
+        """Called after `count` of the entries were deleted"""
         if self._upkeep is not None:
             self._upkeep.deleted(documents, count)
 
     def _evict(self, documents: list[Document], used: int) -> int:
-        """Delete entries that were not used since a time, and return their number"""
+        """Delete entries, except those that were used after a time; returns their number"""
         raise NotImplementedError
 
     def _version_and_size(self, document: Document) -> tuple[Document, int]:
-        """A query that matches an entry while it is unchanged, and the size to count for it"""
+        """A query for this version of an entry, and its size"""
         raise NotImplementedError
 
     def _prepare_to_expire(self, seconds: float) -> None:
-        """Let the server delete entries that have been expired for this long"""
+        """Have the server delete entries that have been expired for some seconds, or prepare for it"""
         raise NotImplementedError
 
     def _delete_expired(self) -> None:
@@ -135,9 +135,9 @@ class MongoStorage(BaseStorage[str, Any]):
     def _documents(
         self, projection: Document | None = None, query: Document | None = None, size: int = BATCH_SIZE
     ) -> Iterator[Document]:
-        """Documents of the index, each once, in pages
+        """All documents of the index, each once, read page by page
 
-        Each page starts after the last key of the previous page. So there is no cursor, that the server might drop, and
+        A page continues after the last key of the previous page. So no cursor is needed, which might time out, and
         writes in the meantime do no harm.
         """
         from bson.objectid import ObjectId
@@ -152,7 +152,7 @@ class MongoStorage(BaseStorage[str, Any]):
                 yield document
             if count < size:
                 break
-        # Comparisons stay within one type
+        # Comparisons find only values of the same type
         others = self._index.find({**(query or {}), '_id': {'$not': {'$type': 'string'}}}, projection)
         for document in self._mongo.each(others, 'read from it'):
             if not isinstance(document['_id'], ObjectId):
@@ -162,10 +162,10 @@ class MongoStorage(BaseStorage[str, Any]):
         self._write_apart(key, item, self._write)
 
     def write_if(self, key: str, value: Any, is_expected: Callable[[Any], bool]) -> bool:
-        return self._write_over(key, value, is_expected, self._look, self._write)
+        return self._write_if_unchanged(key, value, is_expected, self._read, self._write)
 
     def _claim_body(self, key: str, item: Any) -> str | None:
-        """The ID of the body of an entry that is about to be written, if it is stored separately"""
+        """Claim the separate body of an entry that is about to be written; returns its id, or None if there is none"""
         body = item._body if isinstance(item, CachedResponse) and self.pieces is not None else None
         if body is None or self.pieces is None or self._usable_pieces is None:
             return None
@@ -173,7 +173,7 @@ class MongoStorage(BaseStorage[str, Any]):
         return body.id
 
     def _discard_body(self, key: str, replaced: Document | None, body_id: str | None) -> None:
-        """Delete the body of an entry that was replaced, unless the new entry has the same body"""
+        """Delete the body of a replaced entry, unless the new entry has the same one"""
         old_id = self.pieces.body_of(replaced) if replaced and self.pieces is not None else None
         if old_id is not None and old_id != body_id and self.pieces is not None:
             discard(self.pieces, str(key), old_id)
@@ -189,7 +189,7 @@ class MongoStorage(BaseStorage[str, Any]):
         return self._values_of(self._documents(size=SMALL_BATCH_SIZE))
 
     def existing(self, keys: Iterable[str]) -> set[str]:
-        """The keys that exist"""
+        """The keys that exist in this storage"""
         found: set[str] = set()
         for ids in to_ids(keys, SMALL_BATCH_SIZE):
             cursor = self._index.find({'_id': {'$in': ids}}, {'_id': 1})
@@ -197,19 +197,19 @@ class MongoStorage(BaseStorage[str, Any]):
         return found
 
     def clear(self) -> None:
-        """Delete all entries, but keep the indexes"""
+        """Delete all entries, but no indexes"""
         self.bulk_delete(self)
         self.remove_leftovers()
         if self._upkeep is not None:
             self._upkeep.cleared()
 
     def delete_dated(self, expired_at: datetime | None, created_before: datetime | None) -> int:
-        """Delete entries that had expired at a time, or were received before a time, and return their number"""
+        """Delete entries that have expired by a time, or were received before a time; returns their number"""
         conditions: list[Document] = []
         if expired_at is not None:
             conditions.append({f'{self._dates_in}expires': {'$lte': expired_at}})
         if created_before is not None:
-            # BSON has millisecond precision
+            # BSON stores whole milliseconds
             limit = created_before + timedelta(microseconds=-created_before.microsecond % 1000)
             conditions.append({f'{self._dates_in}created_at': {'$lt': limit}})
         removed = self._delete_matching(conditions)
@@ -217,19 +217,19 @@ class MongoStorage(BaseStorage[str, Any]):
         # Entries that 1.x wrote with another serializer, or as files, have no dates that the server can compare
         without_date = {f'{self._dates_in}created_at': {'$not': {'$type': 'date'}}}
         undated = self._documents(query=without_date, size=SMALL_BATCH_SIZE)
-        keys = (k for k, v in self._values_of(undated) if _is_dated(v, expired_at, created_before))
+        keys = (k for k, v in self._values_of(undated) if _is_outdated(v, expired_at, created_before))
         removed += self.bulk_delete(keys)
         self.remove_leftovers()
         return removed
 
     def close(self) -> None:
-        """Close our own client; a later use creates another one"""
+        """Close the client, unless it is the caller's; a later use creates another"""
         if self._upkeep is not None:
             self._upkeep.close()
         self._mongo.close()
 
 
-def _is_dated(value: Any, expired_at: datetime | None, created_before: datetime | None) -> bool:
+def _is_outdated(value: Any, expired_at: datetime | None, created_before: datetime | None) -> bool:
     if not isinstance(value, CachedResponse):
         return False
     expired = expired_at is not None and value.expires is not None and value.expires <= expired_at
@@ -248,7 +248,7 @@ class MongoBackend(BaseCache):
         return Keywords(('db_name', 'connection', 'decode_content', 'serializer', *STORAGE_KEYWORDS))
 
     def _clean(self, n_redirects: int) -> None:
-        # Not with every write, as it takes two or three commands
+        # Not with each write, as it requires two or three commands
         n_writes, n_new = self.__dict__.get('_not_cleaned', (0, 0))
         n_writes, n_new = n_writes + 1, n_new + n_redirects
         if n_writes >= WRITES_BETWEEN_CLEANING:

@@ -1,6 +1,6 @@
-"""Bounds of a cache in MongoDB or GridFS
+"""Bounds and automatic deletion in MongoDB and GridFS
 
-The size of each entry is in its own fields (`entries.py`), and the total size in a shared document (`totals.py`).
+The size of each entry is in its own fields (`entries.py`), and the size of all entries in the totals (`totals.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...exceptions import BackendError, BackendUnavailableError, CacheError
 from ...keys.shown import shown_text
 from ..eviction import NOTHING, Candidate, Eviction, Index, Usage, Uses, make_room
-from ..storage import MAX_LOOKS, ChangedError
+from ..storage import MAX_ATTEMPTS, ChangedError
 from .bodies import INDEX_PATIENCE_SECONDS
 from .connection import AWAY_LIMIT_SECONDS, patience
 from .entries import Entries, Storage
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# How many entries that were just read are remembered, so that replacing them needs no further look-up
+# Number of recently read entries that are remembered, as the next write often replaces one of them
 MAX_SEEN = 256
-# How long to wait each time for writes in progress, if there is no space for further ones
+# How long to wait, several times, if writes in progress use all the room
 WAIT_SECONDS = 0.005
-# A function that writes an entry if the stored document is the expected one, and returns the replaced document
+# A function that replaces a document, or inserts one if that is None, and returns the replaced document
 Put = Callable[[Any], Any]
 
 
 class MongoUpkeep:
-    """Maintains bounds when entries are written and deleted
+    """Enforces bounds and deletes expired entries
 
     Args:
         storage: The storage
@@ -47,7 +47,7 @@ class MongoUpkeep:
         self._mongo = storage._mongo
         self._entries = Entries(storage)
         self._uses = Uses(self._flush)
-        # The fields that are needed of an entry that is replaced
+        # Fields that are needed when an entry is replaced
         self._names = ('_id', storage._size_in, *storage._needed_columns)
         self._seen: dict[Any, tuple[Any, ...]] = {}
         self._is_prepared = False
@@ -58,26 +58,26 @@ class MongoUpkeep:
     # Reading
 
     def note(self, key: str, document: Document | None = None) -> None:
-        """Record that an entry was used
+        """Note that an entry was used
 
         Args:
-            key: Key of the entry
-            document: The document of the entry, if the next write is expected to replace it
+            key: Its key
+            document: Its document, if the next write may replace it
         """
         if self._totals is not None:
             self._uses.note(key)
             if document is not None:
                 if len(self._seen) >= MAX_SEEN:
                     self._seen.clear()
-                # Tuples, which the garbage collector does not have to track
+                # Tuples, as the garbage collector does not track them
                 self._seen[document['_id']] = tuple(map(document.get, self._names))
 
     def now_ns(self) -> int:
-        """The time of a use"""
+        """The current time, as recorded for uses"""
         return self._uses.now_ns()
 
     def flush(self) -> None:
-        """Write all recorded uses to the entries"""
+        """Record all uses in the entries"""
         uses = self._uses.take()
         try:
             self._entries.touch(uses)
@@ -86,17 +86,17 @@ class MongoUpkeep:
             raise
 
     def _flush(self) -> None:
-        """The same, unless it would have to wait"""
+        """As `flush`, but with a short timeout, and errors are only logged"""
         try:
             with patience(AWAY_LIMIT_SECONDS):
                 self.flush()
         except CacheError as e:
-            logger.debug('The cache was not told which entries were used: %s', shown_text(e))
+            logger.debug('Could not record which entries were used: %s', shown_text(e))
 
     # Writing
 
     def prepare(self) -> None:
-        """Create indexes before the first entry is written, if the user has permission"""
+        """Before the first entry is written: create indexes, if the user has the permission"""
         if self._is_prepared:
             return
         try:
@@ -108,22 +108,24 @@ class MongoUpkeep:
         except BackendUnavailableError:
             raise
         except BackendError as e:
-            logger.warning('The cache goes without an index, and is slow or keeps expired entries: %s', shown_text(e))
+            logger.warning(
+                'Could not create an index, so the cache is slow or keeps expired entries: %s', shown_text(e)
+            )
         self._is_prepared = True
 
     def write(self, key: str, n_bytes: int, found: Document | None, put: Put, is_any: bool) -> None:
         """Write an entry, after making room for it
 
         Args:
-            key: Key of the entry
-            n_bytes: Size of the entry
-            found: The expected document, or None
+            key: Its key
+            n_bytes: Its size
+            found: The document that is expected to exist; None if there should be none
             put: A function that writes the entry, or raises a `ChangedError`
-            is_any: Write the entry whatever the stored document is
+            is_any: Replace any document
 
         Raises:
-            EntryTooLargeError: The entry is too large to be stored
-            ChangedError: The stored document is not the expected one
+            EntryTooLargeError: The entry exceeds the maximum size
+            ChangedError: The existing document is not the expected one
         """
         self.prepare()
         self._storage._delete_expired()
@@ -132,48 +134,48 @@ class MongoUpkeep:
             return
         self._totals.bounds.check(n_bytes)
         known = self._last_seen(key) if is_any else found
-        for _ in range(MAX_LOOKS):
+        for _ in range(MAX_ATTEMPTS):
             try:
-                self._write_over(self._totals, key, n_bytes, known, put, is_any)
+                self._write_if_unchanged(self._totals, key, n_bytes, known, put, is_any)
                 return
             except ChangedError:  # noqa: PERF203
                 if not is_any:
                     raise
-                known = self._entries.look(key)
-        raise BackendError('The entry was replaced each time that it was to be written')
+                known = self._entries.read(key)
+        raise BackendError(f'Could not write the entry: it was replaced during each of {MAX_ATTEMPTS} attempts')
 
     def _last_seen(self, key: str) -> Document | None:
-        """The document that was read for a key, if that was recently"""
+        """The document of an entry when it was last read, if it is remembered"""
         values = self._seen.pop(to_id(key), None)
         return None if values is None else {n: v for n, v in zip(self._names, values, strict=True) if v is not None}
 
-    def _write_over(
+    def _write_if_unchanged(
         self, totals: Totals, key: str, n_bytes: int, known: Document | None, put: Put, is_any: bool
     ) -> None:
         size = Usage(n_bytes, 1)
         need = less(size, self._entries.size(known))
         if not totals.spend(need):
-            if known is None and is_any and not totals.is_little(size):
-                # Otherwise too much would be evicted for an entry that only replaces another one
-                known = self._entries.look(key)
+            if known is None and is_any and not totals.is_small(size):
+                # If it replaces an entry, it needs less room, and fewer entries are evicted
+                known = self._entries.read(key)
                 need = less(size, self._entries.size(known))
             self._make_room(totals, key, n_bytes, need)
         counts, left = totals.counts, need
         try:
             left = minus(plus(need, self._entries.size(put(known))), size)
         except BackendUnavailableError:
-            left = NOTHING  # the entry may have been written in spite of the error
+            left = NOTHING  # it may have been written nevertheless
             raise
         finally:
             self._entries.forget(key)
             try:
                 totals.settle(size, need, left, counts)
-            except CacheError as e:  # the entry has been written anyway
-                logger.debug('Some room was not given back: %s', shown_text(e))
+            except CacheError as e:  # the entry has been written nevertheless
+                logger.debug('Could not release reserved room: %s', shown_text(e))
 
     def _make_room(self, totals: Totals, key: str, n_bytes: int, need: Usage) -> None:
-        """Use space for an entry, evicting others if necessary; waits if writes in progress use all of it"""
-        for number in range(1, MAX_LOOKS + 1):
+        """Reserve room for an entry, evicting others if necessary; wait if writes in progress use all the room"""
+        for number in range(1, MAX_ATTEMPTS + 1):
             index = EntryIndex(self, self._entries, totals, key, Usage(n_bytes, 1), need)
             try:
                 with totals.locked():
@@ -182,10 +184,10 @@ class MongoUpkeep:
                 if index.has_room:
                     return
             except BackendError:
-                if not index.is_empty or number == MAX_LOOKS:
+                if not index.is_empty or number == MAX_ATTEMPTS:
                     raise
             sleep(number * WAIT_SECONDS)
-        raise BackendError('There is no room in the cache, as others take it each time that some is made')
+        raise BackendError(f'There is no room in the cache: others took it during each of {MAX_ATTEMPTS} attempts')
 
     def _find_some(self, totals: Totals) -> None:
         try:
@@ -193,49 +195,49 @@ class MongoUpkeep:
         except BackendUnavailableError:
             raise
         except BackendError as e:
-            logger.warning('Entries that were written without bounds are left as they are: %s', shown_text(e))
+            logger.warning('Could not account for entries that were written without bounds: %s', shown_text(e))
 
     # Deleting
 
     def prepare_to_delete(self) -> Document:
-        """Called before entries are deleted; returns the fields that `deleted` needs"""
+        """Must be called before entries are deleted; returns the columns that `deleted` needs"""
         if self._totals is None:
             return self._storage._needed_columns
         self._totals.prepare()
         return self._entries.columns
 
     def deleted(self, documents: Sequence[Document], count: int) -> None:
-        """Called after `count` of these entries were deleted"""
+        """Account for the deletion of `count` of the entries"""
         if self._totals is not None:
-            self._totals.add_deleted(self._entries.least(documents, count))
+            self._totals.add_deleted(self._entries.minimum_size(documents, count))
 
     def cleared(self) -> None:
-        """Called after all entries were deleted"""
+        """Account for the deletion of all entries"""
         self._seen.clear()
         self._entries.clear()
         if self._totals is not None:
             self._totals.count()
 
     def close(self) -> None:
-        """Write the recorded uses, and give back reserved space, before the client is closed"""
+        """Record the last uses, and release reserved room, before the client is closed"""
         if self._totals is not None and self._mongo.known_client is not None:
             self._flush()
             try:
                 with patience(AWAY_LIMIT_SECONDS):
                     self._totals.give_back()
             except CacheError as e:
-                logger.debug('Some room was not given back: %s', shown_text(e))
+                logger.debug('Could not release reserved room: %s', shown_text(e))
 
 
 class EntryIndex(Index):
-    """The index during a write
+    """The index during the write of one entry
 
     Args:
         upkeep: The upkeep
         entries: The entries
         totals: The totals
-        key, size: The key and size of the entry
-        need: How much more space it needs than the entry that it replaces
+        key, size: Key and size of the entry
+        need: How much more room it needs than the entry that it replaces
     """
 
     has_room = is_empty = False
@@ -264,12 +266,12 @@ class EntryIndex(Index):
         return Eviction(self._take())
 
     def _take(self) -> Usage:
-        """Reserve the needed space; if there is not enough, return the usage including it"""
+        """Use the room that is needed; returns the usage with it if there is not enough"""
         self.has_room = self._totals.take(self._need)
         if not self.has_room:
             self._upkeep.flush()
             if not self._entries.oldest(1, self._key):
-                # The totals account for entries that no longer exist
+                # No entries are left to evict, so the totals must be too high
                 self._totals.count()
                 self.has_room = self._totals.take(self._need)
         return NOTHING if self.has_room else self._totals.usage_with(self._need)

@@ -1,14 +1,14 @@
 """Storage in Redis, on one server or a cluster
 
 NAMESPACE:KEY                     a string: one serialized response
-NAMESPACE-body:{NAMESPACE:KEY}    a hash in its place: one with a large body, see `bodies`
+NAMESPACE-body:{NAMESPACE:KEY}    a hash instead of the string, for a response with a large body, see `bodies`
 NAMESPACE-lease:{NAMESPACE:KEY}   a string: which process sends a request, see `leases`
 NAMESPACE-index:{NAMESPACE:}:…    sizes and last uses of entries, if the cache is bounded, see `bounds`
 NAMESPACE-redirects               a hash: the redirects, field by field
 
-Before version 7.4, Redis can expire strings, but not fields of a hash. So the whole hash is kept as long as the entry
-that is kept longest, even if its time is extended later. In addition, whenever redirects are written, some others are
-checked, and deleted if their entries no longer exist.
+Before version 7.4, Redis can expire strings, but not single fields of a hash. So the hash as a whole is kept as long as
+the entry that is kept longest, even if that entry is written later. In addition, each write of redirects checks some
+others, and deletes them if their targets no longer exist.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _client_class() -> Any:
-    """The driver's class, or the class that was assigned to `StrictRedis` in this module"""
+    """The driver's class, or the one that was assigned to `StrictRedis` in this module, for example by a test"""
     replaced = globals().get('StrictRedis')
     if replaced is not None:
         return replaced
@@ -60,9 +60,9 @@ def _connect(connection: Any, keywords: dict[str, Any]) -> RedisConnection:
 
 
 class RedisDict(EntryStorage):
-    """A storage with a string of Redis per entry, or a hash if its body is large
+    """A storage with a Redis string per entry, or a hash if its body is large
 
-    Other names in the database are left alone. If a value of another type has the name of an entry, it is read as None
+    Other names in the database are not touched. If a value of another type has the name of an entry, it is read as None
     and overwritten.
 
     Args:
@@ -93,7 +93,7 @@ class RedisDict(EntryStorage):
 
 
 class RedisHashDict(HashStorage):
-    """A storage in one hash of Redis, with a field per entry
+    """A storage in a single Redis hash, with a field per entry
 
     Args:
         namespace: First part of the hash's name
@@ -122,20 +122,19 @@ class RedisCache(BaseCache):
 
     Args:
         namespace: Prefix of all names in the database. Other caches and programs may use the same database.
-        connection: An existing client: `redis.Redis`, `redis.RedisCluster`, or one that a Sentinel gives. It is not
-            closed.
+        connection: An existing client: `redis.Redis`, `redis.RedisCluster`, or one from a Sentinel. It is not closed.
         serializer: A name, a pipeline, a stage, or any object with `dumps` and `loads`; pickle by default
         ttl: Have Redis remove entries after they have expired
         ttl_offset: How many seconds Redis keeps entries after they have expired
         large_body_bytes: Keep bodies longer than this in pieces, in hashes of their own; 1 MiB by default
-        max_cache_bytes: How much memory of the server the responses may take: a number of bytes, or text such as
+        max_cache_bytes: How much memory of the server the responses may use: a number of bytes, or text such as
             `'500 MB'`; no bound by default. With bounds, the user of Redis must be allowed to run scripts.
-        max_entries: How many responses are kept; no bound by default
+        max_entries: Maximum number of responses; no bound by default
         delete_expired_after: The same as `ttl_offset`, in seconds or as a `timedelta`; needs `ttl=True`
-        url: Where the server is: a URL that begins with `redis://`, `rediss://` or `unix://`
+        url: The server: a URL that begins with `redis://`, `rediss://` or `unix://`
         cluster: Connect to a Redis Cluster
         kwargs: `compression`, `encryption_key` and `decode_content` (see `BaseStorage`); all keywords of `redis.Redis`
-            or `redis.RedisCluster`. Unless they say otherwise, the client waits at most 5 seconds for the server.
+            or `redis.RedisCluster`. By default, the client waits at most 5 seconds for the server.
 
     Raises:
         MissingDependencyError: redis-py is not installed
@@ -179,4 +178,4 @@ class RedisCache(BaseCache):
             self.redirects.prune_some(self.responses.existing)
 
     def _clean(self, n_redirects: int) -> None:
-        """Do nothing: Redis removes leftovers, and redirects are checked whenever some are written"""
+        """Nothing to do: Redis removes leftovers itself, and `_save_redirects` checks redirects"""

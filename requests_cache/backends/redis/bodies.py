@@ -1,10 +1,11 @@
-"""Large bodies in Redis: a hash for each, on the server where the string of the entry would be
+"""Large bodies in Redis: a hash for each, on the server where the string of its entry would be
 
 NAMESPACE-body:{NAMESPACE:KEY}            the pieces of a body, and `record`, the rest of its entry; there is no string
 NAMESPACE-unfinished:{NAMESPACE:KEY}:ID   the pieces of a body whose entry has not been written yet
 
-A string takes precedence, so that entries written by versions up to 1.3, which ignore hashes, are found. The braces
-make a cluster keep the names in the same slot. If the name of the entry contains braces, a number before it does so.
+If there is also a string, it takes precedence, as it was written by version 1.3 or older, which does not know the
+hashes. The braces put the names into the same slot of a cluster. If the name of the entry itself contains braces, a
+number before it does so.
 """
 
 from __future__ import annotations
@@ -20,26 +21,26 @@ from ...exceptions import BackendError
 from ...models.body import Body
 from ..bodies import Pieces
 from ..storage import CHUNK_SIZE
-from .commands import Command, each, is_refusal, scan_names, unless_wrong_type
+from .commands import Command, is_refusal, run_each, scan_names, unless_wrong_type
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 
 if TYPE_CHECKING:
     from .storage import RedisStorage
 
-# How long a server keeps a body after its last piece, if its entry is not written
+# How long a server keeps a body after its last piece was written, if its entry is not written
 UNFINISHED_SECONDS = 3600
 RECORD = b'record'
 SLOTS = 16384
 
 
 def slot_of(name: bytes) -> int:
-    """The slot of a name in a cluster"""
+    """The cluster slot of a name"""
     start = name.find(b'{')
     end = name.find(b'}', start + 1) if start >= 0 else -1
     return crc_hqx(name[start + 1 : end] if end > start + 1 else name, 0) % SLOTS
 
 
-def name_beside(entry: bytes, prefix: bytes, suffix: bytes = b'') -> bytes:
+def name_in_same_slot(entry: bytes, prefix: bytes, suffix: bytes = b'') -> bytes:
     """A name in the same slot as the name of an entry"""
     if b'{' not in entry and b'}' not in entry:
         return b''.join((prefix, b'{', entry, b'}', suffix))
@@ -56,15 +57,15 @@ def _numbered_name(entry: bytes, prefix: bytes, suffix: bytes) -> bytes:
 class BodyHashes(Pieces):
     """The hashes for the bodies of one storage
 
-    The user of Redis may lack permission for these names or commands. Then bodies of any size are stored in their
-    entries.
+    A Redis user may have no permission for these names, or for the necessary commands. Then bodies of any size are kept
+    in their entries.
 
     Args:
         storage: The storage
         namespace: Its namespace
     """
 
-    # Whether the server permits reading and writing them, as far as is known
+    # Whether the server permits reading and writing the hashes, as far as known
     readable = True
     writable = True
 
@@ -76,24 +77,24 @@ class BodyHashes(Pieces):
 
     def name(self, key: str) -> bytes:
         """The name of the hash for an entry with a large body"""
-        return name_beside(name_of_entry(self._namespace, key), self._prefix)
+        return name_in_same_slot(name_of_entry(self._namespace, key), self._prefix)
 
     def unfinished_name(self, key: str, body_id: str) -> bytes:
         suffix = encode(f':{body_id}')
-        return name_beside(name_of_entry(self._namespace, key), self._unfinished_prefix, suffix)
+        return name_in_same_slot(name_of_entry(self._namespace, key), self._unfinished_prefix, suffix)
 
     def key(self, name: bytes) -> str | None:
-        """The key for the name of a hash; None if it is not such a name"""
+        """The key that belongs to the name of a hash; None for any other name"""
         return self._key(name, self._prefix)
 
     def _key(self, name: bytes, prefix: bytes, suffix: bytes = b'') -> str | None:
         rest = name[len(prefix) : len(name) - len(suffix)]
         entry = rest[1:-1] if rest.startswith(b'{') else rest.partition(b':')[2]
         key = key_of_entry(self._namespace, entry)
-        return key if key is not None and name_beside(entry, prefix, suffix) == name else None
+        return key if key is not None and name_in_same_slot(entry, prefix, suffix) == name else None
 
     def names(self) -> Iterator[bytes]:
-        """Names of hashes; `key` returns their keys"""
+        """Names of all hashes, and perhaps others; `key` returns their keys"""
         return scan_names(self._storage._client, pattern_of(self._prefix), CHUNK_SIZE, 'HASH')
 
     # Pieces
@@ -112,7 +113,7 @@ class BodyHashes(Pieces):
     def read(self, key: str, body_id: str, index: int) -> bytes | None:
         finished, unfinished = self.name(key), self.unfinished_name(key, body_id)
         with self._storage._calling('read from it'):
-            # It may have been finished meanwhile
+            # It may be finished between the reads
             for name in (finished, unfinished, finished):
                 piece: bytes | None
                 piece = unless_wrong_type(self._storage._client.hget, name, _field(body_id, index))
@@ -137,7 +138,7 @@ class BodyHashes(Pieces):
     # Entries
 
     def record(self, client: Any, key: str) -> bytes | None:
-        """The entry without its body; None if it does not exist"""
+        """The entry without its large body; None if there is no such hash"""
         if not self.readable:
             return None
         try:
@@ -150,7 +151,7 @@ class BodyHashes(Pieces):
         return record if isinstance(record, bytes) else None
 
     def is_unfinished(self, pipeline: Any, key: str, body: Body) -> bool:
-        """Whether a body has not been finished yet; otherwise it belongs to an entry that is being rewritten
+        """Whether a body is unfinished; False if it is finished, and its entry is only being rewritten
 
         Raises:
             BackendError: The body no longer exists
@@ -158,14 +159,14 @@ class BodyHashes(Pieces):
         if pipeline.hlen(self.unfinished_name(key, body.id)) == body.piece_count:
             return True
         if not unless_wrong_type(pipeline.hexists, self.name(key), _field(body.id, body.piece_count - 1)):
-            raise BackendError('the body of the entry was deleted before the entry was written')
+            raise BackendError('The body of the entry was deleted before the entry was written')
         return False
 
     def lengths(self, client: Any, key: str, body: Body) -> list[int]:
         """Lengths of the stored pieces of a body; empty if it no longer exists"""
         fields = [_field(body.id, index) for index in range(body.piece_count)]
         for name in (self.unfinished_name(key, body.id), self.name(key)):
-            lengths = each(client, [('hstrlen', name, field) for field in fields])
+            lengths = run_each(client, [('hstrlen', name, field) for field in fields])
             if all(lengths):
                 return lengths
         return []
@@ -179,7 +180,7 @@ class BodyHashes(Pieces):
 
     @contextmanager
     def watching_permissions(self) -> Iterator[None]:
-        """A block with commands that write; if the server does not permit them, bodies are no longer stored here"""
+        """A block that writes; if the server does not permit the commands, no more bodies are written here"""
         try:
             yield
         except Exception as e:

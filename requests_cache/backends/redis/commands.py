@@ -1,4 +1,4 @@
-"""Functions that extend a Redis client: replies in bytes, commands for many names, transactions, scanning"""
+"""Helpers for Redis clients: replies in bytes, pipelines and transactions, also in a cluster"""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T = TypeVar('T')
 # How many names are remembered while scanning. A server repeats a name only if its table shrinks in the meantime.
 REMEMBERED_NAMES = 50_000
 UNDECODED: dict[str, Any] = {'NEVER_DECODE': []}
-# How often a transaction is retried if others change the values that it has read
-MOST_ATTEMPTS = 100
-# The wording differs between servers and proxies. "Not allowed when" memory is short is not a refusal.
+# How often a transaction is attempted while others change the watched names
+MAX_ATTEMPTS = 100
+# Servers, and proxies in front of them, word it differently. "Not allowed when" memory is short is not a refusal.
 REFUSAL = lazy_pattern(
     '(Transaction discarded because of: )?'
     "(NOPERM|EXEC without MULTI|.*The user executing the script can't|"
@@ -25,25 +25,25 @@ REFUSAL = lazy_pattern(
     re.IGNORECASE,
 )
 
-# The name of a method, or a function that takes a client; and arguments, the first of which is a name in Redis
+# The name of a method, or a function that takes a client; then the arguments, the first of which is a name in Redis
 Command = tuple[Any, ...]
 
 
 def is_wrong_type(error: object) -> bool:
-    """Whether an error means that a value does not have the type that the command requires"""
+    """Whether an error means that a value has the wrong type for the command"""
     return isinstance(error, Exception) and str(error).startswith('WRONGTYPE')
 
 
 def is_refusal(error: object) -> bool:
     """Whether an error means that the server does not permit a command, or does not know it"""
     kinds = {cls.__name__ for cls in type(error).__mro__}
-    # In pipelines, the driver puts the command before the message of the server
+    # For pipelines, the driver puts the command before the server's message
     text = str(error).rpartition('of pipeline caused error: ')[2]
     return 'NoPermissionError' in kinds or ('ResponseError' in kinds and REFUSAL.match(text) is not None)
 
 
 def unless_wrong_type(command: Callable[..., Any], *args: Any) -> Any:
-    """The reply to a command; None if the value does not have the type that the command requires"""
+    """The reply to a command; None if the value has the wrong type for it"""
     try:
         return command(*args)
     except Exception as e:
@@ -53,7 +53,7 @@ def unless_wrong_type(command: Callable[..., Any], *args: Any) -> Any:
 
 
 class RepliesInBytes:
-    """A client or pipeline whose replies are bytes, even if it was created with `decode_responses=True`"""
+    """A client or pipeline whose replies are bytes, although it was created with `decode_responses=True`"""
 
     def __init__(self, client: Any):
         self._client = client
@@ -101,37 +101,37 @@ def with_replies_in_bytes(client: Any) -> Any:
     return client
 
 
-def set_for(client: Any, name: bytes, seconds: int, value: Any) -> None:
-    """Write a string that expires after some seconds"""
+def set_with_expiration(client: Any, name: bytes, seconds: int, value: Any) -> None:
+    """Write a string that the server removes after a time"""
     setex = client.setex
     plain = getattr(setex, '__wrapped__', None)
-    if isfunction(plain):  # redis-py 8 wraps this method to warn of its age, which would fail under `-W error`
+    if isfunction(plain):  # redis-py 8 wraps the method to emit a deprecation warning, which fails under `-W error`
         plain(setex.__self__, name, seconds, value)
     else:
         setex(name, seconds, value)
 
 
 def is_cluster(client: Any) -> bool:
-    """Whether the client is connected to a cluster"""
+    """Whether this is a client of a cluster, where names may be on different servers"""
     cluster = sys.modules.get('redis.cluster')
     return cluster is not None and isinstance(client, cluster.RedisCluster)
 
 
-def each(client: Any, commands: Sequence[Command]) -> list[Any]:
-    """The replies to several commands, in one round trip per server
+def run_each(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """Run several commands, in one round trip per server, and return their replies
 
-    All names of a command must be on the same server; different commands may be for different servers. If a value has
-    the wrong type, the reply is None.
+    All names of one command must be on one server; different commands may use different servers. The reply is None if
+    a value has the wrong type.
     """
-    replies = replies_to(client, commands)
+    replies = replies_or_errors(client, commands)
     for reply in replies:
         if isinstance(reply, Exception) and not is_wrong_type(reply):
             raise reply
     return [None if isinstance(reply, Exception) else reply for reply in replies]
 
 
-def replies_to(client: Any, commands: Sequence[Command]) -> list[Any]:
-    """The same, with the driver's exceptions as replies to commands that failed"""
+def replies_or_errors(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """As `run_each`, but return the driver's exceptions for commands that failed"""
     return _each_in_cluster(client, commands) if is_cluster(client) else _pipelined(client, commands)
 
 
@@ -144,15 +144,15 @@ def _pipelined(client: Any, commands: Iterable[Command]) -> list[Any]:
 
 
 def run(client: Any, command: Command) -> Any:
-    """Run a command; a pipeline runs it later"""
+    """Run a command and return the reply; a pipeline queues it"""
     method, *arguments = command
     if callable(method):
         return method(client, *arguments)
-    return set_for(client, *arguments) if method == 'setex' else getattr(client, method)(*arguments)
+    return set_with_expiration(client, *arguments) if method == 'setex' else getattr(client, method)(*arguments)
 
 
 def _each_in_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
-    # If a server is unavailable, the driver's own pipelines run commands one by one, and wait for it each time
+    # If a server is down, the driver's own pipelines run commands one by one, and wait for the server each time
     from redis import exceptions
 
     nodes: dict[str, list[int]] = {}
@@ -165,7 +165,7 @@ def _each_in_cluster(client: Any, commands: Sequence[Command]) -> list[Any]:
         try:
             found = _pipelined(_server_of(client, name), group)
         except (exceptions.ConnectionError, exceptions.TimeoutError):
-            client.exists(name)  # makes the client find the server that has the name now, or fails
+            client.exists(name)  # makes the client find the current server of the name, or fails
             found = _pipelined(_server_of(client, name), group)
         for index, reply in zip(indexes, found, strict=True):
             has_moved = isinstance(reply, (exceptions.AskError, exceptions.TryAgainError))
@@ -178,7 +178,7 @@ def _server_of(client: Any, name: bytes) -> Any:
 
 
 def on_server_of(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
-    """Call a function with a client for the server that has a name; call it again if the name has moved"""
+    """Call a function with a client for the server of a name; call it again if the name has moved to another server"""
     if not is_cluster(client):
         return function(client)
     from redis import exceptions
@@ -186,12 +186,12 @@ def on_server_of(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
     try:
         return function(_server_of(client, name))
     except (exceptions.AskError, exceptions.TryAgainError, exceptions.ConnectionError, exceptions.TimeoutError):
-        client.exists(name)  # makes the client find the server
+        client.exists(name)  # makes the client find the current server
         return function(_server_of(client, name))
 
 
 def servers_of(client: Any) -> dict[str, Any]:
-    """A client for each server of the cluster, by server name, sorted"""
+    """A client for each primary server, by the name of the server, in a fixed order"""
     if not is_cluster(client):
         return {'': client}
     nodes = sorted(client.get_primaries(), key=lambda node: node.name)
@@ -201,11 +201,11 @@ def servers_of(client: Any) -> dict[str, Any]:
 def check_transactions(client: Any, name: bytes) -> None:
     """Check that a server permits transactions
 
-    If it permitted MULTI, but not EXEC, all later commands on the connection would become part of the transaction. If
-    it refused MULTI, each command would run separately.
+    If it refused only EXEC, all later commands on the connection would become part of the transaction. If it refused
+    only MULTI, each command would run on its own.
 
     Raises:
-        redis.exceptions.ResponseError: The server does not permit transactions
+        redis.exceptions.ResponseError: Transactions are not permitted
     """
     server = _server_of(client, name) if is_cluster(client) else client
     try:
@@ -222,14 +222,14 @@ def check_transactions(client: Any, name: bytes) -> None:
 
 
 def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
-    """Call a function with a pipeline, to watch names, read their values, and change them atomically
+    """Run a transaction: watch names, read them, and change them in one step
 
     The function is called again if others have changed the names meanwhile.
 
     Args:
         client: A client of any kind
-        name: One of the names, which must all be in the same slot
-        function: A function that calls `watch`, `multi` and `execute`
+        name: One of the names; all must be in the same slot
+        function: Called with a pipeline; it must call `watch`, `multi` and `execute`
     """
     from redis import exceptions
 
@@ -237,16 +237,16 @@ def in_transaction(client: Any, name: bytes, function: Callable[[Any], T]) -> T:
         with with_replies_in_bytes(server).pipeline(transaction=True) as pipeline:
             return function(pipeline)
 
-    for _ in range(MOST_ATTEMPTS):
+    for _ in range(MAX_ATTEMPTS):
         try:
             return on_server_of(client, name, attempt)
         except exceptions.WatchError:  # noqa: PERF203
             continue
-    raise exceptions.WatchError(f'others changed the value {MOST_ATTEMPTS} times meanwhile')
+    raise exceptions.WatchError(f'Others changed the value during each of {MAX_ATTEMPTS} attempts')
 
 
 def scan_names(client: Any, pattern: bytes, count: int, kind: str = 'STRING') -> Iterator[bytes]:
-    """Names of all values of a type that match a pattern; some may be repeated"""
+    """Names of all values of a type that match a pattern; a name may be repeated"""
     is_first = True
     try:
         for name in client.scan_iter(match=pattern, count=count, _type=kind):
@@ -260,7 +260,7 @@ def scan_names(client: Any, pattern: bytes, count: int, kind: str = 'STRING') ->
 
 
 def scan_fields(client: Any, name: bytes, count: int) -> Iterator[tuple[bytes, bytes]]:
-    """Fields of a hash and their values; some may be repeated; none if the value is not a hash"""
+    """Fields and values of a hash; a field may be repeated; empty if the value is not a hash"""
     try:
         yield from client.hscan_iter(name, count=count)
     except Exception as e:
@@ -269,7 +269,7 @@ def scan_fields(client: Any, name: bytes, count: int) -> Iterator[tuple[bytes, b
 
 
 def unique(items: Iterable[T], key: Callable[[T], Hashable]) -> Iterator[T]:
-    """Items with different keys, as long as there are no more than `REMEMBERED_NAMES`"""
+    """Items without duplicate keys; only the first `REMEMBERED_NAMES` keys are remembered, to limit memory"""
     seen: set[Hashable] = set()
     for item in items:
         if (name := key(item)) not in seen:

@@ -1,4 +1,4 @@
-"""Clients for Redis, created here or passed in, and the meaning of their errors"""
+"""Creating clients for Redis, and translating the driver's errors"""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from .commands import check_transactions, in_transaction, with_replies_in_bytes
 
 T = TypeVar('T')
 
-# For drivers without a default timeout
+# For drivers that would otherwise wait forever
 TIMEOUT_SECONDS = 5.0
 TIMEOUT_NAMES = ('socket_timeout', 'socket_connect_timeout')
 
-# Exceptions of the driver which mean that the server is unavailable, and advice for other exceptions
+# Exceptions for an unreachable server (not every version of the driver has all of them), and advice about others
 AWAY = ('ConnectionError', 'TimeoutError', 'ClusterDownError', 'RedisClusterException')
 ADVICE = {
     'AuthenticationError': 'check the username and the password',
-    'NoPermissionError': 'the user needs more permissions, which ACL SETUSER gives',
+    'NoPermissionError': 'grant the user more permissions with ACL SETUSER',
     'OutOfMemoryError': 'raise maxmemory, or choose a maxmemory-policy that evicts entries',
 }
 
 
 class RedisConnection(ServerConnection):
-    """A client that was passed in, or our own client
+    """A client for Redis
 
-    The constructor does not connect to a server; a client that connects when it is created is created on first use.
+    The constructor contacts no server: a client that connects when it is created is created on first use.
 
     Args:
-        client: A client that belongs to the caller, or None to create one
-        keywords: Any keywords, from which `url`, `cluster` and those of the driver's client are selected
-        client_class: A function that returns the class of clients for a single server
+        client: The caller's client, or None to create one
+        keywords: Any keywords; only `url`, `cluster` and those of the driver's client are used
+        client_class: Returns the class of a client for one server
 
     Raises:
-        MissingDependencyError: redis-py is not installed, and no client was passed
-        TypeError, ValueError: The keywords are invalid, or the client is one for asyncio
+        MissingDependencyError: A client must be created, and redis-py is not installed
+        TypeError, ValueError: The keywords are invalid, or the client is for asyncio
     """
 
     server = 'Redis'
@@ -71,14 +71,14 @@ class RedisConnection(ServerConnection):
 
     @property
     def bytes_client(self) -> Any:
-        """A client with the same connections whose replies are bytes"""
+        """The client, or a wrapper for it whose replies are bytes"""
         client, known = self.client, self._bytes_client
         if known[0] is not client:
             known = self._bytes_client = client, with_replies_in_bytes(client)
         return known[1]
 
     def in_transaction(self, name: bytes, function: Callable[[Any], T]) -> T:
-        """The same as `commands.in_transaction`; raises an error if the server does not permit transactions"""
+        """As `commands.in_transaction`, but check first that the server permits transactions"""
         client = self.client
         if not self._has_transactions:
             check_transactions(client, name)
@@ -92,19 +92,19 @@ class RedisConnection(ServerConnection):
                 client.connection_pool.disconnect()  # redis-py 4 leaves this to the garbage collector
 
     def _where(self) -> str:
-        pool = self._options.get('connection_pool') or getattr(self._given, 'connection_pool', None)
+        pool = self._options.get('connection_pool') or getattr(self._callers_client, 'connection_pool', None)
         service = getattr(pool, 'service_name', None)
         if service is not None:
             return f'Redis as the service {service} of a Sentinel'
-        if self._is_cluster or hasattr(self._given, 'nodes_manager'):
+        if self._is_cluster or hasattr(self._callers_client, 'nodes_manager'):
             return f'Redis Cluster at {", ".join(sorted(self._nodes()))}'
         known = self._options if pool is None else pool.connection_kwargs
         path = known.get('unix_socket_path') or known.get('path')
         return f'Redis at {path or _address(known)}'
 
     def _nodes(self) -> list[str]:
-        if self._given is not None:
-            return list(self._given.nodes_manager.startup_nodes)
+        if self._callers_client is not None:
+            return list(self._callers_client.nodes_manager.startup_nodes)
         nodes = [node.name for node in self._options.get('startup_nodes') or ()]
         by_url = _parse(str(self._options['url'])) if self._options.get('url') else {}
         return nodes or [_address({**self._options, **by_url})]
@@ -126,11 +126,11 @@ def _address(options: Mapping[str, Any]) -> str:
 
 def _refuse_asynchronous(client: Any) -> None:
     if any(cls.__module__.startswith('redis.asyncio') for cls in type(client).__mro__):
-        raise TypeError('The client is one for asyncio; pass redis.Redis, redis.RedisCluster, or the like')
+        raise TypeError('The client is for asyncio; pass redis.Redis or redis.RedisCluster instead')
 
 
 def keyword_names(client_class: Any) -> frozenset[str]:
-    """Keywords of clients for a single server or a cluster, and the keywords that choose between them"""
+    """Keywords of clients for one server or a cluster, and our own keywords `cluster` and `url`"""
     classes = client_class, _driver_class('Redis'), _driver_class('RedisCluster')
     return frozenset({'cluster', 'url'}).union(*map(_names, classes))
 
@@ -149,7 +149,7 @@ def _parameters(cls: Any) -> Mapping[str, Parameter]:
 
 
 def _driver_class(name: str) -> Any:
-    """A class of the driver; None if there is no such class, or if the driver is not installed, but mocked"""
+    """A class of the driver; None if it does not exist, or if a mock is used without the driver"""
     try:
         import redis
     except ImportError:
@@ -171,10 +171,10 @@ def _parse(url: str) -> dict[str, Any]:
     try:
         options: dict[str, Any] = dict(parse_url(url))  # type: ignore[no-untyped-call, unused-ignore]
     except ValueError as e:
-        # The driver's message may contain a part of the password, so it must not be the cause either
-        known = str(e) if str(e).startswith(('Redis URL must', 'Invalid value for')) else 'it cannot be taken apart'
-        hint = 'special characters of a password have to be percent-encoded'
-        raise ValueError(f'The URL of the Redis server is not valid ({known}); {hint}') from None
+        # The driver's message may quote a part of the password, so it is not chained as the cause
+        reason = str(e) if str(e).startswith(('Redis URL must', 'Invalid value for')) else 'it cannot be parsed'
+        hint = 'percent-encode special characters in the password'
+        raise ValueError(f'The URL of the Redis server is not valid ({reason}); {hint}') from None
     if options.pop('connection_class', None) is SSLConnection:
         options['ssl'] = True
     if 'path' in options:
@@ -185,9 +185,9 @@ def _parse(url: str) -> dict[str, Any]:
 def _cluster_options(keywords: Mapping[str, Any]) -> dict[str, Any]:
     options = {k: v for k, v in keywords.items() if k != 'cluster'}
     if options.get('url'):
-        _parse(str(options['url']))  # the driver parses it only when the client is created
+        _parse(str(options['url']))  # to raise an error now, not when the client is created
     if options.pop('db', None):
-        raise ValueError('A Redis Cluster has no databases to choose from by `db`')
+        raise ValueError(f'A Redis Cluster has only one database; omit db={keywords["db"]!r}')
     if not any(options.get(name) for name in ('url', 'host', 'startup_nodes')):
         options['host'] = 'localhost'
     return _with_timeouts(options)
@@ -214,7 +214,7 @@ def _make_for_cluster(options: dict[str, Any]) -> Any:
 
 
 def _retry_once() -> Any:
-    """Retry once, for connections that broke since their last use; the driver's default of a minute is too long"""
+    """Retry once, as idle connections may be broken; the driver's default of a minute is worse than a cache miss"""
     from redis.backoff import NoBackoff
     from redis.exceptions import ConnectionError as Disconnected
     from redis.retry import Retry

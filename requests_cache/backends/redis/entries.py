@@ -16,7 +16,7 @@ from ...models.response import CachedResponse
 from ..bodies import Pieces
 from ..storage import CHUNK_SIZE
 from .bodies import RECORD, BodyHashes
-from .commands import each, is_refusal, is_wrong_type, scan_names, unique
+from .commands import is_refusal, is_wrong_type, run_each, scan_names, unique
 from .connection import RedisConnection
 from .names import encode, key_of_entry, name_of_entry, pattern_of
 from .storage import HashStorage, RedisStorage
@@ -28,42 +28,42 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
-# How many seconds entries are kept after they have expired
+# Seconds for which entries are kept after they have expired
 DEFAULT_TTL_OFFSET = 3600
-# How many entries are in memory at a time
+# Number of entries whose values are read at a time
 VALUES_PER_PAGE = 100
 
 
 @contextmanager
 def if_permitted() -> Iterator[None]:
-    """A block that is skipped with a log line if the user of Redis lacks the permissions for it"""
+    """A block that may fail for Redis users who have permission only to read and write"""
     try:
         yield
     except BackendUnavailableError:
         raise
     except BackendError as e:
-        logger.debug('Redirects in Redis are not looked after: %s', e)
+        logger.debug('Could not maintain redirects in Redis: %s', e)
 
 
 class EntryStorage(RedisStorage):
-    """A storage with a string or a hash of Redis per entry
+    """A storage with a Redis string or hash per entry
 
     Args:
         connection: The connection
         namespace: Prefix of the names
-        ttl: Let Redis remove entries after they have expired
-        ttl_offset: How many seconds entries are kept after they have expired
+        ttl: Have Redis remove entries after they have expired
+        ttl_offset: How many seconds Redis keeps entries after they have expired
         kwargs: As for `BaseStorage`
     """
 
     can_be_bounded = True
-    # By means of `ttl`
+    # With `ttl`
     deletes_expired = True
     pieces: BodyHashes
     _upkeep: RedisUpkeep | None = None
     # Redis removes unfinished bodies itself
     _has_swept = True
-    # The redirects to these entries
+    # The redirects to the entries
     _redirects: HashStorage | None = None
 
     def __init__(self, connection: RedisConnection, namespace: str, ttl: bool, ttl_offset: int, **kwargs: Any):
@@ -78,19 +78,19 @@ class EntryStorage(RedisStorage):
             self._upkeep = RedisUpkeep(self, self.bounds)
 
     def _offset(self, ttl: bool, ttl_offset: int) -> int:
-        """Seconds for which Redis keeps expired entries, if the cache is asked to delete them"""
+        """How many seconds Redis keeps expired entries, if `delete_expired_after` is set"""
         seconds = ceil(self.delete_expired_after or 0)
         if not ttl:
-            raise ValueError(
-                'delete_expired_after has Redis remove expired entries, which ttl=False does not let it do'
-            )
+            raise ValueError('delete_expired_after does not work with ttl=False; omit one of them')
         if ttl_offset not in (DEFAULT_TTL_OFFSET, seconds):
-            raise ValueError(f'delete_expired_after and ttl_offset={ttl_offset} mean the same; give one of them')
+            raise ValueError(
+                f'delete_expired_after={seconds} and ttl_offset={ttl_offset} contradict each other; omit one of them'
+            )
         return seconds
 
     @cached_property
     def leases(self) -> RedisLeases:
-        """The leases, which are separate strings"""
+        """The leases, one string for each"""
         from .leases import RedisLeases
 
         return RedisLeases(self, self.namespace)
@@ -103,7 +103,7 @@ class EntryStorage(RedisStorage):
         return name_of_entry(self.namespace, str(key))
 
     def _names(self, key: object) -> tuple[bytes, ...]:
-        """The possible names of an entry"""
+        """The names that an entry may have"""
         return (self._name(key), self.pieces.name(str(key))) if self.pieces.readable else (self._name(key),)
 
     # Reading
@@ -120,7 +120,7 @@ class EntryStorage(RedisStorage):
         return self.deserialize(key, value)
 
     def _look_up(self, client: Any, key: str) -> tuple[bool, Any]:
-        """Whether the name of an entry has a value of another type, and the stored entry"""
+        """Whether the name of an entry has a value of another type, and the serialized entry or None"""
         try:
             value = client.get(self._name(key))
         except Exception as e:
@@ -130,30 +130,30 @@ class EntryStorage(RedisStorage):
         return False, self.pieces.record(client, str(key)) if value is None else value
 
     def __contains__(self, key: object) -> bool:
-        return bool(self._of_each('exists', [key])[0])
+        return bool(self._run_for_each('exists', [key])[0])
 
     def existing(self, keys: Iterable[str]) -> set[str]:
-        """The keys that exist"""
+        """The keys that exist in this storage"""
         wanted = list(keys)
-        return {key for key, exists in zip(wanted, self._of_each('exists', wanted), strict=True) if exists}
+        return {key for key, exists in zip(wanted, self._run_for_each('exists', wanted), strict=True) if exists}
 
     def seconds_left(self, keys: Iterable[str]) -> int | None:
-        """Seconds after which Redis will have removed all entries with these keys; None for never"""
+        """Seconds until Redis will have removed all entries with some keys; None if it keeps one forever"""
         with self._calling('read from it'):
-            seconds = each(self._connection.client, [('ttl', name) for key in keys for name in self._names(key)])
+            seconds = run_each(self._connection.client, [('ttl', name) for key in keys for name in self._names(key)])
         return None if -1 in seconds else max(0, *seconds)
 
-    def _of_each(self, method: str, keys: Iterable[object], purpose: str = 'read from it') -> list[Any]:
-        """For each entry, the reply to a command with all names of the entry as arguments"""
+    def _run_for_each(self, method: str, keys: Iterable[object], purpose: str = 'read from it') -> list[Any]:
+        """Run a command for each key, with all names of the entry as arguments, and return the replies"""
         commands = [(method, *self._names(key)) for key in keys]
         with self._calling(purpose):
             try:
-                return each(self._connection.client, commands)
+                return run_each(self._connection.client, commands)
             except Exception as e:
                 if not (self.pieces.readable and is_refusal(e)):
                     raise
-            # The user may have permission for names of strings only
-            return each(self._connection.client, [command[:2] for command in commands])
+            # The user may have permission only for the names of strings
+            return run_each(self._connection.client, [command[:2] for command in commands])
 
     # All entries
 
@@ -164,7 +164,7 @@ class EntryStorage(RedisStorage):
         return sum(1 for _ in self)
 
     def _keys(self) -> Iterator[tuple[str, bool]]:
-        """Keys, and whether their entry is a hash; some may be repeated"""
+        """Keys, and whether their entries are hashes; a key may be repeated"""
         with self._calling('read from it'):
             strings = scan_names(self._client, pattern_of(encode(f'{self.namespace}:')), CHUNK_SIZE)
         for page in self._pages(strings, CHUNK_SIZE):
@@ -174,21 +174,21 @@ class EntryStorage(RedisStorage):
             yield from ((key, True) for key in map(self.pieces.key, page) if key is not None)
 
     def scan(self) -> Iterator[tuple[str, Any]]:
-        """All keys and values, with constant memory; None for a value that cannot be read"""
+        """All keys and values, read a few at a time; None for a value that cannot be read"""
         for page in chunkify(unique(self._keys(), key=lambda found: found[0]), VALUES_PER_PAGE):
             commands = [
                 ('hget', self.pieces.name(key), RECORD) if is_large else ('get', self._name(key))
                 for key, is_large in page
             ]
             with self._calling('read from it'):
-                values = each(self._connection.client, commands)
+                values = run_each(self._connection.client, commands)
             for (key, _), value in zip(page, values, strict=True):
-                found = value if value is not None else self._now_stored(key)
+                found = value if value is not None else self._read_again(key)
                 if found is not None:
                     yield key, self.deserialize(key, found)
 
-    def _now_stored(self, key: str) -> Any:
-        """Read an entry again that was deleted, or stored in another form, since it was listed"""
+    def _read_again(self, key: str) -> Any:
+        """Read an entry that was deleted, or replaced by one of the other type, since it was listed"""
         with self._calling('read from it'):
             return self._look_up(self._client, key)[1]
 
@@ -212,10 +212,10 @@ class EntryStorage(RedisStorage):
         try:
             return super()._write_apart(key, value, write)
         except BackendError:
-            is_apart = getattr(value, '_body', None) is not None
-            if self.pieces.writable or not (was_writable or is_apart):
+            is_in_pieces = getattr(value, '_body', None) is not None
+            if self.pieces.writable or not (was_writable or is_in_pieces):
                 raise
-            whole = CachedResponse.from_response(value, content=value.content) if is_apart else value
+            whole = CachedResponse.from_response(value, content=value.content) if is_in_pieces else value
             return super()._write_apart(key, whole, write)
 
     def _write(self, key: str, item: Any, is_expected: Callable[[Any], bool] | None = None) -> None:
@@ -227,16 +227,15 @@ class EntryStorage(RedisStorage):
                 self._write_small(key, value, seconds, is_expected)
             else:
                 with self.pieces.watching_permissions():
-                    self._carry_out(
-                        large_write(self, key, value, seconds, is_expected, body), key, value, seconds, body
-                    )
+                    write = large_write(self, key, value, seconds, is_expected, body)
+                    self._execute(write, key, value, seconds, body)
         if self._redirects is not None and getattr(item, 'history', None):
             with if_permitted():
                 self._redirects.outlast(seconds)
 
-    def _carry_out(self, write: Write, key: str, value: Any, seconds: int | None, body: Body | None = None) -> None:
+    def _execute(self, write: Write, key: str, value: Any, seconds: int | None, body: Body | None = None) -> None:
         if self._upkeep is None:
-            write.carry_out(self._connection)
+            write.execute(self._connection)
         else:
             self._upkeep.write(write, str(key), value, seconds, body)
 
@@ -245,12 +244,12 @@ class EntryStorage(RedisStorage):
     ) -> None:
         names = self._names(key)
         try:
-            self._carry_out(small_write(self, key, value, seconds, is_expected, names), key, value, seconds)
+            self._execute(small_write(self, key, value, seconds, is_expected, names), key, value, seconds)
         except Exception as e:
             if is_expected is None or len(names) == 1 or not is_refusal(e):
                 raise
-            # The user may have permission for names of strings only
-            self._carry_out(small_write(self, key, value, seconds, is_expected, names[:1]), key, value, seconds)
+            # The user may have permission only for the names of strings
+            self._execute(small_write(self, key, value, seconds, is_expected, names[:1]), key, value, seconds)
 
     def _expect(self, client: Any, key: str, is_expected: Callable[[Any], bool]) -> None:
         _, stored = self._look_up(client, key)
@@ -262,7 +261,7 @@ class EntryStorage(RedisStorage):
         if expires_in is None:
             return None
         seconds = int(expires_in + self.ttl_offset)
-        # Also keep an entry that has expired: it was copied, or will be validated on its next use
+        # An expired entry is written for a reason: it was copied, or it will be validated on its next use
         return seconds if seconds > 0 else max(int(self.ttl_offset), 1)
 
     # Deleting
@@ -281,13 +280,13 @@ class EntryStorage(RedisStorage):
 
     def _unlink(self, keys: Iterable[str]) -> int:
         """Delete entries without updating the index of a bounded storage"""
-        return sum(map(bool, self._of_each('unlink', dict.fromkeys(keys), 'delete from it')))
+        return sum(map(bool, self._run_for_each('unlink', dict.fromkeys(keys), 'delete from it')))
 
     def clear(self) -> None:
         """Delete all entries, and nothing else"""
         self.bulk_delete(self)
         if self._upkeep is not None:
-            self._upkeep.forget_phantoms()
+            self._upkeep.forget_missing()
 
     def close(self) -> None:
         if self._upkeep is not None:

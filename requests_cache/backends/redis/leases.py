@@ -1,8 +1,8 @@
-"""Leases in Redis: a string for each, which expires if it is no longer written
+"""Leases in Redis: a string for each, which the server removes if it is no longer written
 
 NAMESPACE-lease:{NAMESPACE:KEY}    the lease for an entry
 
-No entry has such a name, because keys are escaped (see `names`).
+No entry has such a name, as keys are escaped, see `names`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .names import encode, name_of_entry
 if TYPE_CHECKING:
     from .storage import RedisStorage
 
-# Much longer than the interval at which a holder renews its lease
+# Much longer than the interval at which a holder rewrites its lease
 LEASE_MILLISECONDS = 60_000
 
 
@@ -66,7 +66,7 @@ class RedisLeases(Leases):
         return self._storage._connection.in_transaction(name, replace)
 
     def _replace_in_two_steps(self, name: bytes, old: str, new: str | None) -> bool:
-        """For users without permission for transactions; in the worst case, two processes send a request"""
+        """For users without permission for transactions; at worst, two processes send the same request"""
         client = self._storage._client
         if _text(client.get(name)) != old:
             return False

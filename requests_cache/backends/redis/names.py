@@ -1,8 +1,8 @@
 """Names in Redis
 
-The name of an entry is `NAMESPACE:KEY`. The key of a request contains no colon, so that names in different namespaces
-are distinct: `a:b:KEY` belongs to the namespace `a:b`, not to `a`. Custom keys are escaped if they contain a colon, or
-if the name would be that of a hash.
+The name of an entry is `NAMESPACE:KEY`. The key of a request contains no colon. So caches with the namespaces `a` and
+`a:b` do not mix up their names: `a:b:KEY` belongs to `a:b`. Other keys are escaped if they contain a colon, or if their
+name would be that of a hash.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ GLOB_CHARACTERS = lazy_pattern(rb'([*?\[\]\\])')
 
 
 def encode(text: str) -> bytes:
-    """Encode any text, including lone surrogates"""
+    """Convert any text to bytes, including lone surrogates"""
     return text.encode('utf-8', 'surrogatepass')
 
 
 def decode(data: bytes) -> str:
-    """Decode the result of `encode`; raises UnicodeDecodeError for other data"""
+    """Undo `encode`; raises UnicodeDecodeError for other bytes"""
     return data.decode('utf-8', 'surrogatepass')
 
 
@@ -28,7 +28,7 @@ def name_of_entry(namespace: str, key: str) -> bytes:
 
 
 def key_of_entry(namespace: str, name: bytes) -> str | None:
-    """The key in a name; None if the name does not belong to this namespace"""
+    """The key in the name of an entry; None if it is not such a name in this namespace"""
     prefix = encode(f'{namespace}:')
     if not name.startswith(prefix):
         return None

@@ -1,4 +1,4 @@
-"""The base class of the storages in Redis, and the storage in a hash"""
+"""The base class of storages in Redis, and the storage in a hash"""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from .names import decode, encode
 
 T = TypeVar('T')
 
-# How many redirects are checked whenever some are written
+# Number of redirects that are checked on each write of redirects
 FIELDS_PER_STEP = 50
-# How much longer than an entry redirects are kept, and for how long later writes rely on that without asking the server
+# How much longer than an entry its redirects are kept, and how long the known expiration of the hash is relied on: so
+# most entries need not extend it
 SLACK_SECONDS = 60
 
 
@@ -58,7 +59,7 @@ class RedisStorage(BaseStorage[str, Any]):
         return self._connection.calling(purpose)
 
     def _pages(self, items: Iterable[T], size: int) -> Iterator[list[T]]:
-        """Lists of at most `size` items, which are read from the server as needed"""
+        """Lists of at most `size` items, which the driver fetches one list at a time"""
         iterator = iter(items)
         while True:
             with self._calling('read from it'):
@@ -72,21 +73,21 @@ class RedisStorage(BaseStorage[str, Any]):
         return encode(data) if isinstance(data, str) else data
 
     def close(self) -> None:
-        """Close the connections, unless the client was passed in. Using the storage later opens them again."""
+        """Close the connections, unless the client was passed in; a later use opens them again"""
         self._connection.close()
 
 
 class HashStorage(RedisStorage):
-    """A storage in one hash of Redis, with a field per entry
+    """A storage in a single Redis hash, with a field per entry
 
-    If the name of the hash has a value of another type, it is read as empty, and overwritten.
+    If the name of the hash has a value of another type, the storage is empty, and the next write replaces the value.
     """
 
     def __init__(self, connection: RedisConnection, hash_name: str, serializer: Any, **kwargs: Any):
         super().__init__(connection, serializer, **kwargs)
         self._hash_name = encode(hash_name)
         self._cursor = 0
-        # When the expiration of the hash was last read from the server, and that expiration
+        # When the expiration of the hash was last read, and when it expires
         self._asked_at = 0.0
         self._kept_until = -inf
 
@@ -101,7 +102,7 @@ class HashStorage(RedisStorage):
         self._write(encode(str(key)), self._serialize(key, item))
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Write many entries in batches"""
+        """Write many entries, a batch at a time"""
         for page in chunkify(dict(*args, **kwargs).items(), CHUNK_SIZE):
             self._write(mapping={encode(str(key)): self._serialize(key, item) for key, item in page})
 
@@ -135,11 +136,11 @@ class HashStorage(RedisStorage):
             fields = scan_fields(self._client, self._hash_name, CHUNK_SIZE)
         for page in self._pages(unique(fields, key=itemgetter(0)), CHUNK_SIZE):
             for field, value in page:
-                if (key := _text(field)) is not None:  # otherwise it belongs to another program
+                if (key := _text(field)) is not None:  # otherwise another program wrote it
                     yield key, value
 
     def scan(self) -> Iterator[tuple[str, Any]]:
-        """All keys and values, with constant memory; None for a value that cannot be read"""
+        """All keys and values, read a few at a time; None for a value that cannot be read"""
         return ((key, self.deserialize(key, value)) for key, value in self._fields())
 
     def bulk_delete(self, keys: Iterable[str]) -> int:
@@ -151,11 +152,11 @@ class HashStorage(RedisStorage):
             return unless_wrong_type(self._client.hdel, self._hash_name, *fields) or 0
 
     def keep_for(self, seconds: int | None, n_new: int) -> None:
-        """Let the hash expire after the longest of the times for which its fields must be kept
+        """Make the hash expire when the last of its fields expires
 
         Args:
-            seconds: How long the fields that have just been written must be kept; None for ever
-            n_new: How many fields have just been written
+            seconds: How long to keep the fields that have just been written; None for ever
+            n_new: Number of these fields
         """
         self._asked_at = 0.0
         with self._calling('write to it'):
@@ -164,14 +165,14 @@ class HashStorage(RedisStorage):
                 if left >= 0:
                     self._client.persist(self._hash_name)
             elif left >= 0 or self._client.hlen(self._hash_name) <= n_new:
-                # If the hash exists and does not expire, it contains fields that do not expire
+                # If an older hash does not expire, it contains fields that do not expire
                 self._client.expire(self._hash_name, max(left, seconds, 1))
 
     def outlast(self, seconds: int | None) -> None:
-        """Keep the hash at least as long as an entry to which its fields may refer
+        """Keep the hash at least as long as an entry to which its fields may redirect
 
         Args:
-            seconds: How long the entry that has just been written is kept; None for ever
+            seconds: How long the entry, which has just been written, is kept; None for ever
         """
         now = time()
         end = inf if seconds is None else now + seconds
@@ -189,14 +190,14 @@ class HashStorage(RedisStorage):
         self._kept_until = now + left if left >= 0 else inf if left == -1 else -inf
 
     def prune_some(self, existing: Callable[[Iterable[str]], set[str]]) -> None:
-        """Delete some fields whose values are not existing keys; calling it for each write eventually deletes all
+        """Check some fields, and delete those whose values are not existing keys; repeated calls check all fields
 
         Args:
-            existing: A function that returns the keys that exist
+            existing: A function that returns the existing keys among some keys
         """
         with self._calling('read from it'):
             self._cursor, fields = self._client.hscan(self._hash_name, cursor=self._cursor, count=FIELDS_PER_STEP)
-            # For a small hash, Redis returns all fields at once
+            # Redis returns all fields of a small hash at once
             some = sample(list(fields.items()), min(len(fields), FIELDS_PER_STEP))
         targets = {field: _text(value) for field, value in some}
         alive = existing({target for target in targets.values() if target is not None})
@@ -241,7 +242,7 @@ class HashStorage(RedisStorage):
 
 
 def _text(data: bytes) -> str | None:
-    """Decode bytes; None if this package did not write them"""
+    """Decode bytes; None if they are not valid"""
     try:
         return decode(data)
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Writing entries: commands for names in a single slot, which may depend on the stored values"""
+"""Writing entries: commands for names in one slot, optionally after checking the stored entry"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .commands import Command, is_refusal, replies_to, run
+from .commands import Command, is_refusal, replies_or_errors, run
 from .connection import RedisConnection
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Entries(Protocol):
-    """The methods of `entries.EntryStorage` that are used for writing and maintaining its entries"""
+    """The attributes of `entries.EntryStorage` that are needed to write and evict entries"""
 
     namespace: str
     pieces: BodyHashes
@@ -38,42 +38,42 @@ class Entries(Protocol):
 
 
 class UnexpectedError(Exception):
-    """The stored entry is not the expected one"""
+    """The stored entry does not meet the condition of `write_if`"""
 
 
 class Write(NamedTuple):
-    """The writing of an entry
+    """The commands that write an entry
 
     Args:
-        names: Possible names of the entry; the first one is that of the string
-        commands: A function that takes a client, may read stored values, and returns the commands
-        watched: Names that must not change until the commands are run; empty if no values are read
+        names: Names that the entry may have; the first one is that of the string
+        commands: Called with a client; checks the stored entry and returns the commands
+        watched: Names that must not change between the check and the commands; empty if there is no check
     """
 
     names: tuple[bytes, ...]
     commands: Callable[[Any], list[Command]]
     watched: tuple[bytes, ...] = ()
 
-    def look(self, pipeline: Any) -> list[Command]:
-        """Get the commands, and start a transaction for them"""
+    def begin(self, pipeline: Any) -> list[Command]:
+        """Watch the names, begin a transaction, and return the commands for it"""
         pipeline.watch(*self.watched)
         commands = self.commands(pipeline)
         pipeline.multi()
         return commands
 
-    def carry_out(self, connection: RedisConnection) -> None:
+    def execute(self, connection: RedisConnection) -> None:
         """Write the entry"""
         if self.watched:
             connection.in_transaction(self.watched[0], self._in_transaction)
             return
-        replies = replies_to(connection.client, self.commands(connection.client))
+        replies = replies_or_errors(connection.client, self.commands(connection.client))
         for number, reply in enumerate(replies):
-            # Without permission for the names of hashes, there are none
+            # A user without permission for the names of hashes has no hashes
             if isinstance(reply, Exception) and not (number and is_refusal(reply)):
                 raise reply
 
     def _in_transaction(self, pipeline: Any) -> None:
-        for command in self.look(pipeline):
+        for command in self.begin(pipeline):
             run(pipeline, command)
         pipeline.execute()
 
@@ -86,15 +86,15 @@ def small_write(
     is_expected: Callable[[Any], bool] | None,
     names: tuple[bytes, ...],
 ) -> Write:
-    """Write a string, and delete the values under the other names of the entry
+    """Write a string, and delete the values of the entry's other names
 
     Args:
         storage: The storage
         key: Key of the entry
         value: The string
-        seconds: How many seconds Redis keeps the string; None for ever
-        is_expected: A function that checks the stored entry; None to write in any case
-        names: Possible names of the entry
+        seconds: After how many seconds Redis removes it; None for never
+        is_expected: The condition of `write_if`; None for none
+        names: Names that the entry may have
     """
     name, *others = names
 
@@ -115,7 +115,7 @@ def large_write(
     is_expected: Callable[[Any], bool] | None,
     body: Body,
 ) -> Write:
-    """Finish the hash with a large body, and delete the string; arguments as above"""
+    """Finish the hash with a large body, and delete the string; arguments as for `small_write`"""
     names = (storage._name(key), storage.pieces.name(str(key)))
 
     def commands(client: Any) -> list[Command]:

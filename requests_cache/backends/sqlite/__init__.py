@@ -18,7 +18,7 @@ from ...models.response import CachedResponse
 from ...policy.expiration import ExpirationTime, check_expiration
 from ...serializers.pipeline import SerializerType
 from ...serializers.preconf import pickle_serializer
-from ..base import BaseCache, reset_or_drop
+from ..base import BaseCache, reset_expiration_or_drop
 from ..paths import StrOrPath
 from ..storage import STORAGE_KEYWORDS, UPKEEP_KEYWORDS
 from .bodies import BodyTables
@@ -276,7 +276,7 @@ class SQLiteCache(BaseCache):
 
     def reset_expiration(self, expire_after: ExpirationTime = None) -> None:
         check_expiration(expire_after)
-        self.responses.change(lambda response: reset_or_drop(response, expire_after))
+        self.responses.change(lambda response: reset_expiration_or_drop(response, expire_after))
 
     def clear(self) -> None:
         """Delete all entries. If the database is damaged, replace it by a new one.
@@ -313,7 +313,7 @@ class SQLiteCache(BaseCache):
         if isinstance(self.db_path, Path):
             if not is_database(self.db_path) or self._has_other_tables():
                 raise BackendError(
-                    f'{self.db_path} is not only a cache, so it was not removed; delete it, or use another path'
+                    f'{self.db_path} is not only a cache, so it was not removed; delete it, or give another path'
                 ) from reason
             self.close()
             try:

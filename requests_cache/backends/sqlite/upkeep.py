@@ -16,7 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING
 
-from ..eviction import EXPIRED_PER_WRITE, Bounds, Candidate, Eviction, Index, Usage, Uses, forgotten_on_error, make_room
+from ..eviction import (
+    EXPIRED_PER_WRITE,
+    Bounds,
+    Candidate,
+    Eviction,
+    Index,
+    Usage,
+    Uses,
+    make_room,
+    unrecorded_on_error,
+)
 from .table import Table, from_column, has_table, to_column, value_of
 
 if TYPE_CHECKING:
@@ -171,7 +181,7 @@ class TableUpkeep:
 
     def write(self, action: Callable[[Connection], None]) -> None:
         """Call a function that writes, in a transaction; if that fails, nothing was evicted"""
-        with forgotten_on_error():
+        with unrecorded_on_error():
             self._database.write(action)
 
     def before_writing(self, connection: Connection, key: str, n_bytes: int) -> None:

@@ -1,1 +1,1 @@
-"""Bounds of a storage in Redis; begin with `upkeep`"""
+"""Bounds of a storage in Redis; start reading with `upkeep`"""

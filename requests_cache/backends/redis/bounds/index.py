@@ -3,8 +3,9 @@
 NAMESPACE-index:{NAMESPACE:}:used, :ends, :sizes, :writers    see `scripts`
 
 No entry has such a name, as keys are escaped, see `names`. On one server, a script makes room and writes an entry in
-one step. In a cluster, entries are on other servers than the index. There, a script reserves room, what is evicted is
-deleted before the index forgets it, and the entry is written last; nobody evicts one that is about to be written.
+one step. In a cluster, entries and index are on different servers. There, a script reserves room, evicted entries are
+deleted before they are removed from the index, and the new entry is written last. An entry is not evicted while it is
+being written.
 """
 
 from __future__ import annotations
@@ -28,22 +29,23 @@ from .scripting import Script
 T = TypeVar('T')
 
 VALUES = ('used', 'ends', 'sizes', 'writers')
-# More than any bound, and exact as a number of Lua; less than there ever is
+# Larger than any bound, and exact as a number in Lua
 UNBOUNDED = 2**53 - 1
+# Bounds that are always exceeded
 NOTHING = (-1, -1)
-# How often, and for how long, to wait for other writers while there is nothing else to evict
-MOST_WAITS, WAIT_SECONDS = 20, 0.01
+# How often, and for how long, to wait for other writers while there is nothing to evict
+MAX_WAITS, WAIT_SECONDS = 20, 0.01
 
-# What a script takes for each of some entries
+# Arguments of a script, a tuple for each entry
 Items = Sequence[tuple[Any, ...]]
 
 
 class IncompleteError(Exception):
-    """Not all entries are accounted for yet; its argument is the generation of the index"""
+    """Not all entries are in the index yet; the argument is the generation of the index"""
 
 
-class Place:
-    """Where the index of a storage is, and what its scripts take and give
+class IndexAccess:
+    """The names of an index, and conversions for the arguments and replies of its scripts
 
     Args:
         storage: The storage
@@ -53,12 +55,12 @@ class Place:
         namespace = storage.namespace
         self._storage = storage
         self.start = encode(f'{namespace}:')
-        # Whether scripts can make names of entries, which takes that they have no braces
+        # Whether scripts can create the names of entries, which is only possible without braces
         self.is_plain = b'{' not in self.start and b'}' not in self.start
-        # What names of the index begin with; what is first in braces, perhaps in the namespace, says which slot it is
+        # Prefix of the names of the index; the first braces in it, perhaps those of the namespace, determine the slot
         tag = b':' + self.start if self.start.startswith(b'}') else self.start
         self._base = encode(f'{namespace}-index:').replace(b'{}', b'{:}') + b'{%b}:' % tag
-        # All names of entries, and some others
+        # Matches all names of entries, and some others
         self.pattern = pattern_of(encode(namespace))[:-1] + b'[-:]*'
 
     @property
@@ -71,8 +73,8 @@ class Place:
         return self._storage._connection.client
 
     @property
-    def is_apart(self) -> bool:
-        """Whether entries may be on other servers"""
+    def is_distributed(self) -> bool:
+        """Whether entries may be on other servers than the index"""
         return is_cluster(self.client)
 
     def run(self, script: Script, *arguments: Any) -> Any:
@@ -82,64 +84,64 @@ class Place:
         script.queue(pipeline, self._base, arguments=arguments)
 
     def member(self, key: str) -> bytes:
-        """What an entry is called in the index"""
+        """The name of an entry in the index"""
         return name_of_entry(self._storage.namespace, key)[len(self.start) :]
 
-    def told(self, uses: Mapping[str, int]) -> Items:
-        """Uses for a script, in microseconds that are not the same for any two"""
-        last, told = 0, []
+    def use_items(self, uses: Mapping[str, int]) -> Items:
+        """Convert uses to arguments of a script: members and microseconds, no two of which are equal"""
+        last, items = 0, []
         for key, nanoseconds in sorted(uses.items(), key=itemgetter(1)) if uses else ():
             last = max(nanoseconds // 1000, last + 1)
-            told.append((self.member(key), last))
-        return told
+            items.append((self.member(key), last))
+        return items
 
     def key(self, member: bytes) -> str:
         key = key_of_entry(self._storage.namespace, self.start + member)
         if key is None:
-            raise BackendError('The index of the cache holds something that is no entry')
+            raise BackendError(f'The index of the cache contains {member!r}, which is not an entry; clear the cache')
         return key
 
 
 def microseconds() -> int:
-    """Since the epoch"""
+    """The current time in microseconds since the epoch"""
     return time_ns() // 1000
 
 
 def removed_at(seconds: int | None) -> int:
-    """When Redis removes what it removes after some seconds, in seconds since the epoch; 0 for never"""
+    """When Redis removes a value with a lifetime, in seconds since the epoch; 0 for never"""
     return 0 if seconds is None else int(time()) + seconds
 
 
-def most_of(bounds: Bounds) -> tuple[int, int]:
-    """Bounds as numbers of bytes and of entries"""
+def limits_of(bounds: Bounds) -> tuple[int, int]:
+    """Bounds as numbers of bytes and entries"""
     n_bytes, n_entries = (UNBOUNDED if bound is None else min(bound, UNBOUNDED) for bound in bounds[:2])
     return n_bytes, n_entries
 
 
-def spaced(numbers: Iterable[int]) -> str:
+def join_numbers(numbers: Iterable[int]) -> str:
     """Numbers as one argument of a script"""
     return ' '.join(map(str, numbers))
 
 
-class Untold:
-    """What the index of a cluster is to be told later, as it does no harm that it accounts for too much
+class PendingUpdates:
+    """Updates of a cluster's index that can wait, as the index may account for too much
 
-    If it is never told, entries that have been written are not evicted for a minute, and evicted ones are forgotten
-    when they are to be evicted once more.
+    If they are lost, written entries cannot be evicted for a minute, and evicted entries stay in the index until they
+    are chosen for eviction again.
     """
 
     def __init__(self) -> None:
-        # Entry, token, size, when it is removed
+        # Member, token, size, when Redis removes it
         self.written: deque[tuple[bytes, str, int, int]] = deque()
-        # Entry, when it was last used, number of its names that are left
+        # Member, when it was last used, number of names that remain to be deleted
         self.evicted: deque[tuple[bytes, bytes, int]] = deque()
 
     def __bool__(self) -> bool:
         return bool(self.written or self.evicted)
 
 
-def taken(items: deque[T]) -> list[T]:
-    """All there is, which is not there any more then"""
+def drain(items: deque[T]) -> list[T]:
+    """Remove and return all items"""
     found: list[T] = []
     with suppress(IndexError):
         while items:
@@ -148,52 +150,52 @@ def taken(items: deque[T]) -> list[T]:
 
 
 class RedisIndex(Index):
-    """The index, while nothing is written
+    """The index while no entry is written
 
     Args:
-        place: Where it is
-        most: The bounds: bytes and entries
-        delete: Deletes entries that are on other servers; otherwise gives their names, for a script to do it
-        untold: What is to be told
+        access: Access to the index
+        limits: The bounds: bytes and entries
+        delete: Deletes entries that are on other servers; otherwise returns their names, so that a script deletes them
+        pending: Pending updates of the index
     """
 
-    # How many candidates to ask for; those that are known, and when they were last used
+    # How many candidates to request; the known candidates, and when they were last used
     _count = FIRST_CANDIDATES + 1
     _oldest: Sequence[Candidate] = ()
     _last_used: Mapping[str, bytes] = {}
     _uses: Items = ()
-    # What is accounted for; in a cluster, how many entries are about to be written, the size that the new one had
-    # before, and when it was to be removed
+    # The usage of the index; in a cluster, the number of entries that are being written, and the size and the removal
+    # time of the entry that is being replaced
     usage = Usage(0, 0)
     n_writers = 0
     old = (-1, 0)
 
     def __init__(
         self,
-        place: Place,
-        most: tuple[int, int],
+        access: IndexAccess,
+        limits: tuple[int, int],
         delete: Callable[[Sequence[str]], Iterable[tuple[bytes, ...]]],
-        untold: Untold,
+        pending: PendingUpdates,
     ):
-        self.place = place
-        self.most = most
+        self.access = access
+        self.limits = limits
         self._delete = delete
-        self._untold = untold
+        self._pending = pending
 
     def touch(self, uses: Mapping[str, int]) -> None:
-        """Told with the next step"""
-        self._uses = self.place.told(uses)
+        """Record uses with the next step"""
+        self._uses = self.access.use_items(uses)
 
     def reserve(self, key: str, n_bytes: int) -> Usage:
         return self.step()
 
     def oldest(self, count: int) -> list[Candidate]:
-        for _ in range(MOST_WAITS):
+        for _ in range(MAX_WAITS):
             if not self._oldest:
-                self.step(most=NOTHING)  # lists them, whether there is room or not
+                self.step(limits=NOTHING)  # so that it lists candidates, even if there is room
             if self._oldest or self.n_writers <= 1:
                 break
-            sleep(WAIT_SECONDS)  # others have reserved all that there is, and are about to write
+            sleep(WAIT_SECONDS)  # other writers have reserved all the room, and are about to write
         return list(self._oldest[:count])
 
     def evict(self, keys: Sequence[str]) -> Eviction:
@@ -203,20 +205,20 @@ class RedisIndex(Index):
         last_used = self._last_used
         self._count = min(2 * self._count, MOST_CANDIDATES + 1)
         names = self._delete(keys)
-        return [(self.place.member(key), last_used[key], len(n), *n) for key, n in zip(keys, names, strict=True)]
+        return [(self.access.member(key), last_used[key], len(n), *n) for key, n in zip(keys, names, strict=True)]
 
-    def step(self, evictions: Items = (), new: Items = (), most: tuple[int, int] | None = None) -> Usage:
-        """Tell the index what there is to tell; returns what is accounted for
+    def step(self, evictions: Items = (), new: Items = (), limits: tuple[int, int] | None = None) -> Usage:
+        """Update the index with all pending updates, evictions and a new entry; returns the usage
 
         Args:
-            evictions: Entries to be evicted: entry, when it was last used, number of names, names
-            new: An entry to be written: entry, token, size, when it is removed
-            most: The bounds, if others than usual
+            evictions: Entries to evict: member, when it was last used, number of names, names
+            new: An entry to write: member, token, size, when Redis removes it
+            limits: The bounds, if they differ from the usual ones
         """
-        untold = self._untold
-        items = (taken(untold.written), self._taken_uses(), [*taken(untold.evicted), *evictions], new)
-        head = spaced((microseconds(), *(most or self.most), self._count, *map(len, items)))
-        reply = self.place.run(STEP, head, *chain.from_iterable(chain.from_iterable(items)))
+        pending = self._pending
+        items = (drain(pending.written), self._take_uses(), [*drain(pending.evicted), *evictions], new)
+        head = join_numbers((microseconds(), *(limits or self.limits), self._count, *map(len, items)))
+        reply = self.access.run(STEP, head, *chain.from_iterable(chain.from_iterable(items)))
         if reply[0] == b'incomplete':
             raise IncompleteError(reply[1])
         self.n_writers, n_bytes, n_entries, *rest = reply
@@ -226,11 +228,11 @@ class RedisIndex(Index):
         self.usage = Usage(n_bytes, n_entries)
         return self.usage
 
-    def _taken_uses(self) -> Items:
+    def _take_uses(self) -> Items:
         uses, self._uses = self._uses, ()
         return uses
 
     def _note(self, candidates: Sequence[Any]) -> None:
-        found = [(self.place.key(member), at, size) for member, at, size in zip(*(iter(candidates),) * 3, strict=True)]
+        found = [(self.access.key(member), at, size) for member, at, size in zip(*(iter(candidates),) * 3, strict=True)]
         self._oldest = [Candidate(key, size) for key, _, size in found]
         self._last_used = {key: at for key, at, _ in found}

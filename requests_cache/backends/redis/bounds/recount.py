@@ -1,8 +1,8 @@
-"""Comparing what the index of a bounded storage accounts for with what is there
+"""Comparing the index of a bounded storage with the stored entries
 
-Entries go without the index: Redis removes some when its memory is full, and earlier versions and sessions without
-bounds delete some. The latter write some, too. So, once in a while, a write looks at a few rows of the index, and a few
-names on a server; over time, at all of them. When there is no index, all entries are counted at once.
+Some entries are deleted without an update of the index: by Redis when its memory is full, and by older versions and
+sessions without bounds, which also write entries. So an occasional write checks a few rows of the index and a few names
+on a server; over time, all of them. If there is no index, all entries are counted at once.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import NamedTuple
 from ...._utils import chunkify
 from ....exceptions import CacheError
 from ...eviction import Usage
-from ..commands import UNDECODED, each, on_server_of, servers_of, unique
+from ..commands import UNDECODED, on_server_of, run_each, servers_of, unique
 from ..names import key_of_entry
 from ..writes import Entries
-from .index import Place, microseconds, removed_at
-from .recount_scripts import COMPLETE, CORRECT, LOOK, MEASURE, SAMPLE
+from .index import IndexAccess, microseconds, removed_at
+from .recount_scripts import COMPLETE, CORRECT, LAST_USED, MEASURE, SAMPLE
 from .scripts import SLACK_SECONDS
 from .sizes import Allocator, jemalloc, libc, size_of
 
-# What is looked at in a round: so many entries that are accounted for, and so many names on a server
+# How many rows of the index, and how many names on a server, are checked in a round
 ROWS_PER_ROUND, NAMES_PER_ROUND = 8, 64
-# Entries that are measured together
+# Number of entries that are measured together
 PAGE = 500
 
 
-class Found(NamedTuple):
-    """An entry that is there
+class Measured(NamedTuple):
+    """A stored entry
 
     Args:
-        size: Its size, in bytes
+        size: Its size in bytes
         removed_at: When Redis removes it, in seconds since the epoch; 0 for never
         used_at: When it was last used, in microseconds since the epoch, as far as the server knows
     """
@@ -42,19 +42,19 @@ class Found(NamedTuple):
     used_at: int
 
 
-# An entry that is gone
-GONE = Found(-1, 0, 0)
-# What the index calls an entry, when it was last used (b'' for one that is not accounted for), and what is there
-Correction = tuple[bytes, bytes, Found]
+# An entry that does not exist
+MISSING = Measured(-1, 0, 0)
+# The member of the index, when it was last used (b'' if it is not in the index), and the stored entry
+Correction = tuple[bytes, bytes, Measured]
 
 
 class Row(NamedTuple):
-    """What is accounted for an entry
+    """An entry in the index
 
     Args:
-        member: What the index calls it
+        member: Its name in the index
         used_at: When it was last used
-        size: Its size, in bytes
+        size: Its size in bytes
         removed_at: When Redis removes it, in seconds since the epoch; 0 for never
     """
 
@@ -65,59 +65,59 @@ class Row(NamedTuple):
 
 
 class Recount:
-    """Comparisons for one storage; the driver's errors are raised as they are
+    """Compares the index and the entries of one storage; the driver's errors are not translated
 
     Args:
         storage: The storage
-        place: Where its index is
+        access: Access to its index
     """
 
-    def __init__(self, storage: Entries, place: Place):
+    def __init__(self, storage: Entries, access: IndexAccess):
         self._storage = storage
-        self._place = place
+        self._access = access
 
     @cached_property
     def _allocate(self) -> Allocator:
         from redis.exceptions import ResponseError
 
-        place = self._place
+        access = self._access
         try:
-            info = on_server_of(place.client, place.names[0], lambda server: server.info('memory'))
-        except ResponseError:  # not everybody may ask
+            info = on_server_of(access.client, access.names[0], lambda server: server.info('memory'))
+        except ResponseError:  # the user may have no permission
             return jemalloc
         return libc if str(info.get('mem_allocator')).startswith('libc') else jemalloc
 
     def size_of(self, kind: int, name: bytes, member: bytes, lengths: Iterable[int]) -> int:
-        """Size of an entry, as it is accounted for; see `sizes.size_of`"""
+        """Size of an entry in the index; see `sizes.size_of`"""
         return size_of(kind, name, member, lengths, self._allocate)
 
     # The index
 
-    def look(self, members: Sequence[bytes], position: str = '') -> dict[bytes, bytes]:
-        """When entries were last used, for those that are accounted for
+    def last_used(self, members: Sequence[bytes], position: str = '') -> dict[bytes, bytes]:
+        """When entries were last used; members that are not in the index are left out
 
         Args:
-            members: What the index calls them
-            position: Where the look at entries is to go on; empty to leave that as it is
+            members: Members of the index
+            position: Where the next round continues checking entries; empty to leave this unchanged
         """
-        found = self._place.run(LOOK, position, *members)
+        found = self._access.run(LAST_USED, position, *members)
         return {member: used_at for member, used_at in zip(members, found, strict=True) if used_at}
 
     def forget(self, known: Mapping[bytes, bytes]) -> None:
-        """Forget entries, unless they were used or written meanwhile
+        """Remove entries from the index, unless they have been used or written since
 
         Args:
-            known: When they were last used
+            known: When each member was last used
         """
         if known:
-            self._correct([(member, used_at, GONE) for member, used_at in known.items()])
+            self._correct([(member, used_at, MISSING) for member, used_at in known.items()])
 
     def _correct(self, corrections: Iterable[Correction]) -> Usage:
         arguments = (part for member, used_at, found in corrections for part in (member, used_at, *found))
-        return Usage(*self._place.run(CORRECT, microseconds(), *arguments))
+        return Usage(*self._access.run(CORRECT, microseconds(), *arguments))
 
     def _sample(self, rank: int | str, count: int) -> tuple[str, Usage, list[Row]]:
-        position, n_bytes, n_entries, *rest = self._place.run(SAMPLE, microseconds(), rank, count)
+        position, n_bytes, n_entries, *rest = self._access.run(SAMPLE, microseconds(), rank, count)
         return (
             position.decode(),
             Usage(n_bytes, n_entries),
@@ -126,11 +126,11 @@ class Recount:
 
     # Entries
 
-    def _measure(self, members: Sequence[bytes]) -> dict[bytes, Found]:
-        """Those that there are entries for"""
-        client, names = self._place.client, [self._storage._names(self._place.key(member)) for member in members]
-        if self._place.is_apart:
-            replies = [reply[0] for reply in each(client, [(MEASURE.queue, *pair) for pair in names])]
+    def _measure(self, members: Sequence[bytes]) -> dict[bytes, Measured]:
+        """Measure the entries that exist"""
+        client, names = self._access.client, [self._storage._names(self._access.key(member)) for member in members]
+        if self._access.is_distributed:
+            replies = [reply[0] for reply in run_each(client, [(MEASURE.queue, *pair) for pair in names])]
         else:
             replies = MEASURE.run(client, [name for pair in names for name in pair]) if names else []
         now, found = microseconds(), {}
@@ -138,38 +138,38 @@ class Recount:
             if kind:
                 size = self.size_of(kind, pair[kind - 1], member, lengths)
                 end = removed_at(None if seconds_left < 0 else seconds_left)
-                # Whole seconds; and what is accounted for was used later
-                found[member] = Found(size, end, now - (idle + 1) * 1_000_000)
+                # The server counts whole seconds, and an entry in the index was used later than an unknown one
+                found[member] = Measured(size, end, now - (idle + 1) * 1_000_000)
         return found
 
     def _missing(self, members: Sequence[bytes], position: str) -> list[Correction]:
-        """Corrections for entries that are not accounted for"""
-        known = self.look(members, position)
+        """Corrections for entries that are not in the index"""
+        known = self.last_used(members, position)
         found = self._measure([member for member in members if member not in known])
         return [(member, b'', entry) for member, entry in found.items()]
 
     def complete(self, generation: bytes) -> None:
-        """Count all entries that are there
+        """Add all stored entries to the index
 
         Args:
-            generation: That of the index; if it is another one by then, it was all in vain
+            generation: Generation of the index; if it changes meanwhile, the index remains incomplete
         """
-        members = unique((self._place.member(key) for key, _ in self._storage._keys()), key=bytes)
+        members = unique((self._access.member(key) for key, _ in self._storage._keys()), key=bytes)
         for page in chunkify(members, PAGE):
             self._correct((member, b'', found) for member, found in self._measure(page).items())
-        self._place.run(COMPLETE, generation)
+        self._access.run(COMPLETE, generation)
 
-    # Looking again
+    # Checking
 
     def round(self) -> Usage:
-        """Look at some rows and some names, and put right what is wrong; returns what is accounted for then"""
+        """Check some rows and some names, and correct the index; returns the usage after that"""
         position, usage, rows = self._sample('', ROWS_PER_ROUND)
         members, position = self._some_members(position)
         wrong = [*self._wrong(rows), *self._missing(members, position)]
         return self._correct(wrong) if wrong else usage
 
-    def forget_phantoms(self) -> None:
-        """Forget all entries that are not there"""
+    def forget_missing(self) -> None:
+        """Remove all entries from the index that do not exist"""
         rank = 0
         while rows := self._sample(rank, PAGE)[2]:
             gone = {row.member: row.used_at for row in rows}
@@ -179,18 +179,18 @@ class Recount:
             rank += len(rows) - len(gone)
 
     def _wrong(self, rows: Sequence[Row]) -> list[Correction]:
-        """Corrections of what is accounted for"""
+        """Corrections of rows"""
         found = self._measure([row.member for row in rows])
-        pairs = ((row, found.get(row.member, GONE)) for row in rows)
-        return [(row.member, row.used_at, entry) for row, entry in pairs if not _is_like(row, entry)]
+        pairs = ((row, found.get(row.member, MISSING)) for row in rows)
+        return [(row.member, row.used_at, entry) for row, entry in pairs if not _agrees(row, entry)]
 
     def _some_members(self, position: str) -> tuple[list[bytes], str]:
-        """Some entries on a server, and where the next round is to go on
+        """Members of some entries on a server, and where the next round continues
 
         Args:
-            position: Name of the server, and the cursor there; empty to begin
+            position: Name of the server, and the cursor there; empty to start
         """
-        servers = servers_of(self._place.client)
+        servers = servers_of(self._access.client)
         known = list(servers)
         server, _, cursor = position.rpartition(' ')
         if server not in servers:
@@ -199,7 +199,7 @@ class Recount:
         try:
             with self._storage._calling('read from it'):
                 next_cursor, names = servers[server].scan(
-                    int(cursor or 0), match=self._place.pattern, count=NAMES_PER_ROUND, **UNDECODED
+                    int(cursor or 0), match=self._access.pattern, count=NAMES_PER_ROUND, **UNDECODED
                 )
         except CacheError:
             if len(known) == 1:
@@ -210,14 +210,14 @@ class Recount:
         return [member for member in found if member is not None], f'{server} {next_cursor}'
 
     def _member_of(self, name: bytes) -> bytes | None:
-        """The entry that has a name; None if there is none"""
-        start, storage = self._place.start, self._storage
+        """The member for the name of an entry; None for any other name"""
+        start, storage = self._access.start, self._storage
         if name.startswith(start):
             return name[len(start) :] if key_of_entry(storage.namespace, name) is not None else None
         key = storage.pieces.key(name)
-        return None if key is None else self._place.member(key)
+        return None if key is None else self._access.member(key)
 
 
-def _is_like(row: Row, found: Found) -> bool:
-    """Whether the size is the same, and about the same the end"""
+def _agrees(row: Row, found: Measured) -> bool:
+    """Whether the size is the same, and the removal time about the same"""
     return row.size == found.size and abs(row.removed_at - found.removed_at) <= SLACK_SECONDS

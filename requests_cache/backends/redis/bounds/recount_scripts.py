@@ -1,26 +1,26 @@
-"""Scripts that look at the index of a bounded storage, and at its entries; see `scripts`"""
+"""Scripts that read and correct the index of a bounded storage, and measure its entries; see `scripts`"""
 
 from __future__ import annotations
 
 from .scripting import Script
 from .scripts import INDEX
 
-# When entries were last used. Arguments: where the look at entries is to go on, or nothing; entries
-LOOK = Script(
+# When entries were last used. Arguments: where the next check of entries continues, or an empty string; members
+LAST_USED = Script(
     INDEX
     + """
-local reply, place = {}, text()
-if place ~= '' then call('HSET', sizes, ':scan', place) end
+local reply, scan = {}, text()
+if scan ~= '' then call('HSET', sizes, ':scan', scan) end
 for i = 2, #ARGV do reply[#reply + 1] = call('ZSCORE', used, ARGV[i]) or '' end
 return reply
 """
 )
 
-# Put right what is accounted for. Arguments:
+# Correct the index. Arguments:
 #   now (microseconds)
-#   for each entry: entry, when it was last used (nothing: it is not accounted for), size (less than none: there is no
-#   entry), when it is removed, when it was used if it is not accounted for
-# Those that were used or written meanwhile are left as they are. Returns bytes and entries.
+#   for each entry: member, when it was last used (empty if it is not in the index), size (negative if there is no
+#     entry), when it is removed, when it was last used if it is not in the index
+# Entries that have been used or written since are not changed. Returns bytes and entries.
 CORRECT = Script(
     INDEX
     + """
@@ -41,12 +41,12 @@ return {usage()}
 """
 )
 
-# Some of what is accounted for. Arguments:
+# Some rows of the index. Arguments:
 #   now (microseconds)
-#   rank of the first entry by last use, or nothing to go on after the last one that was looked at
-#   how many
-# Returns where the look at entries is to go on, bytes, entries, and for each entry: what it is called, when it was last
-# used, size, when it is removed
+#   rank of the first row by last use, or an empty string to continue after the last row of the previous call
+#   number of rows
+# Returns where the next check of entries continues, bytes, entries, and for each row: member, when it was last used,
+# size, when it is removed
 SAMPLE = Script(
     INDEX
     + """
@@ -71,7 +71,7 @@ return reply
 """
 )
 
-# Note that all entries have been counted, unless the index was begun anew meanwhile. Argument: the generation
+# Mark the index as complete, unless it was started again meanwhile. Argument: the generation
 COMPLETE = Script(
     INDEX
     + """
@@ -82,8 +82,8 @@ end
 """
 )
 
-# What is there of entries. Names: those of the string and of the hash, for each of some entries
-# Returns for each: seconds after which it is removed, seconds since it was last used, the kind (0 for none, 1 for a
+# Measure stored entries. Keys: the names of the string and of the hash of each entry
+# Returns for each entry: seconds until it is removed, seconds since it was last used, the kind (0 for none, 1 for a
 # string, 2 for a hash), and the lengths of its values
 MEASURE = Script("""
 local function idle_seconds(name)

@@ -1,4 +1,4 @@
-"""Making room for an entry, and writing it: in one step on one server, in several steps in a cluster"""
+"""Making room for an entry and writing it: in one step on one server, in several steps in a cluster"""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from os import urandom
 from typing import Any, NamedTuple
 
 from ....exceptions import BackendError
-from ...eviction import FIRST_CANDIDATES, Eviction, Usage, note_evicted
+from ...eviction import FIRST_CANDIDATES, Eviction, Usage, record_evicted
 from ..connection import RedisConnection
 from ..writes import Write
-from .index import IncompleteError, Items, Place, RedisIndex, microseconds
+from .index import IncompleteError, IndexAccess, Items, RedisIndex, microseconds
 from .room_scripts import RUN, WRITE
 from .scripting import as_arguments
 
-# How often the entries that are there are counted, while others begin the index anew
-MOST_COUNTS = 10
-# What is accounted for is no more than the bounds, whatever it is
+# How often all entries are counted while others start the index again
+MAX_COUNTS = 10
+# The usage after an entry was written; all that matters is that it does not exceed the bounds
 WRITTEN = Usage(0, 0)
-# In place of seconds: the entry is written by commands
+# Instead of seconds: commands write the entry
 BY_COMMANDS = -1
 
 
 class Entry(NamedTuple):
-    """An entry that is to be written
+    """An entry to write
 
     Args:
-        member: What it is called in the index
+        member: Its name in the index
         names: Names of the string and of the hash
-        size: Its size, in bytes
-        value: The string, or what is left of an entry with a large body
-        seconds: After which Redis removes it; None for never
-        removed_at: When that is, in seconds since the epoch; 0 for never
-        write: How it is written
+        size: Its size in bytes
+        value: The string, or the entry without its large body
+        seconds: After how many seconds Redis removes it; None for never
+        removed_at: When Redis removes it, in seconds since the epoch; 0 for never
+        write: The commands that write it
     """
 
     member: bytes
@@ -46,13 +46,13 @@ class Entry(NamedTuple):
     write: Write
 
 
-class Room(RedisIndex):
-    """The index, while an entry is written
+class WritingIndex(RedisIndex):
+    """The index while an entry is written
 
     Args:
         entry: The entry
-        connection: To its server
-        complete: Counts all entries that are there, for an index of a generation
+        connection: Connection to its server
+        complete: Called with the generation of an incomplete index; adds all stored entries to it
         others: As for `RedisIndex`
     """
 
@@ -63,31 +63,31 @@ class Room(RedisIndex):
         self._complete = complete
 
     def reserve(self, key: str, n_bytes: int) -> Usage:
-        return self._with_new()
+        return self._add_entry()
 
-    def _with_new(self) -> Usage:
-        for _ in range(MOST_COUNTS):
+    def _add_entry(self) -> Usage:
+        for _ in range(MAX_COUNTS):
             try:
-                return self._try()
+                return self._try_to_add()
             except IncompleteError as e:  # noqa: PERF203
                 self._complete(*e.args)
-        raise BackendError(f'The index of the cache was begun anew {MOST_COUNTS} times meanwhile')
+        raise BackendError(f'Could not complete the index of the cache: it was started again {MAX_COUNTS} times')
 
     @abstractmethod
-    def _try(self) -> Usage:
-        """Have the index account for the new entry"""
+    def _try_to_add(self) -> Usage:
+        """Add the new entry to the index"""
 
 
-class RoomOnServer(Room):
-    """On one server, an entry is written as soon as there is room for it"""
+class ServerIndex(WritingIndex):
+    """On one server, the entry is written as soon as there is room for it"""
 
     def evict(self, keys: Sequence[str]) -> Eviction:
         super().evict(keys)
-        return Eviction(self._with_new())
+        return Eviction(self._add_entry())
 
-    def _try(self) -> Usage:
-        reply = write_at_once(self._connection, self.place, self.most, self._entry, self._taken_uses(), self._count)
-        if is_written(self.place, reply):
+    def _try_to_add(self) -> Usage:
+        reply = write_at_once(self._connection, self.access, self.limits, self._entry, self._take_uses(), self._count)
+        if is_written(self.access, reply):
             return WRITTEN
         if reply[0] == b'incomplete':
             raise IncompleteError(reply[1])
@@ -96,59 +96,59 @@ class RoomOnServer(Room):
         return Usage(n_bytes, n_entries)
 
 
-def is_written(place: Place, reply: Any) -> bool:
-    """Whether an entry was written, by what `WRITE` returned; those that were evicted for it are noted"""
+def is_written(access: IndexAccess, reply: Any) -> bool:
+    """Whether an entry was written, according to the reply of `WRITE`; also records which entries were evicted"""
     if reply != 1 and reply[0] == b'written':
-        note_evicted(place.key(member) for member in reply[1:])
+        record_evicted(access.key(member) for member in reply[1:])
         return True
     return bool(reply == 1)
 
 
 def write_at_once(
     connection: RedisConnection,
-    place: Place,
-    most: tuple[int, int],
+    access: IndexAccess,
+    limits: tuple[int, int],
     entry: Entry,
     uses: Items = (),
     count: int = FIRST_CANDIDATES + 1,
 ) -> Any:
-    """Write an entry that is on the server of the index, if there is room, or if a script finds some within its limits
+    """Write an entry on the server of the index, if there is room, or if the script can evict enough in one step
 
     Args:
-        connection: To the server
-        place: Where the index is
-        most: The bounds
+        connection: Connection to the server
+        access: Access to the index
+        limits: The bounds
         entry: The entry
-        uses: What is to be told of uses
-        count: How many candidates to ask for if there is no room
+        uses: Uses to record in the index
+        count: How many candidates to request if there is no room
 
     Returns:
-        What `WRITE` returns
+        The reply of `WRITE`
     """
 
     def arguments(count: int, is_plain: bool, seconds: int) -> list[Any]:
         head = (
-            f'{microseconds()} {most[0]} {most[1]} {count} {len(uses)} {len(place.start)} {is_plain:d} '
+            f'{microseconds()} {limits[0]} {limits[1]} {count} {len(uses)} {len(access.start)} {is_plain:d} '
             f'{entry.size} {entry.removed_at} {seconds}'
         )
         return [head, *entry.names, *chain.from_iterable(uses)]
 
     write = entry.write
     if not write.watched:
-        return place.run(WRITE, *arguments(count, place.is_plain, entry.seconds or 0), entry.value)
+        return access.run(WRITE, *arguments(count, access.is_plain, entry.seconds or 0), entry.value)
 
     def attempt(pipeline: Any) -> Any:
-        """It evicts nothing, and returns no entries, as some clients would decode them here"""
-        commands = as_arguments(write.look(pipeline))
-        place.queue(pipeline, WRITE, [*arguments(0, False, BY_COMMANDS), *commands])
+        """Evicts nothing and requests no candidates, as some clients would decode their names here"""
+        commands = as_arguments(write.begin(pipeline))
+        access.queue(pipeline, WRITE, [*arguments(0, False, BY_COMMANDS), *commands])
         return pipeline.execute()[-1]
 
     reply = connection.in_transaction(write.watched[0], attempt)
     return [each.encode() if isinstance(each, str) else each for each in reply] if reply != 1 else reply
 
 
-class RoomInCluster(Room):
-    """In a cluster, room is reserved, and the entry is written when there is enough"""
+class ClusterIndex(WritingIndex):
+    """In a cluster, room is reserved first, and the entry is written when there is enough"""
 
     def __init__(self, *args: Any):
         super().__init__(*args)
@@ -156,16 +156,16 @@ class RoomInCluster(Room):
         self._old: tuple[int, int] | None = None
 
     def evict(self, keys: Sequence[str]) -> Eviction:
-        """Delete entries; the index forgets them with the next step"""
+        """Delete entries; the next step removes them from the index"""
         evictions = self._evictions(keys)
-        self._untold.evicted += evictions
+        self._pending.evicted += evictions
         gone = {candidate for candidate in self._oldest if candidate.key in set(keys)}
         self._oldest = [candidate for candidate in self._oldest if candidate not in gone]
         n_bytes = self.usage.n_bytes - sum(candidate.n_bytes for candidate in gone)
         self.usage = Usage(n_bytes, self.usage.n_entries - len(gone))
         return Eviction(self.usage)
 
-    def _try(self) -> Usage:
+    def _try_to_add(self) -> Usage:
         entry = self._entry
         usage = self.step(new=[(entry.member, self._token, entry.size, entry.removed_at)])
         if self._old is None:
@@ -176,16 +176,16 @@ class RoomInCluster(Room):
         """Write the entry, now that there is room"""
         write = self._entry.write
         if write.watched:
-            write.carry_out(self._connection)
+            write.execute(self._connection)
         else:
             client = self._connection.client
             RUN.run(client, write.names, *as_arguments(write.commands(client)))
 
-    def done(self, is_written: bool) -> tuple[bytes, str, int, int]:
-        """What the index is to be told
+    def pending_update(self, is_written: bool) -> tuple[bytes, str, int, int]:
+        """The pending update of the index after writing
 
         Args:
-            is_written: Whether the entry is there; otherwise what was there before is
+            is_written: Whether the entry was written; otherwise the old entry still exists
         """
         size, removed_at = (self._entry.size, self._entry.removed_at) if is_written else self._old or (-1, 0)
         return self._entry.member, self._token, size, removed_at

@@ -5,16 +5,16 @@ from __future__ import annotations
 from .scripting import Script
 from .scripts import ARGUMENTS, INDEX_FUNCTIONS, NAMES
 
-# Write an entry that is on the same server. Arguments:
-#   numbers: now (microseconds), most bytes, most entries, how many candidates, number of uses, length of what the names
-#     of entries begin with, whether a script can make their names (0 or 1), size, when it is removed (0 for never),
-#     seconds until then (0 for never; -1 if commands write it)
+# Write an entry on the same server. Arguments:
+#   numbers: now (microseconds), maximum bytes, maximum entries, number of candidates, number of uses, length of the
+#     prefix of the names of entries, whether a script can create these names (0 or 1), size, when the entry is removed
+#     (0 for never), seconds until then (0 for never; -1 if commands write the entry)
 #   name of the string, name of the hash
-#   for each use: entry, microseconds
-#   the string; or the commands that write it
-# Returns 1 if it has been written; or `written`, and entries that were evicted; or `incomplete`, and the generation; or
-# `full`, bytes, entries, and for each candidate: entry, when it was last used, size.
-# What comes first is all that most writes need.
+#   for each use: member, microseconds
+#   the string, or the commands that write the entry
+# Returns 1 if the entry was written; or `written` and the evicted members; or `incomplete` and the generation; or
+# `full`, bytes, entries, and for each candidate: member, when it was last used, size.
+# The part before ARGUMENTS is all that most writes need.
 WRITE = Script(
     NAMES
     + """
@@ -56,13 +56,13 @@ while not has_room() and is_plain == '1' and n_evicted < most_evicted do
   local wanted = count_to_go(most_evicted, bytes + more_bytes, entries + more_entries, most_bytes, most_entries)
   local gone, names, oldest, n_over = {}, {}, first_to_go(wanted, now)
   for i, their_size in ipairs(#oldest > 0 and have(unpack(oldest)) or {}) do
-    local other, is_in_the_way = oldest[i], missing_bytes > 0 or missing_entries > 0
+    local other, is_required = oldest[i], missing_bytes > 0 or missing_entries > 0
     if other ~= member then
       missing_bytes, missing_entries = missing_bytes - their_size, missing_entries - 1
-      -- Some more goes, so that the next few writes find room
-      local is_more = missing_bytes < -most_bytes / one_in or missing_entries < -most_entries / one_in
+      -- Evict a few more, so that the next writes find room
+      local is_too_many = missing_bytes < -most_bytes / one_in or missing_entries < -most_entries / one_in
       if string.find(other, '[{}]') then is_plain = '0' end
-      if is_plain == '0' or (is_more and not is_in_the_way) then break end
+      if is_plain == '0' or (is_too_many and not is_required) then break end
       gone[#gone + 1] = other
       if i > n_over then reply[#reply + 1] = other end
       names[#names + 1] = start .. other
@@ -82,16 +82,18 @@ return #reply > 1 and reply or 1
 """
 )
 
-# Reserve room for an entry that is on another server, or tell the index of uses, evict entries, list candidates.
-#   numbers: now (microseconds), most bytes, most entries, how many candidates, number of entries that have been
-#     written, of uses, of entries to be evicted, of entries to be written (0 or 1)
-#   for each that has been written: entry, token, size (less than none: there is no entry), when it is removed
-#   for each use: entry, microseconds
-#   for each to be evicted: entry, when it was last used, number of names that are on this server, these names
-#   for the one to be written: entry, token, size, when it is removed
-# Returns the number of writers, bytes and entries; and, unless it is a new entry that there is room for, the size that
-# there was before (-1 for no entry), when it was to be removed, and if there is no room, candidates as above. It is the
-# other way round with `incomplete`, and the generation. What comes first is all that most writes need.
+# Update the index with uses and written entries, evict entries, reserve room for an entry on another server, and list
+# candidates. Arguments:
+#   numbers: now (microseconds), maximum bytes, maximum entries, number of candidates, number of written entries, of
+#     uses, of entries to evict, of entries to write (0 or 1)
+#   for each written entry: member, token, size (negative if there is no entry), when it is removed
+#   for each use: member, microseconds
+#   for each entry to evict: member, when it was last used, number of its names on this server, these names
+#   for the entry to write: member, token, size, when it is removed
+# Returns the number of writers, bytes and entries. Unless the entry is new and there is room for it, these are followed
+# by the size of the replaced entry (-1 for none), when that would be removed and, if there is no room, candidates as
+# above. If the index is incomplete, it returns `incomplete` and the generation. The part before ARGUMENTS is all that
+# most writes need.
 STEP = Script(
     NAMES
     + """
@@ -135,7 +137,7 @@ local evicted, seen = {}, {}
 for _ = 1, n_evictions do
   local member, last, n_names = text(), text(), number()
   local is_unused = not seen[member] and call('ZSCORE', used, member) == last
-  -- Two threads may have evicted the same entry
+  -- Two threads may evict the same entry
   seen[member] = true
   if is_unused then evicted[#evicted + 1] = member end
   for _ = 1, n_names do
@@ -160,7 +162,7 @@ if n_new == 1 then
     if size >= old then bytes, entries = note(member, size, at, bytes + size - old, entries) end
     use(member, now)
     local writer = is_being_written(member, now) and call('HGET', writers, member)
-    -- Of several, nobody knows who comes last, so that the largest size stays
+    -- If there are several writers, the last one is unknown, so the largest size counts
     if writer and string.match(writer, '^%S*') ~= token then token = '*' end
   else
     bytes, entries = note(member, size, at, bytes + size, entries + 1)
@@ -176,5 +178,5 @@ return reply
 """
 )
 
-# Run commands about names in one slot in one step
+# Run commands for names in one slot in one step
 RUN = Script(ARGUMENTS + 'run_commands()')

@@ -10,10 +10,10 @@ from ..commands import UNDECODED, Command, is_cluster, on_server_of
 
 
 class Script:
-    """A script
+    """A Lua script
 
     Args:
-        source: Its text
+        source: The source code
     """
 
     def __init__(self, source: str):
@@ -21,11 +21,11 @@ class Script:
         self._digest = sha1(self._source, usedforsecurity=False).hexdigest()
 
     def run(self, client: Any, names: Sequence[bytes], *arguments: Any) -> Any:
-        """What it returns, with bytes for text
+        """Run the script and return its reply, with text as bytes
 
         Args:
             client: A client of any kind
-            names: Names that it is about, all in one slot
+            names: The keys of the script, all in one slot
             arguments: Numbers, text and bytes
         """
         if not is_cluster(client):
@@ -41,14 +41,15 @@ class Script:
         return server.execute_command('EVAL', self._source, len(names), *names, *arguments, **UNDECODED)
 
     def queue(self, pipeline: Any, *names: bytes, arguments: Iterable[Any] = ()) -> Any:
-        """Have a pipeline run it, where it would be too late to learn that the server does not know it"""
+        """Queue the script in a pipeline, with its source, as the server may not know it yet"""
         return pipeline.execute_command('EVAL', self._source, len(names), *names, *arguments, **UNDECODED)
 
 
 def as_arguments(commands: Iterable[Command]) -> list[Any]:
-    """Commands as arguments of a script: how long they are, and their parts
+    """Commands as arguments of a script: their lengths, and their parts
 
-    Deleting comes first: it is what a user of Redis may not be permitted, and a script that fails undoes nothing.
+    Commands that delete come first, as the user may have no permission for them, and a script that fails is not rolled
+    back.
     """
     ordered = sorted(commands, key=lambda command: command[0] != 'unlink')
     return [' '.join(str(len(command)) for command in ordered), *(part for command in ordered for part in command)]

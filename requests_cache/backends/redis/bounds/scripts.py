@@ -1,31 +1,31 @@
-"""Scripts that a server runs in one step: those for the index of bounded storages, and one about entries
+"""Shared parts of the Lua scripts for the index of bounded storages; a server runs each script in one step
 
-The index of a storage is in values whose names begin alike, all in one slot of a cluster (see `index`). Entries are in
-it by what follows on the namespace in their names, which holds no colon.
+The index of a storage consists of four values, whose names have the same prefix and are in one slot of a cluster (see
+`index`). A member of the index is the name of an entry without the namespace, and contains no colon.
 
-used       a sorted set: when each entry was last used, in microseconds since the epoch; later with each write of it
+used       a sorted set: when each entry was last used, in microseconds since the epoch; increases with each write
 ends       a sorted set: when Redis removes entries, in seconds since the epoch; without those that it never removes
-sizes      a hash: sizes of entries, in bytes; and
+sizes      a hash: sizes of entries in bytes, and these fields:
            `:bytes`, `:entries`     the sum of the sizes, and the number of entries
-           `:complete`              once all entries that were there before have been counted
-           `:generation`            tells whether the index was begun anew meanwhile
-           `:rank`, `:scan`         how far the index, and the entries, have been looked at again
-writers    a hash: `TOKEN MICROSECONDS`, who has reserved room for an entry and is about to write it, and since when. In
-           a cluster only, as on one server a script reserves and writes at once.
+           `:complete`              exists once all older entries have been counted
+           `:generation`            changes when the index is started again
+           `:rank`, `:scan`         how far the index and the entries have been checked
+writers    a hash: `TOKEN MICROSECONDS` for each entry that is being written: the writer, and when it reserved room.
+           Only in a cluster; on one server, a script reserves and writes in one step.
 """
 
 from __future__ import annotations
 
 from ...eviction import ONE_IN
 
-# How long a writer that has reserved room may take until its entry is there, and is not evicted
+# How long an entry is not evicted after its writer has reserved room, so that the writer can finish
 WRITER_SECONDS = 60
-# How long a server keeps an index that nobody writes to; it is made anew then
+# How long a server keeps an unused index; it is created again when it is needed
 LIFETIME_SECONDS = 30 * 24 * 3600
-# How much later than it should have an entry is taken to be gone, as clocks differ
+# Tolerance for differences between clocks: an entry counts as removed this much after its removal time
 SLACK_SECONDS = 5
-# How many entries are evicted in one step, at most, while others wait for the server
-MOST_EVICTED = 64
+# Maximum number of entries that are evicted in one step, as other clients have to wait meanwhile
+MAX_EVICTED = 64
 
 
 ARGUMENTS = """
@@ -55,12 +55,12 @@ local used, ends, sizes, writers = KEYS[1] .. 'used', KEYS[1] .. 'ends', KEYS[1]
 
 CONSTANTS = f"""
 local writer_microseconds, lifetime, slack, most_evicted, one_in =
-  {WRITER_SECONDS}000000, {LIFETIME_SECONDS}, {SLACK_SECONDS}, {MOST_EVICTED}, {ONE_IN}
+  {WRITER_SECONDS}000000, {LIFETIME_SECONDS}, {SLACK_SECONDS}, {MAX_EVICTED}, {ONE_IN}
 """
 INDEX_FUNCTIONS = (
     CONSTANTS
     + """
--- Numbers that the index has, 0 for none
+-- Sizes of members, or other numbers in `sizes`; 0 for missing ones
 local function have(...)
   local found = call('HMGET', sizes, ...)
   for i = 1, #found do found[i] = tonumber(found[i] or 0) end
@@ -97,7 +97,7 @@ local function is_being_written(member, now)
   local writer = call('HGET', writers, member)
   return writer and now - tonumber(string.match(writer, '%d+$')) < writer_microseconds
 end
--- Begin anew: until all entries have been counted, none is written
+-- Start again: no entry is written until all existing ones have been counted
 local function begin(now)
   call('DEL', used, ends, sizes, writers)
   call('HSET', sizes, ':generation', string.format('%.0f', now))
@@ -106,7 +106,7 @@ local function incomplete(now)
   if call('HEXISTS', sizes, ':generation') == 0 then begin(now) end
   return {'incomplete', call('HGET', sizes, ':generation')}
 end
--- Whether a value is lost, as servers may delete some when memory is short
+-- Whether one of the values was lost, as servers may delete values when their memory is full
 local function is_damaged()
   return call('ZCARD', used) ~= have(':entries')[1]
 end
@@ -117,7 +117,7 @@ local function touch(count)
     if last and tonumber(last) < tonumber(at) then call('ZADD', used, at, member) end
   end
 end
--- Those that must be gone by now, and those that were not used for the longest time; and the number of the former
+-- Entries that Redis must have removed by now, then the least recently used ones; and the number of the former
 local function first_to_go(count, now)
   local found, seen = call('ZRANGEBYSCORE', ends, '-inf', now / 1000000 - slack, 'LIMIT', 0, count), {}
   for _, member in ipairs(found) do seen[member] = true end
@@ -127,7 +127,7 @@ local function first_to_go(count, now)
   end
   return found, n_over
 end
--- How many entries may have to go, and some more
+-- Estimate how many entries must be evicted, and add a few
 local function excess(amount, most) return amount > most and amount - most + math.floor(most / one_in) or 0 end
 local function count_to_go(count, bytes, entries, most_bytes, most_entries)
   local by_size = math.ceil(excess(bytes, most_bytes) * entries / math.max(bytes, 1))

@@ -1,4 +1,4 @@
-"""Bounds of a storage in Redis: what is done beside writing and deleting"""
+"""Enforcing the bounds of a storage in Redis"""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ...clients import Fault, as_backend_error
 from ...eviction import Bounds, Uses, evict_excess, make_room
 from ..commands import is_refusal
 from ..writes import Entries, UnexpectedError, Write
-from .index import Place, RedisIndex, Untold, most_of, removed_at
+from .index import IndexAccess, PendingUpdates, RedisIndex, limits_of, removed_at
 from .recount import Recount
-from .room import Entry, RoomInCluster, RoomOnServer, is_written, write_at_once
+from .room import ClusterIndex, Entry, ServerIndex, is_written, write_at_once
 from .sizes import HASH, STRING
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 T = TypeVar('T')
 
-# One write out of so many looks at some of what is accounted for, and at some of what is there
+# After this many writes, some rows of the index and some entries are checked
 WRITES_PER_ROUND = 128
-# In a cluster, the index is told with the next write that an entry is there, and does not evict it before; at once, if
-# more than one entry out of so many is in that state
-ONE_UNTOLD_IN = 64
+# In a cluster, the index learns with the next write that an entry was written, and does not evict it before that. It is
+# updated at once if more than this fraction (one in 64) of all entries is in that state.
+ONE_PENDING_IN = 64
 
 
 class RedisUpkeep:
-    """What is done for the bounds of a storage
+    """Enforces the bounds of a storage
 
     Args:
         storage: The storage
@@ -43,24 +43,24 @@ class RedisUpkeep:
     def __init__(self, storage: Entries, bounds: Bounds):
         self._storage = storage
         self._bounds = bounds
-        self._most = most_of(bounds)
-        self._place = Place(storage)
-        self._recount = Recount(storage, self._place)
+        self._limits = limits_of(bounds)
+        self._access = IndexAccess(storage)
+        self._recount = Recount(storage, self._access)
         self._uses = Uses(self._flush)
-        self._untold = Untold()
+        self._pending = PendingUpdates()
         self._writes = randrange(WRITES_PER_ROUND)
 
     @property
     def names(self) -> tuple[bytes, ...]:
         """Names of the index"""
-        return self._place.names
+        return self._access.names
 
     def note(self, key: str) -> None:
         """Note that an entry was used"""
         self._uses.note(key)
 
     def _flush(self) -> None:
-        """Tell the index of uses, and of what has been written"""
+        """Update the index with uses and pending updates"""
         uses = self._uses.take()
         try:
             with self._storage._calling('write to it'):
@@ -69,19 +69,19 @@ class RedisUpkeep:
                 index.step()
         except CacheError as e:
             self._uses.give_back(uses)
-            logger.debug('The index of the cache was not told what was used: %s', shown_text(e))
+            logger.debug('Could not record uses in the index of the cache: %s', shown_text(e))
 
     def close(self) -> None:
-        """Tell the index the last of it, before the client is closed"""
-        if (self._uses or self._untold) and self._storage._connection.known_client is not None:
+        """Update the index a last time before the client is closed"""
+        if (self._uses or self._pending) and self._storage._connection.known_client is not None:
             self._flush()
 
     def _index(self) -> RedisIndex:
-        return RedisIndex(self._place, self._most, self._delete, self._untold)
+        return RedisIndex(self._access, self._limits, self._delete, self._pending)
 
     def _delete(self, keys: Sequence[str]) -> list[tuple[bytes, ...]]:
-        """Delete what is to be evicted from other servers; or give its names, for a script to do it"""
-        if self._place.is_apart:
+        """Delete entries from other servers; otherwise return their names, so that a script deletes them"""
+        if self._access.is_distributed:
             self._storage._unlink(keys)
             return [() for _ in keys]
         return [self._storage._names(key) for key in keys]
@@ -92,15 +92,15 @@ class RedisUpkeep:
         """Make room for an entry, and write it
 
         Args:
-            write: How it is written
+            write: The commands that write it
             key: Its key
-            value: The string, or what is left of an entry with a large body
-            seconds: After which Redis removes it; None for never
+            value: The string, or the entry without its large body
+            seconds: After how many seconds Redis removes it; None for never
             body: The large body
 
         Raises:
-            EntryTooLargeError: It is not to be kept
-            BackendError: There is no room, or the user of Redis may not do what bounds take
+            EntryTooLargeError: The entry exceeds the maximum size
+            BackendError: There is no room, or the Redis user lacks permissions that bounds require
         """
         try:
             entry = self._entry(write, key, value, seconds, body)
@@ -112,90 +112,91 @@ class RedisUpkeep:
                 raise
         except Exception as e:
             if is_refusal(e):
-                raise self._not_permitted(e) from e
+                raise self._permission_error(e) from e
             raise
         self._writes += 1
         if self._writes % WRITES_PER_ROUND == 0:
-            self.look_after()
+            self.maintain()
 
     def _entry(self, write: Write, key: str, value: Any, seconds: int | None, body: Body | None) -> Entry:
         names = (write.names[0], self._storage.pieces.name(key)) if len(write.names) == 1 else write.names[:2]
-        member, lengths = names[0][len(self._place.start) :], [_length(value)]
+        member, lengths = names[0][len(self._access.start) :], [_length(value)]
         if body is not None:
-            lengths += self._storage.pieces.lengths(self._place.client, key, body)
+            lengths += self._storage.pieces.lengths(self._access.client, key, body)
         kind = STRING if body is None else HASH
         size = self._recount.size_of(kind, names[kind - 1], member, lengths)
         try:
             self._bounds.check(size)
         except EntryTooLargeError:
             if write.watched:
-                write.commands(self._storage._client)  # what is there may not be what is expected
+                write.commands(self._storage._client)  # raises UnexpectedError if the condition is not met
             raise
         return Entry(member, (names[0], names[1]), size, value, seconds, removed_at(seconds), write)
 
     def _write(self, entry: Entry, key: str, uses: dict[str, int]) -> None:
-        place, connection = self._place, self._storage._connection
-        is_apart = place.is_apart
-        # Most of the time, this is all
-        if not is_apart and is_written(place, write_at_once(connection, place, self._most, entry, place.told(uses))):
-            return
-        others = (connection, self._recount.complete, place, self._most, self._delete, self._untold)
-        room = (RoomInCluster if is_apart else RoomOnServer)(entry, *others)
-        room.touch(uses)
-        make_room(room, self._bounds, key, entry.size)
-        if isinstance(room, RoomInCluster):
-            self._write_apart(room)
+        access, connection = self._access, self._storage._connection
+        is_distributed = access.is_distributed
+        if not is_distributed:  # one step is usually enough
+            reply = write_at_once(connection, access, self._limits, entry, access.use_items(uses))
+            if is_written(access, reply):
+                return
+        others = (connection, self._recount.complete, access, self._limits, self._delete, self._pending)
+        index = (ClusterIndex if is_distributed else ServerIndex)(entry, *others)
+        index.touch(uses)
+        make_room(index, self._bounds, key, entry.size)
+        if isinstance(index, ClusterIndex):
+            self._write_to_cluster(index)
 
-    def _write_apart(self, room: RoomInCluster) -> None:
+    def _write_to_cluster(self, index: ClusterIndex) -> None:
         try:
-            room.write()
-        except (UnexpectedError, CacheError):  # nothing has been written; after other errors, nobody knows
-            self._untold.written.append(room.done(False))
+            index.write()
+        except (UnexpectedError, CacheError):  # nothing was written; after other errors, that is unknown
+            self._pending.written.append(index.pending_update(False))
             raise
-        self._untold.written.append(room.done(True))
-        if room.n_writers * ONE_UNTOLD_IN > room.usage.n_entries:
+        self._pending.written.append(index.pending_update(True))
+        if index.n_writers * ONE_PENDING_IN > index.usage.n_entries:
             self._flush()
 
-    def _not_permitted(self, error: Exception) -> BackendError:
-        """What is raised if a user of Redis may not do what bounds take; an entry is not kept without them"""
-        where = f'{self._storage._connection.where}: could not keep its bounds'
+    def _permission_error(self, error: Exception) -> BackendError:
+        """The error if a Redis user lacks permissions that bounds require; without them, no entry is stored"""
+        where = f'{self._storage._connection.where}: could not enforce the bounds of the cache'
         names = f'~{self._storage.namespace}-*'
-        advice = f'max_cache_bytes and max_entries take scripts (+eval +evalsha) and names of their own ({names})'
+        advice = f'max_cache_bytes and max_entries require permission for scripts (+eval +evalsha) and for {names}'
         return as_backend_error(error, where, Fault(unavailable=False, advice=advice))
 
-    # Deleting, and looking after the index
+    # Deleting entries, and maintaining the index
 
     @contextmanager
     def forgetting(self, keys: Iterable[str]) -> Iterator[None]:
-        """A block that deletes entries, which the index forgets unless others write them meanwhile"""
-        if self._untold:
+        """A block that deletes entries; afterwards they are removed from the index, unless others have written them"""
+        if self._pending:
             self._flush()
-        members = [self._place.member(key) for key in dict.fromkeys(keys)]
-        known = self._quietly(lambda: self._recount.look(members)) or {}
+        members = [self._access.member(key) for key in dict.fromkeys(keys)]
+        known = self._quietly(lambda: self._recount.last_used(members)) or {}
         yield
         self._quietly(lambda: self._recount.forget(known))
 
-    def forget_phantoms(self) -> None:
-        """Have the index forget all entries that are not there"""
-        self._quietly(self._recount.forget_phantoms)
+    def forget_missing(self) -> None:
+        """Remove all entries from the index that do not exist"""
+        self._quietly(self._recount.forget_missing)
 
-    def look_after(self) -> None:
-        """Look at some of what is accounted for, and at some of what is there, and put right what is wrong"""
+    def maintain(self) -> None:
+        """Check some rows of the index and some entries, correct the index, and enforce the bounds"""
 
-        def look_after() -> None:
+        def check() -> None:
             usage = self._recount.round()
             if min(self._bounds.room(usage)) < 0:
                 evict_excess(self._index(), self._bounds, usage)
 
-        self._quietly(look_after)
+        self._quietly(check)
 
     def _quietly(self, function: Callable[[], T]) -> T | None:
-        """Call a function that can be done without, or later"""
+        """Call a function that is not essential, or can be repeated later; errors are only logged"""
         try:
-            with self._storage._calling('look after its index'):
+            with self._storage._calling('maintain the index of the cache'):
                 return function()
         except BackendError as e:
-            logger.debug('The index of the cache was not looked after: %s', shown_text(e))
+            logger.debug('Could not maintain the index of the cache: %s', shown_text(e))
             return None
 
 
