@@ -8,6 +8,8 @@ import signal
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 COMMAND = [sys.executable, '-W', 'error', '-m', 'requests_cache']
@@ -73,9 +75,10 @@ def run_in_terminal(
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack('HHHH', 24, columns, 0, 0))
     variables = {'TERM': 'xterm-256color', **(env or {})}
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(variables)
-    )
+    with _interruptible():
+        process = subprocess.Popen(
+            [*COMMAND, *map(str, arguments)], stdin=theirs, stdout=theirs, stderr=theirs, env=environment(variables)
+        )
     os.close(theirs)
     written = b''
     try:
@@ -88,9 +91,23 @@ def run_in_terminal(
                 else:
                     os.write(ours, send.encode())
     finally:
-        status = process.wait(PATIENCE_SECONDS)
-        os.close(ours)
+        try:
+            status = process.wait(PATIENCE_SECONDS)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(ours)
     return Done(status, written.decode())
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """A block whose new processes can be interrupted, even if SIGINT is ignored here, as in background jobs"""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _read(terminal: int) -> bytes:
