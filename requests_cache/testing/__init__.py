@@ -1,7 +1,7 @@
-"""Tests and test doubles for those who write backends, or test programs that use this package
+"""Tests for backends of your own, and test doubles for programs that use this package
 
-The contracts are classes of tests: derive from them, say how a storage and a cache are opened, and pytest asks of your
-backend what those of this package are asked. They need the extra `testing`.
+The contracts are test classes. Derive from them and define how to open a storage and a cache, and pytest runs the same
+tests on your backend that every backend of this package passes. This module needs the extra `testing`.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ __all__ = [
     'StorageContract',
 ]
 
-# So that a failed assertion shows what was compared, as in the tests of the caller
+# Makes failed assertions show the compared values, as in the user's own tests
 pytest.register_assert_rewrite('requests_cache.testing.rules', 'requests_cache.testing.values')
 
-# Where they are defined; modules are imported when a name is asked for, as the rules need more libraries than the rest
+# The modules that define them; imported on first use, because the rules need more libraries than the test doubles
 _MODULES = {
     'BackendContract': 'contract',
     'BoundRules': 'rules.bounds',
@@ -67,7 +67,7 @@ _MODULES = {
     'StandardRules': 'rules.standard',
     'StorageContract': 'contract',
 }
-# Libraries that some of them need, beside pytest
+# Libraries that some of them need, besides pytest
 _LIBRARIES = ('hypothesis', 'time_machine')
 
 

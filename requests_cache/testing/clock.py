@@ -1,4 +1,4 @@
-"""A clock that a test moves"""
+"""A clock that tests move by hand"""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from ..exceptions import MissingDependencyError
 
 
 class ManualClock:
-    """The time of this process, which stands still until a test moves it
+    """The time of this process, which stands still until the test moves it
 
         with ManualClock() as clock:
             session.get(url, expire_after=60)
             clock.advance(61)
             assert not session.get(url).from_cache
 
-    `datetime.now()`, `time.time()` and their kin go by it, everywhere in this process, so that what is compared with
-    the clock of another machine may be off. Waiting takes as long as ever. Needs the library time-machine.
+    `datetime.now()`, `time.time()` and similar functions return this time everywhere in the process. The clock of a
+    server that runs elsewhere does not change, and `time.sleep()` takes as long as usual. Needs the library
+    time-machine.
 
     Args:
-        start: The moment that it begins with; by default the present one. Without a time zone, it is in UTC.
+        start: The time at which it starts; by default the current time. A time without a zone is in UTC.
 
     Raises:
         MissingDependencyError: time-machine is not installed
@@ -36,21 +37,21 @@ class ManualClock:
 
     @property
     def now(self) -> datetime:
-        """The moment that it shows, in UTC"""
+        """The current time of the clock, in UTC"""
         return datetime.now(timezone.utc)
 
     def advance(self, by: float | timedelta) -> None:
-        """Move it by a number of seconds or a timedelta, which may be negative"""
+        """Move the clock by a number of seconds or a timedelta; a negative one moves it back"""
         self._started.shift(by)
 
     def move_to(self, moment: datetime) -> None:
-        """Move it to a moment; without a time zone, it is in UTC"""
+        """Set the clock to a time; a time without a zone is in UTC"""
         self._started.move_to(_in_utc(moment), tick=False)
 
     @property
     def _started(self) -> Any:
         if self._traveller is None:
-            raise RuntimeError('The clock is only in force in its `with` block')
+            raise RuntimeError('The clock can only be moved inside its `with` block')
         return self._traveller
 
     def __enter__(self) -> ManualClock:

@@ -1,4 +1,4 @@
-"""The contracts of storages and caches, put together from rules
+"""The contracts of storages and caches, composed of rules
 
     from requests_cache.testing import CacheContract, StorageContract
 
@@ -9,7 +9,7 @@
         def open_cache(self, place, **kwargs):
             return MyCache(place / 'store', **kwargs)
 
-See `Contract` for what a class of tests can say of its backend.
+`Contract` describes what else a test class can define.
 """
 
 from __future__ import annotations
@@ -47,4 +47,4 @@ class BackendContract(
     SealingRules,
     BoundRules,
 ):
-    """All that the backends of this package do, besides `StandardRules`"""
+    """Everything that the backends of this package do, except for `StandardRules`"""

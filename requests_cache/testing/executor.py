@@ -1,4 +1,4 @@
-"""Renewals in the background that run when a test says so"""
+"""Background refreshes that run when a test says so"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..engine.refreshing import Refreshing
 
 
 class ManualExecutor:
-    """What sessions renew in the background waits until a test runs it, in the thread of the test
+    """Holds back the background refreshes of all sessions, until the test runs them in its own thread
 
         session = CachedSession(stale_while_revalidate=True)
         session.get(url, expire_after=1)
@@ -18,8 +18,8 @@ class ManualExecutor:
             assert background.waiting == [url]
             background.run()
 
-    It is about all sessions of this process. As in the threads that it stands for, an entry waits once, however often
-    it is asked for, and failures are logged. What still waits at the end of the block is forgotten.
+    As usual, an entry waits only once however often it is requested, and failures are logged. Refreshes that still wait
+    at the end of the block are discarded.
     """
 
     def __init__(self) -> None:
@@ -33,11 +33,11 @@ class ManualExecutor:
 
     @property
     def waiting(self) -> list[str]:
-        """URLs of the responses that are to be renewed, the first one first"""
+        """URLs of the responses that wait to be refreshed, in order"""
         return [str(job.url) for refreshing in self._used for job in list(refreshing._waiting)]
 
     def run(self) -> int:
-        """Renew all that waits, and what comes to wait meanwhile; returns how many were waiting"""
+        """Run all refreshes that wait, and those that are added meanwhile; returns how many were waiting"""
         count = len(self.waiting)
         for refreshing in list(self._used):
             refreshing._work()

@@ -9,7 +9,8 @@ from typing import Any
 from ..backends.storage import BaseStorage
 from ..exceptions import BackendUnavailableError
 
-# What methods do with the store. `get` and its kin call others of the storage below, which do not count once more.
+# Methods by what they do with the store. `get` and similar methods call other methods of the wrapped storage, which are
+# not counted again.
 OPERATIONS = {
     'read': frozenset({'__getitem__', 'get', 'peek', '__contains__', 'existing', 'pop', 'popitem', 'setdefault'}),
     'write': frozenset({'__setitem__', 'put', 'write_if', 'rewrite', 'body_writer', 'update', 'setdefault'}),
@@ -21,16 +22,16 @@ OWN = frozenset({'calls', 'fail', 'mend', 'storage', '_call', '_faults', '_lock'
 
 
 class FaultyStorage(BaseStorage[Any, Any]):
-    """Another storage, whose methods fail when a test says so
+    """A wrapper around a storage, whose methods fail when a test says so
 
         storage = session.cache.responses = FaultyStorage(session.cache.responses)
         storage.fail('write', on_call=2, times=1)
 
-    All attributes are those of the other storage, so it is still bounded, encrypted, and so on. The same can be done
-    with `cache.redirects`.
+    All attributes are those of the wrapped storage, so it is still bounded, encrypted, and so on. `cache.redirects` can
+    be wrapped in the same way.
 
     Args:
-        storage: The storage with the entries
+        storage: The storage to wrap
 
     Raises:
         TypeError: It is not a `BaseStorage`
@@ -38,7 +39,7 @@ class FaultyStorage(BaseStorage[Any, Any]):
 
     # Names of the methods that were called so far, in order, whether they failed or not
     calls: list[str]
-    # The storage with the entries
+    # The wrapped storage
     storage: BaseStorage[Any, Any]
 
     def __init__(self, storage: BaseStorage[Any, Any]):
@@ -57,15 +58,14 @@ class FaultyStorage(BaseStorage[Any, Any]):
         times: int | None = None,
         after: bool = False,
     ) -> None:
-        """Have calls fail from now on
+        """Make calls fail from now on
 
         Args:
-            operations: 'read', 'write', 'delete', 'list', or names of methods such as '__getitem__'; all, if there are
-                none
-            error: What is raised; by default a `BackendUnavailableError`, as by a server that is away
-            on_call: Number of the first call of these operations that fails, counted from now; 1 for the next one
-            times: How many calls fail, one after the other; by default all that follow, until `mend` is called
-            after: Do what was asked, and fail then, as if the connection broke before the answer came
+            operations: 'read', 'write', 'delete', 'list', or names of methods such as '__getitem__'; by default all
+            error: The exception to raise; by default a `BackendUnavailableError`, as for a server that is down
+            on_call: The first call that fails, counted from now; 1 is the next call
+            times: How many calls fail in a row; by default all of them, until `mend` is called
+            after: Carry out the call before raising, as if the connection broke before the reply arrived
 
         Raises:
             ValueError: There is no such operation
@@ -74,12 +74,12 @@ class FaultyStorage(BaseStorage[Any, Any]):
         if unknown:
             raise ValueError(f'No such operation: {", ".join(unknown)}; use {", ".join(OPERATIONS)} or a method')
         names = METHODS if not operations else frozenset[str]().union(*(OPERATIONS.get(o, {o}) for o in operations))
-        default = BackendUnavailableError('The storage cannot be reached, as the test wants it')
+        default = BackendUnavailableError('The storage cannot be reached (simulated by FaultyStorage)')
         with self._lock:
             self._faults.append(_Fault(names, error or default, on_call, times, after))
 
     def mend(self) -> None:
-        """Have nothing fail any more"""
+        """Let all calls succeed again"""
         with self._lock:
             self._faults.clear()
 
@@ -110,7 +110,7 @@ class FaultyStorage(BaseStorage[Any, Any]):
         else:
             setattr(self.storage, name, value)
 
-    # What Python looks up in the class
+    # Python looks these up in the class
 
     def __getitem__(self, key: Any) -> Any:
         return self._call('__getitem__', self.storage.__getitem__, key)
@@ -148,7 +148,7 @@ class _Fault:
         self._first, self._times, self._calls = on_call, times, 0
 
     def is_due(self) -> bool:
-        """Whether this call, which is counted, fails"""
+        """Count this call; whether it fails"""
         self._calls += 1
         past = self._calls - self._first
         return past >= 0 and (self._times is None or past < self._times)

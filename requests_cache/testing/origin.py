@@ -1,12 +1,12 @@
-"""A real HTTP/1.1 origin on loopback, programmed by the test and recording what reaches it
+"""A real HTTP/1.1 server on loopback, which a test programs, and which records the requests it gets
 
     with Origin() as origin:
         origin.add('/page', body=b'hello', headers=[('ETag', '"1"')])
         requests.get(origin.url('/page'))
         assert origin.hits('/page') == 1
 
-A path is answered by steps, used one by one, the last of them from then on. Each is an `Answer`, or a callable that
-takes the `RecordedRequest` and returns one. A path that was not added gets the origin's `default`, a 404.
+A path is answered by a sequence of steps, and by the last of them again and again. A step is an `Answer`, or a function
+that takes the `RecordedRequest` and returns one. Paths that were not added get the origin's `default`, a 404.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ __all__ = ['NOTICES_SHORT_BODIES', 'Answer', 'Hold', 'Origin', 'RecordedRequest'
 Headers = Iterable[tuple[str, str]]
 Handler = Callable[[RecordedRequest], Answer]
 Step = Answer | Handler
-# Before version 2, urllib3 takes a body that is shorter than its Content-Length for a whole one
+# urllib3 1.x accepts a body that is shorter than its Content-Length
 NOTICES_SHORT_BODIES = not urllib3.__version__.startswith('1.')  # type: ignore[attr-defined]
 NOT_FOUND = Answer(404, b'nothing here')
 
 
 def answer(status: int = 200, body: bytes | str = b'', headers: Headers = (), **options: object) -> Answer:
-    """An `Answer` from handier types: text bodies are sent as UTF-8, headers are any iterable of pairs"""
+    """An `Answer` from convenient types: text is sent as UTF-8, and headers may be any iterable of pairs"""
     content = body.encode() if isinstance(body, str) else body
     return Answer(status, content, tuple(headers), **options)  # type: ignore[arg-type]
 

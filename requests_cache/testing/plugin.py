@@ -23,7 +23,7 @@ def manual_clock() -> Iterator[ManualClock]:
 
 @pytest.fixture
 def manual_executor() -> Iterator[ManualExecutor]:
-    """What sessions renew in the background waits until the test runs it"""
+    """Holds back background refreshes until the test runs them"""
     with ManualExecutor() as executor:
         yield executor
 

@@ -1,4 +1,4 @@
-"""What the rules know of the backend that they are asked of"""
+"""How the rules open the backend under test, and what they know about it"""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import pytest
 
 from ..values import closing_all
 
-# What a backend may lack, and what it means to have it
+# Capabilities that a backend may lack, and what each of them means
 CAPABILITIES = {
-    'any key': 'keys may be any text, and not only letters, digits and spaces, as keys of `key_fn` may be',
+    'any key': 'keys may be any text, because `key_fn` may return any; without it, only letters, digits and spaces',
     'bounds': 'storages take `max_cache_bytes` and `max_entries`',
     'deletion of expired entries': 'storages take `delete_expired_after`',
-    'forking': 'a storage goes on working in a child made by `os.fork()`, and in its parent',
-    'keyed serializers': 'storages pass the key of an entry to `serialize`, as signatures and encryption need it',
-    'large bodies': 'bodies beyond `large_body_bytes` are kept in pieces beside their entries',
-    'persistence': 'entries outlive the storages that wrote them',
-    'readable entries': 'text of a response can be found in what is stored',
-    'serializers': "storages take serializers of the caller's own, which turn entries into bytes",
-    'shared leases': "two caches on one place see each other's leases",
-    'sharing': "two storages on one place see each other's entries",
-    'threads': 'several threads may use one storage at the same moment',
+    'forking': 'a storage works in a child process made by `os.fork()`, and still works in the parent',
+    'keyed serializers': 'storages pass the key of an entry to `serialize`, which signatures and encryption need',
+    'large bodies': 'bodies longer than `large_body_bytes` are kept in pieces, apart from their entries',
+    'persistence': 'entries are still there after the storage that wrote them was closed',
+    'readable entries': 'the text of a response can be found in the stored data',
+    'serializers': "storages accept the caller's own serializers, which turn entries into bytes",
+    'shared leases': "two caches in the same place see each other's leases",
+    'sharing': "two storages in the same place see each other's entries",
+    'threads': 'several threads may use one storage at the same time',
     'writing while iterating': 'keys may be added and removed while the storage is iterated over',
 }
 
 
 def with_pieces(storage: Any, piece_bytes: int = 500) -> Any:
-    assert storage.pieces is not None, 'it keeps no large bodies in pieces, and does not say that it lacks that'
+    assert storage.pieces is not None, 'it does not keep large bodies in pieces; add "large bodies" to `lacks`'
     if storage._usable_pieces is None:
         pytest.skip('the serializer writes whole responses, so bodies of any size are parts of their entries')
     storage.pieces.piece_bytes = piece_bytes
@@ -40,7 +40,7 @@ def with_pieces(storage: Any, piece_bytes: int = 500) -> Any:
 class Contract:
     """Base of all rules
 
-    A class of tests derives from the rules it wants, and says how storages and caches are opened:
+    A test class derives from the rules it wants, and defines how to open storages and caches:
 
         class TestMyBackend(StorageContract, CacheContract):
             lacks = {'forking': "the driver's connections do not survive it"}
@@ -51,18 +51,18 @@ class Contract:
             def open_cache(self, place, **kwargs):
                 return MyCache(place / 'store', **kwargs)
 
-    Each test starts with an empty place. All that was opened is closed at the end of the test.
+    Each test starts with an empty place. Everything that it opened is closed at its end.
     """
 
-    # What cannot be asked of the backend: names from `CAPABILITIES`, each with the reason, which skipped tests show
+    # What the backend cannot do: names from `CAPABILITIES`, each with a reason, which skipped tests show
     lacks: Mapping[str, str] = {}
-    # What to pass as `serializer`, each in turn; None stands for the backend's default
+    # Values to pass as `serializer`, one after another; None is the backend's default
     serializers: tuple[Any, ...] = (None,)
-    # Values that a store may hold in place of an entry, and that are none: what `plant` is called with
+    # Values that are not entries, which tests put into the store in place of one (with `plant`)
     damaged: tuple[Any, ...] = (b'', b'not an entry', b'\x80\x05', 'text', '{"truncated": ')
-    # A number of entries that is larger than two batches of the storage, if it reads or writes in batches
+    # A number of entries that fills more than two batches, if the storage reads or writes in batches
     many = 2500
-    # Rounds of each property test
+    # Number of examples for each property test
     examples = 25
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -80,8 +80,8 @@ class Contract:
         """Open a storage
 
         Args:
-            place: Where its entries are. Two storages on one place hold the same entries, if the backend can do that.
-            kind: 'responses' or 'redirects': a storage as the backend's cache has it under this name
+            place: Where its entries are. Two storages in the same place hold the same entries, if the backend can.
+            kind: 'responses' or 'redirects': the attribute of the backend's cache that has such a storage
             kwargs: Keywords for its constructor, such as `serializer`
         """
         raise NotImplementedError('Define open_storage(self, place, kind, **kwargs), which returns a storage')
@@ -91,35 +91,35 @@ class Contract:
 
         Args:
             place: Where its entries are
-            kwargs: Keywords for its constructor; the rules use those of `BaseStorage`, `serializer`, and those of
-                settings, which every cache passes over
+            kwargs: Keywords for its constructor. The rules use those of `BaseStorage`, `serializer`, and settings,
+                which every cache ignores.
         """
         raise NotImplementedError('Define open_cache(self, place, **kwargs), which returns a cache')
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> Any:
-        """An empty place for the entries of one test; override it for a server, and clean up there
+        """An empty place for the entries of one test, in a form that `open_storage` and `open_cache` understand
 
-        Anything that `open_storage` and `open_cache` understand.
+        Override it for a server, and delete the entries there after the test.
         """
         return tmp_path
 
     @pytest.fixture
     def broken_storage(self) -> Any:
-        """A storage whose store cannot be reached, opened or used; override it"""
-        pytest.skip('there is no fixture `broken_storage` that gives a storage whose store is out of order')
+        """A storage whose store cannot be reached, opened or used; override this to test errors"""
+        pytest.skip('no fixture `broken_storage` is defined, which returns a storage whose store does not work')
 
     # What the rules call
 
     @pytest.fixture
     def storage_factory(self, place: Any) -> Iterator[Callable[..., Any]]:
-        """Opens storages on the place of the test, by the arguments of `open_storage` after the first"""
+        """Opens storages in the place of the test; takes the arguments of `open_storage` after `place`"""
         with closing_all(partial(self.open_storage, place)) as factory:
             yield factory
 
     @pytest.fixture
     def cache_factory(self, place: Any) -> Iterator[Callable[..., Any]]:
-        """Opens caches on the place of the test"""
+        """Opens caches in the place of the test"""
         with closing_all(partial(self.open_cache, place)) as factory:
             yield factory
 
@@ -137,24 +137,24 @@ class Contract:
 
     @pytest.fixture
     def another(self, storage_factory: Callable[..., Any]) -> Callable[..., Any]:
-        """Opens the store of the test once more"""
+        """Opens another storage in the place of the test"""
         self.needs('sharing')
         return storage_factory
 
     def has(self, *capabilities: str) -> bool:
-        """Whether the backend lacks none of these"""
+        """Whether the backend has all of these capabilities"""
         assert set(capabilities) <= set(CAPABILITIES)
         return not set(capabilities) & set(self.lacks)
 
     def needs(self, *capabilities: str) -> None:
-        """Skip the test if the backend lacks one of these"""
+        """Skip the test if the backend lacks one of these capabilities"""
         assert set(capabilities) <= set(CAPABILITIES)
         for name in capabilities:
             if name in self.lacks:
                 pytest.skip(f'lacks {name}: {self.lacks[name]}')
 
     def raw(self, storage: Any, key: str) -> Any:
-        """What the store has in place of an entry; override it if a storage without serializer does not give that"""
+        """The stored form of an entry; override this if a storage without a serializer does not return that"""
         serializer, storage.serializer = storage.serializer, None
         try:
             return storage[key]
@@ -162,7 +162,7 @@ class Contract:
             storage.serializer = serializer
 
     def plant(self, storage: Any, key: str, value: Any) -> None:
-        """Write a value that is none of `damaged`, or changed, in place of an entry; override it with `raw`"""
+        """Replace the stored form of an entry, usually by a damaged one; override this together with `raw`"""
         serializer, storage.serializer = storage.serializer, None
         try:
             storage[key] = value
@@ -170,16 +170,16 @@ class Contract:
             storage.serializer = serializer
 
     def in_pieces(self, storage: Any, piece_bytes: int = 500) -> Any:
-        """Have a storage keep large bodies in many small pieces, where there would be a few large ones; returns it"""
+        """Make a storage keep large bodies in small pieces, so that there are many; returns the storage"""
         self.needs('large bodies')
         return with_pieces(storage, piece_bytes)
 
     def fill(self, storage: Any, entries: dict[str, Any]) -> None:
-        """Write many entries; override it where one by one takes too long"""
+        """Write many entries; override this if writing them one by one takes too long"""
         storage.update(entries)
 
     def settle(self, storage: Any) -> None:
-        """Have a bounded storage do what it does by and by about entries that were written without bounds"""
+        """Make a bounded storage account for all entries written without bounds, if it does so gradually"""
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if 'serializer' in metafunc.fixturenames:
