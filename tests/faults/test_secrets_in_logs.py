@@ -14,6 +14,7 @@ import pytest
 from faults.planting import IGNORED
 from requests_cache import CachedSession
 from requests_cache.exceptions import BackendError, BackendUnavailableError
+from requests_cache.testing import ManualExecutor
 from requests_cache.testing.origin import Origin, answer
 
 SECRET = 'Zx7qLm93Secret'
@@ -77,13 +78,12 @@ def test_a_renewal_in_the_background_fails(
 ) -> None:
     origin.default = answer(200, b'page')
     url = with_password(origin.url(path))
-    with CachedSession(tmp_path / 'cache', ignored_parameters=IGNORED, stale_while_revalidate=True) as session:
+    options: dict[str, Any] = {'ignored_parameters': IGNORED, 'stale_while_revalidate': True}
+    with ManualExecutor() as background, CachedSession(tmp_path / 'cache', **options) as session:
         session.get(url, expire_after=-2)
         origin.stop()
         assert session.get(url).from_cache
-        for thread in threading.enumerate():
-            if thread is not threading.current_thread() and thread.daemon:
-                thread.join(20)
+        assert background.run() == 1
     assert 'in the background' in logged(caplog)
     assert SECRET not in logged(caplog)
 

@@ -168,6 +168,10 @@ def failing(*args: Any) -> bool:
 # Any order of steps
 
 
+class Over(BaseException):
+    """The run has ended; what is left of a thread is not executed"""
+
+
 class Scheduler:
     """Lets one of several threads go on at a time, in the order that is drawn"""
 
@@ -177,6 +181,7 @@ class Scheduler:
         self._ready: dict[int, threading.Semaphore] = {}
         self._asleep: dict[int, float] = {}
         self._handed_over = threading.Semaphore(0)
+        self._is_over = False
 
     def run(self, *actions: Callable[[int], None]) -> None:
         threads = []
@@ -185,6 +190,16 @@ class Scheduler:
             threads.append(threading.Thread(target=self._begin, args=(number, action), daemon=True))
         for thread in threads:
             thread.start()
+        try:
+            self._run()
+        finally:
+            self._is_over = True
+            for ready in list(self._ready.values()):
+                ready.release()
+            for thread in threads:
+                thread.join(20)
+
+    def _run(self) -> None:
         for _ in range(5_000):
             awake = [number for number in self._ready if number not in self._asleep]
             if not awake:
@@ -199,9 +214,11 @@ class Scheduler:
         raise AssertionError('it has no end')
 
     def _begin(self, number: int, action: Callable[[int], None]) -> None:
-        self._ready[number].acquire()
         try:
+            self._wait(number)
             action(number)
+        except Over:
+            pass
         finally:
             del self._ready[number]
             self._handed_over.release()
@@ -209,7 +226,12 @@ class Scheduler:
     def step(self, number: int) -> None:
         """Let others go first"""
         self._handed_over.release()
+        self._wait(number)
+
+    def _wait(self, number: int) -> None:
         self._ready[number].acquire()
+        if self._is_over:
+            raise Over
 
     def sleep(self, number: int, seconds: float) -> None:
         self._asleep[number] = self.clock.now + seconds
