@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import sys
@@ -65,6 +66,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     given = os.environ.get('PYTEST_XDIST_AUTO_NUM_WORKERS')
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     return int(given) if given else cores + 2
+
+
+def pytest_collection_finish() -> None:
+    """Keep the thousands of collected tests out of garbage collection, which many tests ask for"""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_report_header() -> str:

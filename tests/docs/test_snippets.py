@@ -93,7 +93,7 @@ def check_commands(snippet: Snippet, path: str) -> None:
             ['sh', '-c', example['command']],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, 'PATH': path},
+            env={**{k: v for k, v in os.environ.items() if not k.startswith('PYTEST_')}, 'PATH': path},
             text=True,
         )
         pattern = re.escape(comparable(example['output'])).replace(re.escape('...'), '.*')

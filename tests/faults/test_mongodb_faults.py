@@ -189,7 +189,7 @@ class TestConnectionsCut:
             proxy.drop_connections()
             assert storage['key'].content == make_response(1).content
 
-    @pytest.mark.parametrize('after', [0, 1, 16, 100, 300, 1000, 3000])
+    @pytest.mark.parametrize('after', [0, 1, 16, 300, 3000])
     def test_in_the_middle_of_a_reply(self, after: int, proxy: TcpProxy, storage: Any) -> None:
         storage['key'] = make_response(1, content=BODY)
         proxy.cut_after = after

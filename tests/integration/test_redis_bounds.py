@@ -201,7 +201,8 @@ class TestRoundTrips:
             if number >= 330:
                 counts.append(len(storage))
         changes = [after - before for before, after in pairwise(counts)]
-        assert min(changes) in {-2, -3}
+        # In a cluster, a write that was not told to the index yet may count for one entry more
+        assert -4 <= min(changes) <= -2
         assert changes.count(1) >= 2 / 3 * len(changes)
 
     def test_a_hit_is_one(self, make: Callable[..., RedisDict], redis_client: redis.Redis) -> None:
