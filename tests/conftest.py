@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -79,6 +80,16 @@ def pytest_report_header() -> str:
     spec = importlib.util.find_spec('requests_cache')
     place = Path(spec.origin).parent if spec and spec.origin else 'not installed'
     return f'requests_cache: {place}, requests {requests.__version__}'
+
+
+@pytest.fixture(autouse=True)
+def private_logging() -> Iterator[None]:
+    """Undo what the command line, and snippets of the documentation, do to the logger of the package"""
+    logger = logging.getLogger('requests_cache')
+    level, propagate, handlers = logger.level, logger.propagate, logger.handlers[:]
+    yield
+    logger.setLevel(level)
+    logger.propagate, logger.handlers[:] = propagate, handlers
 
 
 @pytest.fixture(autouse=True)

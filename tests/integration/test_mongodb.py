@@ -25,7 +25,7 @@ from requests_cache.exceptions import BackendError, MissingDependencyError
 from requests_cache.testing.origin import Origin
 from requests_cache.testing.values import FUTURE, facts, make_response
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 5
 pytest_plugins = ['support.mongodb_fixtures']
 
 LARGE = b'0123456789abcdef' * (1 << 16)
