@@ -184,9 +184,10 @@ class RedisUpkeep:
         """Check some rows of the index and some entries, correct the index, and enforce the bounds"""
 
         def check() -> None:
-            usage = self._recount.round()
-            if min(self._bounds.room(usage)) < 0:
-                evict_excess(self._index(), self._bounds, usage)
+            if min(self._bounds.room(self._recount.round())) < 0:
+                index = self._index()
+                # The index may still count entries that the last write has evicted
+                evict_excess(index, self._bounds, index.step())
 
         self._quietly(check)
 
