@@ -14,16 +14,15 @@ from heapq import heappush, heappushpop
 from html import escape
 from importlib.resources import files
 from typing import Any
-from urllib.parse import urlsplit
 
+from ...backends.summary import NONE, OTHER, Counting, Tally, content_type_of
 from ...keys.shown import shown_key, shown_url
 from ...models.response import CachedResponse
 from ...policy.expiration import utcnow
 
 # Rows in the table; if there are more entries, the latest ones are listed
 MAX_ROWS = 50_000
-MAX_NAMES = 1000
-OTHERS = '(others)'
+_LABELS = {NONE: '(none)', OTHER: '(others)'}
 
 
 class Report:
@@ -37,31 +36,22 @@ class Report:
     def __init__(self, name: str, max_rows: int = MAX_ROWS):
         self._name = name
         self._max_rows = max_rows
-        self._made_at = utcnow()
+        self._counting = Counting(utcnow())
         self._rows: list[tuple[float, int, list[Any]]] = []
-        self._totals = {'entries': 0, 'bytes': 0, 'expired': 0, 'unreadable': 0}
-        self._groups: dict[str, dict[str, list[int]]] = {'host': {}, 'type': {}, 'status': {}}
 
     def add(self, response: CachedResponse) -> None:
         """Count an entry, and list it unless there are enough later ones"""
-        size, request = response.size, response.request
+        key, size, request = response.cache_key, response.size, response.request
+        self._counting.add(key, response)
         url = shown_url(response.url or request.url or '')
-        content_type = (response.headers.get('Content-Type') or '').partition(';')[0].strip().lower() or '(none)'
-        totals = self._totals
-        totals['entries'] += 1
-        totals['bytes'] += size
-        totals['expired'] += response.is_expired
-        for kind, name in (
-            ('host', urlsplit(url).netloc or '(none)'),
-            ('type', content_type),
-            ('status', str(response.status_code)),
-        ):
-            _count(self._groups[kind], name, size)
+        content_type = _label(content_type_of(response))
         received = response.created_at.timestamp()
         expires = None if response.expires is None else round(response.expires.timestamp())
-        key = shown_key(response.cache_key)
-        row = [url, request.method or '', response.status_code, content_type, size, round(received), expires, key]
-        item = (received, totals['entries'], row)
+        row = [
+            *(url, request.method or '', response.status_code, content_type, size),
+            *(round(received), expires, shown_key(key)),
+        ]
+        item = (received, self._counting.total[0], row)
         if len(self._rows) < self._max_rows:
             heappush(self._rows, item)
         elif self._max_rows:
@@ -69,15 +59,18 @@ class Report:
 
     def add_unreadable(self) -> None:
         """Count an entry that cannot be read"""
-        self._totals['unreadable'] += 1
+        self._counting.unreadable += 1
 
     def html(self) -> str:
         """The page as HTML"""
+        counting = self._counting
+        entries, n_bytes = counting.total
+        n_expired, unreadable = counting.expired[0], counting.unreadable
         data = {
             'name': self._name,
-            'madeAt': round(self._made_at.timestamp()),
-            'totals': self._totals,
-            'groups': self._groups,
+            'madeAt': round(counting.now.timestamp()),
+            'totals': {'entries': entries, 'bytes': n_bytes, 'expired': n_expired, 'unreadable': unreadable},
+            'groups': {'host': _labelled(counting.hosts.result()), 'type': _labelled(counting.types.result())},
             'rows': [row for _, _, row in sorted(self._rows, reverse=True)],
         }
         page, style, script = (_resource(f'page.{suffix}') for suffix in ('html', 'css', 'js'))
@@ -121,12 +114,12 @@ def as_script_data(data: Any) -> str:
     return text.replace('<', '\\u003c').replace('>', '\\u003e').replace('&', '\\u0026')
 
 
-def _count(group: dict[str, list[int]], name: str, size: int) -> None:
-    if name not in group and len(group) >= MAX_NAMES:
-        name = OTHERS
-    counts = group.setdefault(name, [0, 0])
-    counts[0] += 1
-    counts[1] += size
+def _label(name: str) -> str:
+    return _LABELS.get(name, name)
+
+
+def _labelled(tallies: dict[str, Tally]) -> dict[str, Tally]:
+    return {_label(name): tally for name, tally in tallies.items()}
 
 
 def _resource(name: str) -> str:
