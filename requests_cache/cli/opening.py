@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -146,36 +146,36 @@ class OpenCache:
         return self._last[1] if self._last is not None and self._last[0] == key else None
 
 
-@contextmanager
-def open_cache(name: str, access: Access) -> Iterator[OpenCache]:
+def open_cache(name: str, access: Access) -> AbstractContextManager[OpenCache]:
     """Open an existing cache until the end of the block
 
     Raises:
         CommandError: There is no such cache
     """
-    address = _address(name)
-    reason = why_no_cache(address)
-    if reason is not None:
-        raise CommandError(reason)
-    cache = _open_with_its_serializer(address, access)
-    try:
-        yield OpenCache(cache, address)
-    finally:
-        cache.close()
+    return _opened(name, access, why_no_cache, _open_with_its_serializer)
 
 
-@contextmanager
-def open_target(name: str, access: Access) -> Iterator[OpenCache]:
+def open_target(name: str, access: Access) -> AbstractContextManager[OpenCache]:
     """Open a cache to write to until the end of the block, and create it if it does not exist
 
     Raises:
         CommandError: There is something else at this place
     """
+    return _opened(name, access, why_not_usable, _create)
+
+
+@contextmanager
+def _opened(
+    name: str,
+    access: Access,
+    why_not: Callable[[Address], str | None],
+    open_it: Callable[[Address, Access], BaseCache],
+) -> Iterator[OpenCache]:
     address = _address(name)
-    reason = why_not_usable(address)
+    reason = why_not(address)
     if reason is not None:
         raise CommandError(reason)
-    cache = _create(address, access)
+    cache = open_it(address, access)
     try:
         yield OpenCache(cache, address)
     finally:
