@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from support.disk import names_in
 from requests_cache.backends.filesystem import FileCache, FileDict, LRUFileDict, advance, rounds
 from requests_cache.exceptions import BackendError
 from requests_cache.testing.rules.bounds import NOW
-from requests_cache.testing.rules.sharing import run_in_child
+from requests_cache.testing.rules.sharing import run_in_child, start_child
 from requests_cache.testing.values import closing_all, large, make_response
 
 MAX_BYTES = 20_000
@@ -338,17 +339,7 @@ class TestOthers:
                     assert len(storage) <= 150
             storage.close()
 
-        children = []
-        for seed in range(4):
-            pid = os.fork()
-            if not pid:
-                status = 1
-                try:
-                    work(seed)
-                    status = 0
-                finally:
-                    os._exit(status)
-            children.append(pid)
+        children = [start_child(partial(work, seed)) for seed in range(4)]
         assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
         assert n_bytes(storage) <= storage.size() <= MAX_BYTES
         assert reserved(storage) == (0, 0)

@@ -18,7 +18,7 @@ from requests_cache.backends import eviction
 from requests_cache.backends.filesystem import FileCache, LRUDict, LRUFileDict
 from requests_cache.backends.filesystem import storage as file_storage
 from requests_cache.exceptions import BackendError
-from requests_cache.testing.rules.sharing import run_in_child
+from requests_cache.testing.rules.sharing import run_in_child, start_child
 from requests_cache.testing.values import STRANGE_KEYS, facts, make_response
 
 SAMPLE = Path(__file__).parents[1] / 'data' / 'samples' / '1.3.3' / 'filesystem-lru' / 'files'
@@ -401,7 +401,7 @@ class TestOtherUsers:
     def test_many_processes_keep_the_bound(self, make: Callable[..., LRUFileDict]) -> None:
         storage = make(max_cache_bytes=1000)
         storage['first'] = 'x'
-        children = [fork(lambda seed=seed: (work(storage, seed), storage.close())) for seed in range(4)]
+        children = [start_child(lambda seed=seed: (work(storage, seed), storage.close())) for seed in range(4)]
         work(storage, 9)
         assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
         # What one process deletes or replaces before another has recorded it may count for a while
@@ -431,7 +431,7 @@ class TestOtherUsers:
                 monkeypatch.setattr(os, 'replace', replace_and_die)
             storage['b'] = 'x' * 60
 
-        pid = fork(child)
+        pid = start_child(child)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
         for number in range(6):
             storage[str(number)] = 'x' * (10 + 7 * number)
@@ -516,18 +516,6 @@ def spoil(path: Path, damage: str) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute('DROP TABLE lru')
             connection.execute('DROP TABLE lru_size')
-
-
-def fork(work: Callable[[], Any]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return pid
 
 
 def work(storage: LRUFileDict, seed: int) -> None:

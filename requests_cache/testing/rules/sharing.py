@@ -197,8 +197,8 @@ def run_in_threads(work: Callable[[int], Any], threads: int = THREADS) -> list[A
     return [future.result() for future in futures]
 
 
-def run_in_child(work: Callable[[], Any]) -> None:
-    """Call `work` in a forked child, which must not fail"""
+def start_child(work: Callable[[], Any]) -> int:
+    """Call `work` in a forked child; returns its process ID. The exit status is 1 if `work` fails."""
     sys.stdout.flush()
     sys.stderr.flush()
     pid = -1
@@ -214,4 +214,10 @@ def run_in_child(work: Callable[[], Any]) -> None:
         finally:
             sys.stderr.flush()
             os._exit(status)
+    return pid
+
+
+def run_in_child(work: Callable[[], Any]) -> None:
+    """Call `work` in a forked child, which must not fail"""
+    pid = start_child(work)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, 'the child failed; its traceback is on stderr'
