@@ -133,14 +133,20 @@ class Counting:
         self.newest: datetime | None = None
         self.largest: Entry | None = None
 
-    def add(self, key: str, response: CachedResponse | None) -> None:
-        """Count an entry; None for one that cannot be read"""
+    def add(self, key: str, response: CachedResponse | None, url: str | None = None) -> None:
+        """Count an entry
+
+        Args:
+            key: Its key
+            response: The response; None for one that cannot be read
+            url: Its URL, if that is not the URL of the response
+        """
         if response is None:
             self.unreadable += 1
             return
         size, created_at = response.size, add_tzinfo(response.created_at)
         self._add_to(self.total, size)
-        self.hosts.add(host_of(response.url), size)
+        self.hosts.add(host_of(response.url if url is None else url), size)
         self.types.add(content_type_of(response), size)
         self.statuses.add(_status(response), size)
         self.ages.add(_age(self.now - created_at), size)

@@ -42,8 +42,8 @@ class Report:
     def add(self, response: CachedResponse) -> None:
         """Count an entry, and list it unless there are enough later ones"""
         key, size, request = response.cache_key, response.size, response.request
-        self._counting.add(key, response)
         url = shown_url(response.url or request.url or '')
+        self._counting.add(key, response, url)
         content_type = _label(content_type_of(response))
         received = response.created_at.timestamp()
         expires = None if response.expires is None else round(response.expires.timestamp())
