@@ -12,10 +12,10 @@ from .._utils import chunkify, format_file_size, printable
 from ..backends.bodies import is_abandoned
 from ..backends.storage import BaseStorage
 from ..models.response import CachedResponse
-from ..policy.expiration import add_tzinfo, utcnow
+from ..policy.expiration import utcnow
 from .opening import Access, OpenCache, open_cache
 from .options import access_options, cache_argument, selection_options, yes_option
-from .selection import Selection, find_keys, find_keys_of_url
+from .selection import Selection, find_keys, find_keys_of_url, has_expired
 from .terminal import CommandError, confirm, format_count, format_entries, note, progress, tracked, write
 from .values import DURATION
 
@@ -205,18 +205,18 @@ def prune(cache: str, expired_for: timedelta, dry_run: bool, yes: bool, access: 
     that are encrypted with another key are kept.
     """
 
-    def has_expired(response: CachedResponse) -> bool:
-        return response.expires is not None and add_tzinfo(response.expires) <= utcnow() - expired_for
+    def has_long_expired(response: CachedResponse) -> bool:
+        return has_expired(response, utcnow() - expired_for)
 
     with open_cache(cache, access) as found:
-        removal = _find_matching(found, lambda response: response is None or has_expired(response))
+        removal = _find_matching(found, lambda response: response is None or has_long_expired(response))
         if removal.keys and not removal.readable:
             raise CommandError(
                 f'None of the entries in {found.shown} can be read, so nothing was removed. Give the serializer that '
                 'wrote them with --serializer, or delete them with "requests-cache delete --unreadable".'
             )
         redirects = len(found.cache.redirects)
-        status = _remove(found, removal, has_expired, dry_run=dry_run, yes=yes)
+        status = _remove(found, removal, has_long_expired, dry_run=dry_run, yes=yes)
         if not dry_run and not status:
             _remove_leftovers(found)
             gone = redirects - len(found.cache.redirects)
