@@ -307,6 +307,8 @@ class TestProcesses:
             ]:
                 future.result()
         storage = make(max_cache_bytes=BOUND_BYTES)
+        for number in range(30):  # in place of what the last one to end has deleted
+            storage[f'after-{number}'] = body(number, 20_000)
         assert len(list(storage)) >= 15
         assert counted(storage) <= accounted(storage)
 
